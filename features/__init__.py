@@ -1,0 +1,1 @@
+"""Records to canonical tables to one row per index admission, as of a prediction time."""

@@ -1,0 +1,28 @@
+"""Write aside, then rename: an interrupted command leaves no half-written output."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def written_aside(target: Path) -> Iterator[Path]:
+    """Yield a path beside `target` to write a file or a folder to; on success it becomes `target`.
+
+    The path does not exist yet. Whatever stood at `target` stays untouched until the new content is
+    complete, and stays for good if the block raises or is interrupted.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    fresh = aside / target.name
+    try:
+        yield fresh
+        if target.is_dir():
+            target.rename(aside / "replaced")
+        fresh.replace(target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

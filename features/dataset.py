@@ -1,0 +1,192 @@
+"""A canonical data set: a folder of tables and the `dataset.toml` that says what they mean."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import available_timezones
+
+import duckdb
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from features.tables import SQL_TYPES, TABLES, Table, TableError
+
+DiagnosisSystem = Literal["icd10", "icd10cm", "icd10gb", "icd10cn_insurance", "icd9cm"]
+ProcedureSystem = Literal["icd9cm3", "icd10pcs", "cpt"]
+
+
+def _time_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("not an IANA time zone such as Asia/Shanghai")
+    return name
+
+
+class CodeSystems(BaseModel):
+    """The code systems of a data set's diagnoses and procedures."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    diagnosis: DiagnosisSystem
+    procedure: ProcedureSystem | None = None
+
+
+class ReadmissionLabel(BaseModel):
+    """How the readmission label comes about: derived from dates and codes, or given by the extract."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    kind: Literal["derived", "given"]
+    variant: Literal["cms", "front_page"] = "cms"
+    definition: str | None = None
+
+
+class Labels(BaseModel):
+    """The labels' declarations."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    readmission: ReadmissionLabel = ReadmissionLabel(kind="derived")
+
+
+class Declaration(BaseModel):
+    """The content of `dataset.toml`; see `docs/data-contract.md` for every setting."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    source: str
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
+    cost_basis: Literal["billed", "cost", "paid"]
+    time_zone: Annotated[str, AfterValidator(_time_zone)]
+    timeline: Literal["real", "shifted", "none"]
+    observed_from: dt.date | None = None
+    observed_until: dt.date | None = None
+    complete_by: Literal["discharge", "admission"]
+    deaths: Literal["registry", "in_hospital"]
+    code_systems: CodeSystems
+    labels: Labels = Labels()
+    buckets: Annotated[int, Field(ge=1)] = 1
+
+    @model_validator(mode="after")
+    def _observation_is_declared(self) -> Declaration:
+        if self.timeline != "none":
+            if self.observed_from is None or self.observed_until is None:
+                raise ValueError("observed_from and observed_until are required unless timeline is none")
+            if self.observed_from > self.observed_until:
+                raise ValueError("observed_from lies after observed_until")
+        return self
+
+    def to_toml(self) -> str:
+        """The declaration as the text of `dataset.toml`."""
+        lines = []
+        for name, value in self.model_dump(exclude={"code_systems", "labels"}, exclude_none=True).items():
+            lines.append(f"{name} = {_toml_value(value)}")
+        systems = self.code_systems.model_dump(exclude_none=True)
+        lines.append(f"code_systems = {_toml_table(systems)}")
+        lines.append("\n[labels]")
+        lines.append(f"readmission = {_toml_table(self.labels.readmission.model_dump(exclude_none=True))}")
+        return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: object) -> str:
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return str(value.isoformat()) if isinstance(value, dt.date) else str(value)
+
+
+def _toml_table(values: dict[str, object]) -> str:
+    inner = ", ".join(f"{name} = {_toml_value(value)}" for name, value in values.items())
+    return f"{{ {inner} }}"
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A checked canonical data set on disk."""
+
+    path: Path
+    declaration: Declaration
+
+    def has(self, table: str) -> bool:
+        """Whether the table is in the extract: an absent table means unknown, not none."""
+        return (self.path / table).is_dir()
+
+    def select(self, table: Table, bucket: int | None = None) -> str:
+        """SQL that reads a table with its declared columns and types, of one bucket or of all.
+
+        An absent table reads as no rows; `has` tells the two apart.
+        """
+        if not self.has(table.name):
+            return empty_select(table)
+        part = "*" if bucket is None or table.owner is None else f"bucket={bucket}"
+        columns = ", ".join(f'"{column.name}"' for column in table.columns)
+        return f"SELECT {columns} FROM read_parquet('{_quoted(self.path / table.name / part)}/*.parquet')"
+
+    def digest(self) -> str:
+        """SHA-256 over the declaration and every table's bytes, in a fixed order."""
+        total = hashlib.sha256((self.path / "dataset.toml").read_bytes())
+        for name in TABLES:
+            for file in sorted((self.path / name).rglob("*.parquet")):
+                with file.open("rb") as stream:
+                    total.update(hashlib.file_digest(stream, "sha256").digest())
+        return total.hexdigest()
+
+
+def empty_select(table: Table) -> str:
+    """SQL for a table without rows."""
+    columns = ", ".join(f'NULL::{SQL_TYPES[column.type]} AS "{column.name}"' for column in table.columns)
+    return f"SELECT {columns} WHERE false"
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def read_declaration(folder: Path) -> Declaration:
+    """Read and validate `dataset.toml` of a folder. Raises TableError with every problem at once."""
+    file = folder / "dataset.toml"
+    if not file.is_file():
+        raise TableError(
+            f"{folder}: no dataset.toml there. Name a folder that `wardcast ingest` wrote, or add one."
+        )
+    try:
+        return Declaration.model_validate(tomllib.loads(file.read_text("utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TableError(f"{file}: not readable as TOML ({error}). Correct the file.") from error
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc']) or 'dataset'}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_input=False)
+        )
+        raise TableError(f"{file}: {problems}. Correct these settings.") from error
+
+
+def open_dataset(folder: Path) -> DataSet:
+    """Open a data set that `wardcast ingest` has checked. Raises TableError if it was not."""
+    declaration = read_declaration(folder)
+    missing = [name for name, table in TABLES.items() if table.required and not (folder / name).is_dir()]
+    if missing:
+        raise TableError(
+            f"{folder}: not a checked data set (no {', '.join(missing)}). "
+            f"Run `wardcast ingest canonical {folder} --out DIR` and use DIR."
+        )
+    return DataSet(folder, declaration)
+
+
+def bucket_sql(patient_id: str, buckets: int) -> str:
+    """SQL for a patient's bucket: the first 8 bytes of SHA-256 of the id, modulo the number of buckets."""
+    return f"(('0x' || substr(sha256({patient_id}), 1, 16))::UBIGINT % {buckets})::INTEGER"
+
+
+def connect(*, threads: int, memory_limit_mb: int, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """An in-memory data engine that spills to `spill` and reaches nothing outside this machine."""
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "threads": threads,
+        "memory_limit": f"{memory_limit_mb}MB",
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "preserve_insertion_order": False,
+    }
+    if spill is not None:
+        config["temp_directory"] = str(spill)
+    return duckdb.connect(":memory:", config=config)

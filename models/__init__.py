@@ -1,0 +1,1 @@
+"""What a model is: artefact, raw output, calibration, intervals, contributions, bands."""

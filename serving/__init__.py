@@ -1,0 +1,1 @@
+"""Champions to predictions with reasons: in a batch and over HTTP."""

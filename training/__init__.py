@@ -1,0 +1,1 @@
+"""Data set to calibrated, evaluated and registered models."""
