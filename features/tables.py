@@ -80,7 +80,9 @@ CHARGE_CATEGORIES = (
     "consumables",
     "other",
 )
-_KNOWN_AT = Column("known_at", "instant", "when the record system knew this row; absent: see the lag settings")
+_KNOWN_AT = Column(
+    "known_at", "instant", "when the record system knew this row; absent: see the lag settings"
+)
 _STAY_ID = Column("stay_id", "text", "the stay it belongs to", required=True)
 _PATIENT_ID = Column("patient_id", "text", "pseudonym of the patient", required=True)
 
@@ -154,9 +156,7 @@ STAYS = Table(
         Column("payment_group", "text", "final payment group (DRG or DIP)"),
         Column("total_cost", "money", "total of the stay in the data set's currency", minimum=0),
         Column("patient_paid", "money", "part paid by the patient", minimum=0),
-        Column(
-            "age_years", "integer", "age at admission where no birth date is released (years)", minimum=0
-        ),
+        Column("age_years", "integer", "age at admission where no birth date is released (years)", minimum=0),
     ),
     key=("stay_id",),
     owner="patient_id",

@@ -1,0 +1,274 @@
+"""The data-set builder: a checked data set to one row per index admission, as of a prediction time.
+
+One bucket of patients after another, inside the data engine and out of core. The number of buckets
+changes neither a value nor a row.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+import pandas as pd
+import pyarrow.parquet as pq
+
+from features.assemble import features_sql
+from features.atomic import written_aside
+from features.catalogue import features_at
+from features.clock import known_diagnoses_sql, known_procedures_sql
+from features.coding import register_code_flags
+from features.cohort import candidates_sql, index_rows_sql, steps
+from features.dataset import DataSet, Declaration, connect
+from features.episodes import EPISODE_STAYS_SQL, EPISODES_SQL, UNDATED_EPISODE_STAYS_SQL
+from features.facts import declared_facts
+from features.feature import Feature
+from features.labels import LABELS, labels_sql
+from features.points import Point
+from features.progress import Progress, silent
+from features.settings import FeatureSettings
+from features.tables import STAYS, TABLES
+
+_ROW_GROUPS = {
+    "sex": ("sex", "f.sex"),
+    "age_band": (
+        "age_years",
+        "CASE WHEN f.age_years < 45 THEN '18-44' WHEN f.age_years < 65 THEN '45-64' "
+        "WHEN f.age_years < 80 THEN '65-79' WHEN f.age_years >= 80 THEN '80+' END",
+    ),
+    "payer": ("payer", "f.payer"),
+    "department": ("admission_department", "f.admission_department"),
+}
+
+
+@dataclass(frozen=True)
+class FlowStep:
+    """One line of the cohort flow: how many episodes or rows, and why."""
+
+    step: str
+    meaning: str
+    n: int
+
+
+@dataclass(frozen=True)
+class PatientLevelData:
+    """A built data set on disk, with what is needed to learn from it."""
+
+    path: Path
+    flow: tuple[FlowStep, ...]
+    features: tuple[Feature, ...]
+    point: Point
+    declaration: Declaration
+    settings: FeatureSettings
+    data_hash: str
+
+    def read(self) -> pd.DataFrame:
+        """All rows as a table."""
+        return pd.read_parquet(self.path)
+
+
+def build(
+    dataset: DataSet,
+    point: Point,
+    out: Path,
+    *,
+    settings: FeatureSettings = FeatureSettings(),
+    progress: Progress = silent,
+) -> PatientLevelData:
+    """Write the data set of a prediction point to the Parquet file `out`, and its flow beside it.
+
+    Rows are all index admissions, with labels where they are known. Raises TableError if the data set
+    is not usable. An interruption leaves no file behind.
+    """
+    counts: Counter[str] = Counter()
+    buckets = dataset.declaration.buckets
+    with written_aside(out) as fresh, _engine(dataset, settings) as con:
+        facts = declared_facts(con, dataset, point)
+        features = features_at(point)
+        writer: pq.ParquetWriter | None = None
+        for bucket in range(buckets):
+            progress(f"features at {point}", bucket, buckets)
+            counts += prepare_bucket(con, dataset, point, bucket, settings)
+            sql = _learning_sql(dataset, point, features, facts, settings)
+            reader = con.sql(sql).to_arrow_reader(100_000)
+            writer = writer or pq.ParquetWriter(fresh, reader.schema, compression="zstd")
+            for batch in reader:
+                writer.write_batch(batch)
+        if writer is not None:
+            writer.close()
+        progress(f"features at {point}", buckets, buckets)
+    flow = _flow(counts, point, settings, dataset.declaration)
+    flow_file = out.with_name(f"{out.name}.flow.json")
+    with written_aside(flow_file) as fresh:
+        fresh.write_text(json.dumps([asdict(step) for step in flow], indent=2) + "\n", "utf-8")
+    own = {feature.name for feature in features}
+    extra = tuple(fact for fact in facts if fact.name not in own)
+    return PatientLevelData(
+        out, flow, (*features, *extra), point, dataset.declaration, settings, dataset.digest()
+    )
+
+
+def rows_for_scoring(
+    dataset: DataSet,
+    point: Point,
+    *,
+    settings: FeatureSettings = FeatureSettings(),
+    since: dt.datetime | None = None,
+    skip: frozenset[int] = frozenset(),
+) -> Iterator[tuple[int, pd.DataFrame]]:
+    """Yield each bucket that is not in `skip` with its rows to score: features, no labels.
+
+    Rows are the index admissions of the point whose prediction time has come by the end of the
+    extract; with `since`, only those with a prediction time from then on.
+    """
+    with _engine(dataset, settings) as con:
+        facts = declared_facts(con, dataset, point)
+        for bucket in range(dataset.declaration.buckets):
+            if bucket in skip:
+                continue
+            prepare_bucket(con, dataset, point, bucket, settings)
+            until = dataset.declaration.observed_until
+            conditions = ["true"]
+            if until is not None:
+                conditions.append(f"prediction_time < TIMESTAMP '{until}' + INTERVAL 1 DAY")
+            if since is not None:
+                conditions.append(f"prediction_time >= TIMESTAMP '{since.isoformat(sep=' ')}'")
+            con.execute(f"DELETE FROM index_rows WHERE NOT ({' AND '.join(conditions)})")
+            sql = _keyed_sql(dataset, point, features_at(point), facts, settings)
+            yield bucket, con.sql(f"{sql} ORDER BY stay_id").df()
+
+
+@contextmanager
+def _engine(dataset: DataSet, settings: FeatureSettings) -> Iterator[duckdb.DuckDBPyConnection]:
+    with TemporaryDirectory(prefix="wardcast-") as spill:
+        con = connect(threads=settings.threads, memory_limit_mb=settings.memory_limit_mb, spill=Path(spill))
+        try:
+            register_code_flags(con, dataset)
+            yield con
+        finally:
+            con.close()
+
+
+def prepare_bucket(
+    con: duckdb.DuckDBPyConnection,
+    dataset: DataSet,
+    point: Point,
+    bucket: int,
+    settings: FeatureSettings,
+) -> Counter[str]:
+    """Lay out a bucket: its tables, episodes, candidates and index rows. Returns the flow's counts."""
+    for table in TABLES.values():
+        # Stays are read by nearly every relation; the others once or twice.
+        kind = "TABLE" if table is STAYS else "VIEW"
+        con.execute(f"CREATE OR REPLACE TEMP {kind} {table.name} AS {dataset.select(table, bucket)}")
+    lay_out(con, dataset.declaration, settings)
+    has_timeline = dataset.declaration.timeline != "none"
+    candidates = candidates_sql(point, settings, has_timeline=has_timeline)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE candidates AS {candidates}")
+    presence = ", ".join(f"{dataset.has(name)} AS has_{name}" for name in TABLES)
+    since = dataset.declaration.observed_from
+    history = f"TIMESTAMP '{since}'" if since else "NULL::TIMESTAMP"
+    rows = index_rows_sql(point, settings, has_timeline=has_timeline)
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE index_rows AS SELECT *, {history} AS history_from, {presence} "
+        f"FROM ({rows})"
+    )
+    return _count(con)
+
+
+def lay_out(con: duckdb.DuckDBPyConnection, declaration: Declaration, settings: FeatureSettings) -> None:
+    """Make, from the canonical tables on the connection, what every point needs: codes and episodes."""
+    systems = declaration.code_systems
+    diagnoses = known_diagnoses_sql(settings, systems.diagnosis)
+    procedures = known_procedures_sql(settings, systems.procedure or "")
+    con.execute(f"CREATE OR REPLACE TEMP VIEW known_diagnoses AS {diagnoses}")
+    con.execute(f"CREATE OR REPLACE TEMP VIEW known_procedures AS {procedures}")
+    stays = EPISODE_STAYS_SQL if declaration.timeline != "none" else UNDATED_EPISODE_STAYS_SQL
+    con.execute(f"CREATE OR REPLACE TEMP TABLE episode_stays AS {stays}")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE episodes AS {EPISODES_SQL}")
+
+
+def _count(con: duckdb.DuckDBPyConnection) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for sql in (
+        "SELECT 'stays', count(*) FROM stays",
+        "SELECT 'not_admitted', count(*) FROM stays WHERE status IN ('booked', 'cancelled')",
+        "SELECT 'merged', count(*) FROM episode_stays WHERE is_continuation",
+        "SELECT coalesce(left_at, 'rows'), count(*) FROM candidates GROUP BY 1",
+    ):
+        counts.update(dict(con.execute(sql).fetchall()))
+    return counts
+
+
+def _flow(
+    counts: Counter[str], point: Point, settings: FeatureSettings, declaration: Declaration
+) -> tuple[FlowStep, ...]:
+    left = steps(point, settings, has_timeline=declaration.timeline != "none")
+    episodes = counts["stays"] - counts["not_admitted"] - counts["merged"]
+    flow = (
+        FlowStep("stays", "stays in the extract", counts["stays"]),
+        FlowStep("not_admitted", "booked or cancelled, never admitted", -counts["not_admitted"]),
+        FlowStep("merged", "merged into the episode that they continue", -counts["merged"]),
+        FlowStep("episodes", "episodes", episodes),
+        *(FlowStep(step.name, step.meaning, -counts[step.name]) for step in left),
+        FlowStep("rows", f"index admissions at {point}", counts["rows"]),
+    )
+    assert counts["rows"] == episodes - sum(counts[step.name] for step in left), "the flow does not add up"
+    return flow
+
+
+def _keyed_sql(
+    dataset: DataSet,
+    point: Point,
+    features: tuple[Feature, ...],
+    facts: tuple[Feature, ...],
+    settings: FeatureSettings,
+) -> str:
+    has_timeline = dataset.declaration.timeline != "none"
+    sql = features_sql(features, point, has_timeline=has_timeline, settings=settings, facts=facts)
+    return f"""
+    SELECT i.stay_id, i.episode_id, i.patient_id, '{point}' AS prediction_point, i.prediction_time,
+        f.* EXCLUDE (index_id)
+    FROM index_rows i JOIN ({sql}) f USING (index_id)"""
+
+
+def _learning_sql(
+    dataset: DataSet,
+    point: Point,
+    features: tuple[Feature, ...],
+    facts: tuple[Feature, ...],
+    settings: FeatureSettings,
+) -> str:
+    has_timeline = dataset.declaration.timeline != "none"
+    labels = labels_sql(dataset.declaration, settings, has_flags=_has_flags(dataset))
+    at_discharge = candidates_sql(Point.DISCHARGE, settings, has_timeline=has_timeline)
+    return f"""
+    WITH discharge_candidates AS ({at_discharge}), labels AS ({labels})
+    SELECT f.*, {", ".join(f"l.{label}" for label in LABELS)},
+        l.row_discharged_on, l.row_label_end_on_readmission, l.row_label_end_on_complication,
+        l.row_label_end_on_cost, l.row_first_event,
+        {_row_groups(features)},
+        coalesce(f.n_stays_prior_365d > 0 OR f.days_since_last_discharge IS NOT NULL, false)::INTEGER
+            AS row_has_earlier_stay
+    FROM ({_keyed_sql(dataset, point, features, facts, settings)}) f
+    LEFT JOIN labels l USING (patient_id, episode_id)
+    ORDER BY f.stay_id"""
+
+
+def _row_groups(features: tuple[Feature, ...]) -> str:
+    """The groups of the report, for the inputs that are known at the point."""
+    names = {feature.name for feature in features}
+    columns = [f"{sql} AS row_group_{group}" for group, (need, sql) in _ROW_GROUPS.items() if need in names]
+    return ", ".join(columns)
+
+
+def _has_flags(dataset: DataSet) -> bool:
+    with duckdb.connect() as con:
+        sql = f"SELECT count(present_on_admission) > 0 FROM ({dataset.select(TABLES['diagnoses'])})"
+        return bool(con.execute(sql).fetchall()[0][0])

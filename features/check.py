@@ -1,0 +1,232 @@
+"""The check of a data set: every table against its declaration, every row against the rules."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from features.dataset import Declaration, connect
+from features.progress import Progress, silent
+from features.quality import Quality, RuleRow, TableCount
+from features.rules import WHAT_TO_DO, after_observation, conditions
+from features.sources import stage_of
+from features.staged import Staged, missing_columns, open_staged
+from features.tables import TABLES, Table, TableError
+
+BEYOND_TOTAL = 1.01
+"""Charges beyond this multiple of the stay's total contradict it; less is rounding."""
+
+TRUTH = "truth"
+"""The folder where a made-up hospital keeps its true risks; not a table."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Staged tables with a verdict on every row, held in the data engine `data`.
+
+    The engine holds, per table, `bad_<table>` (_row, reason), and `kept_patients` and `kept_stays`.
+    """
+
+    data: duckdb.DuckDBPyConnection
+    declaration: Declaration
+    staged: dict[str, Staged]
+    rules: tuple[RuleRow, ...]
+    warnings: tuple[str, ...]
+
+    def n_quarantined(self, table: str) -> int:
+        """Rows of a table that some rule quarantines."""
+        return sum(rule.n_rows for rule in self.rules if rule.table == table)
+
+    def kept_sql(self, table: str) -> str:
+        """The rows that keep every rule, with the declared columns and types, and `_row`."""
+        return f"SELECT t.* FROM ({self._typed(table)}) t ANTI JOIN bad_{table} b ON t._row = b._row"
+
+    def quarantine_sql(self, table: str) -> str:
+        """The rows that broke a rule, as they stand in the extract, with the reason, in their order."""
+        return (
+            f"SELECT t.* EXCLUDE (_row), b.reason FROM ({self.staged[table].raw_sql()}) t "
+            f"JOIN bad_{table} b ON t._row = b._row ORDER BY b._row"
+        )
+
+    def _typed(self, table: str) -> str:
+        return self.staged[table].typed_sql(self.declaration.time_zone)
+
+
+def check(
+    folder: Path, *, threads: int = 2, memory_limit_mb: int = 700, progress: Progress = silent
+) -> Quality:
+    """The quality report of a folder of canonical tables; nothing is written there.
+
+    Raises TableError with every fatal problem at once: a missing required table or column, duplicate
+    keys, an unreadable file.
+    """
+    with tempfile.TemporaryDirectory(prefix="wardcast-check-") as aside:
+        staging = Path(aside) / "staging"
+        staging.mkdir()
+        declaration = stage_of("canonical")(folder, staging, progress=progress)
+        spill = Path(aside) / "spill"
+        with closing(connect(threads=threads, memory_limit_mb=memory_limit_mb, spill=spill)) as data:
+            checked = examine(data, staging, declaration, Path(aside), progress=progress)
+    counts = {
+        name: TableCount(
+            staged.n_rows, staged.n_rows - checked.n_quarantined(name), checked.n_quarantined(name)
+        )
+        for name, staged in checked.staged.items()
+    }
+    return Quality(declaration, counts, checked.rules, checked.warnings)
+
+
+def examine(
+    data: duckdb.DuckDBPyConnection,
+    staging: Path,
+    declaration: Declaration,
+    scratch: Path,
+    *,
+    progress: Progress = silent,
+) -> Checked:
+    """Give every row of the staged tables its verdict. Raises TableError with every fatal problem."""
+    staged = _open_all(data, staging, declaration, scratch)
+    rules: list[RuleRow] = []
+    warnings = [
+        f"{folder.name}: not a table of the data contract; it is left out."
+        for folder in sorted(staging.iterdir())
+        if folder.name not in TABLES and folder.name != TRUTH
+    ]
+    for done, (name, table) in enumerate(staged.items()):
+        progress(f"checking {name}", done, len(staged))
+        _judge(data, table, declaration)
+        rules += _report(data, table)
+        warnings += [
+            f"{name}: column {column} is not part of the table; it is left out."
+            for column in table.columns
+            if column.lower() not in table.table.by_name
+        ]
+        if name == "stays":
+            warnings += _late_discharges(data, table, declaration)
+    progress("checking", len(staged), len(staged))
+    return Checked(data, declaration, staged, tuple(rules), tuple(warnings))
+
+
+def _open_all(
+    data: duckdb.DuckDBPyConnection, staging: Path, declaration: Declaration, scratch: Path
+) -> dict[str, Staged]:
+    staged: dict[str, Staged] = {}
+    problems: list[str] = []
+    for name, table in TABLES.items():
+        folder = staging / name
+        if not folder.is_dir():
+            if table.required:
+                problems.append(f"{name}: the required table is missing. Add it.")
+            continue
+        try:
+            opened = open_staged(data, table, folder, scratch)
+            missing = missing_columns(opened)
+            if missing:
+                problems.append(f"{name}: required columns are missing: {', '.join(missing)}. Add them.")
+                continue
+            problems += _fatal_problems(data, opened, declaration)
+            staged[name] = opened
+        except TableError as error:
+            problems.append(str(error))
+    if problems:
+        raise TableError("\n".join(["The data set cannot be used.", *problems]))
+    return staged
+
+
+def _fatal_problems(data: duckdb.DuckDBPyConnection, staged: Staged, declaration: Declaration) -> list[str]:
+    unreadable = staged.unreadable_files(data)
+    if unreadable:
+        return [
+            f"{staged.table.name}: file {name} cannot be read to its end. Replace the file."
+            for name in unreadable
+        ]
+    problems = []
+    declared = declaration.code_systems.procedure or "code_system" in staged.columns
+    if staged.table.name == "procedures" and not declared:
+        problems.append(
+            "procedures: their code system is not declared. Add code_systems.procedure to dataset.toml."
+        )
+    n_rows, first_row = _duplicates(data, staged, declaration)
+    if n_rows:
+        problems.append(
+            f"{staged.table.name}: {n_rows} of {staged.n_rows} rows share their key "
+            f"({', '.join(staged.table.key)}) with another row (first at row {first_row}). "
+            "Leave only one row per key in the extract."
+        )
+    return problems
+
+
+def _duplicates(data: duckdb.DuckDBPyConnection, staged: Staged, declaration: Declaration) -> tuple[int, int]:
+    """Rows that share a complete key with another row, and the first of them; (0, 0) if none."""
+    if not staged.table.key:
+        return 0, 0
+    key = ", ".join(f'"{name}"' for name in staged.table.key)
+    complete = " AND ".join(f'"{name}" IS NOT NULL' for name in staged.table.key)
+    found = data.execute(
+        f"SELECT coalesce(sum(n), 0), coalesce(min(first_row), 0) FROM ("
+        f"SELECT count(*) AS n, min(_row) AS first_row FROM ({staged.typed_sql(declaration.time_zone)}) "
+        f"WHERE {complete} GROUP BY {key} HAVING count(*) > 1)"
+    ).fetchall()
+    return int(found[0][0]), int(found[0][1])
+
+
+def _judge(data: duckdb.DuckDBPyConnection, staged: Staged, declaration: Declaration) -> None:
+    table, typed = staged.table, staged.typed_sql(declaration.time_zone)
+    broken = " ".join(f"WHEN {sql} THEN '{rule}'" for rule, sql in conditions(table, declaration).items())
+    data.execute(
+        f"CREATE TABLE bad_{table.name} AS SELECT _row, reason FROM ("
+        f"SELECT t._row, CASE {broken} END AS reason FROM ({typed}) t {_references(table)}) "
+        "WHERE reason IS NOT NULL"
+    )
+    kept = f"FROM ({typed}) t ANTI JOIN bad_{table.name} b ON t._row = b._row"
+    if table.name == "patients":
+        data.execute(f"CREATE TABLE kept_patients AS SELECT patient_id, birth_date {kept}")
+    elif table.name == "stays":
+        data.execute(f"CREATE TABLE kept_stays AS SELECT stay_id, patient_id, total_cost {kept}")
+    elif table.name == "charges":
+        data.execute(
+            "INSERT INTO bad_charges "
+            f"SELECT t._row, 'beyond_total' {kept} WHERE t.stay_id IN ("
+            f"SELECT t.stay_id {kept} JOIN kept_stays s ON t.stay_id = s.stay_id "
+            # Antimicrobials are a part of drugs.
+            "WHERE t.category <> 'antimicrobials' GROUP BY t.stay_id, s.total_cost "
+            f"HAVING sum(t.amount) > s.total_cost * {BEYOND_TOTAL})"
+        )
+
+
+def _references(table: Table) -> str:
+    joins = []
+    if table.owner == "patient_id" and table.name != "patients":
+        joins.append("LEFT JOIN kept_patients p ON t.patient_id = p.patient_id")
+    if table.name != "stays" and "stay_id" in table.by_name:
+        joins.append("LEFT JOIN kept_stays s ON t.stay_id = s.stay_id")
+    return " ".join(joins)
+
+
+def _report(data: duckdb.DuckDBPyConnection, staged: Staged) -> list[RuleRow]:
+    name = staged.table.name
+    found = data.execute(f"SELECT reason, count(*), min(_row) FROM bad_{name} GROUP BY reason").fetchall()
+    counted = {reason: (int(n_rows), int(first_row)) for reason, n_rows, first_row in found}
+    return [
+        RuleRow(name, rule, counted[rule][0], counted[rule][0] / staged.n_rows, counted[rule][1], what_to_do)
+        for rule, what_to_do in WHAT_TO_DO.items()
+        if rule in counted
+    ]
+
+
+def _late_discharges(data: duckdb.DuckDBPyConnection, staged: Staged, declaration: Declaration) -> list[str]:
+    late = after_observation("discharged_at", declaration)
+    if not late:
+        return []
+    typed = staged.typed_sql(declaration.time_zone)
+    n_rows = int(data.execute(f"SELECT count(*) FROM ({typed}) WHERE {late}").fetchall()[0][0])
+    if not n_rows:
+        return []
+    return [
+        f"stays: observed_until lies before the newest discharge; {n_rows} of {staged.n_rows} rows are "
+        "discharged after it. Declare the date until which the extract is complete."
+    ]

@@ -1,0 +1,160 @@
+"""Dated code sets: which category, planned-care rule or complication a diagnosis or procedure code means.
+
+Every set is a CSV file beside this module; README.md gives each file's source, version and licence.
+A file lists prefixes of codes (upper case, no dots), and the longest prefix of a code decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+# WHO's categories have four characters. National editions append digits of their own (GB/T 14396, the
+# insurers' edition), which must not be read as the ICD-10-CM digits in the same place.
+_WHO_LENGTH = 4
+_WHO_SYSTEMS = ("icd10", "icd10gb", "icd10cn_insurance")
+DIAGNOSIS_SYSTEMS = (*_WHO_SYSTEMS, "icd10cm", "icd9cm")
+_PROCEDURE_FILES = {
+    "icd9cm3": "ccs_procedure_icd9cm3_2015.csv",
+    "icd10pcs": "ccs_procedure_icd10pcs_2019.csv",
+}
+PROCEDURE_SYSTEMS = tuple(_PROCEDURE_FILES)
+
+
+@dataclass(frozen=True)
+class PlannedRules:
+    """The planned-readmission algorithm of the CMS measure, as AHRQ CCS category numbers.
+
+    A return is planned if any procedure is in `always_planned_procedures` or the principal diagnosis is in
+    `always_planned_diagnoses`; else if any procedure is in `potentially_planned_procedures` and the
+    principal diagnosis is not in `acute_diagnoses`; otherwise it is unplanned.
+    """
+
+    always_planned_procedures: frozenset[int]
+    always_planned_diagnoses: frozenset[int]
+    potentially_planned_procedures: frozenset[int]
+    acute_diagnoses: frozenset[int]
+
+
+def ccs_prefixes(system: str) -> pd.DataFrame:
+    """Return the prefixes of diagnosis codes with their AHRQ CCS category: columns `prefix`, `ccs`.
+
+    For icd10cm and icd9cm the longest prefix gives every official code its official category. WHO's
+    ICD-10 and its national editions take, by their first four characters, the category that most of the
+    ICD-10-CM codes below it have. Raises ValueError for a system without categories.
+    """
+    _check(system, DIAGNOSIS_SYSTEMS, "diagnosis")
+    return _diagnosis_ccs(system).copy()
+
+
+def procedure_ccs_prefixes(system: str) -> pd.DataFrame:
+    """Return the prefixes of procedure codes with their AHRQ CCS category: columns `prefix`, `ccs`.
+
+    Raises ValueError for a system without categories.
+    """
+    _check(system, PROCEDURE_SYSTEMS, "procedure")
+    return _read(_PROCEDURE_FILES[system]).copy()
+
+
+def longest_prefixes(codes: Iterable[str], prefixes: Collection[str]) -> dict[str, str | None]:
+    """Return for every distinct code its longest prefix among `prefixes`, None where it has none."""
+    known = frozenset(prefixes)
+    lengths = sorted({len(prefix) for prefix in known}, reverse=True)
+    return {
+        code: next((code[:length] for length in lengths if code[:length] in known), None)
+        for code in dict.fromkeys(codes)
+    }
+
+
+def categorise(codes: Iterable[str], prefixes: pd.DataFrame) -> dict[str, int | None]:
+    """Return for every distinct code the CCS category of its longest prefix, None where it has none.
+
+    `prefixes` has the columns `prefix` and `ccs`, as `ccs_prefixes` returns them.
+    """
+    categories: dict[str | None, int] = dict(
+        zip(prefixes["prefix"].tolist(), prefixes["ccs"].tolist(), strict=True)
+    )
+    matched = longest_prefixes(codes, prefixes["prefix"].tolist())
+    return {code: categories.get(prefix) for code, prefix in matched.items()}
+
+
+@cache
+def planned_rules() -> PlannedRules:
+    """Return the four category sets of the planned-readmission algorithm."""
+    categories = _read("planned_cms.csv").groupby("rule")["ccs"].agg(frozenset)
+    return PlannedRules(
+        always_planned_procedures=categories["always_planned_procedure"],
+        always_planned_diagnoses=categories["always_planned_diagnosis"],
+        potentially_planned_procedures=categories["potentially_planned_procedure"],
+        acute_diagnoses=categories["acute_diagnosis"],
+    )
+
+
+def index_exclusions() -> dict[int, str]:
+    """Return the CCS categories of a principal diagnosis that is no index admission at discharge.
+
+    The reason is `cancer_treatment` (only without surgery: the caller's to check), `psychiatric`,
+    `rehabilitation` or `delivery`.
+    """
+    table = _read("index_exclusions_cms.csv")
+    return dict(zip(table["ccs"].tolist(), table["rule"].tolist(), strict=True))
+
+
+def complication_categories(system: str) -> pd.DataFrame:
+    """Return the complication code set: `prefix`, `category`, `present_on_admission_impossible`.
+
+    The longest prefix decides. A code counts when it was not present on admission;
+    `present_on_admission_impossible` marks the codes that name a complication of care by definition,
+    for extracts without flags. Raises ValueError for a system without the set.
+    """
+    _check(system, DIAGNOSIS_SYSTEMS, "diagnosis")
+    return _complications(system).copy()
+
+
+@cache
+def ccs_titles(kind: str) -> dict[int, str]:
+    """Return the title of every CCS category of `kind`: diagnosis or procedure."""
+    table = _read(f"ccs_{kind}_titles_2019.csv")
+    return dict(zip(table["ccs"].tolist(), table["title"].tolist(), strict=True))
+
+
+def _check(system: str, known: tuple[str, ...], kind: str) -> None:
+    if system not in known:
+        raise ValueError(
+            f"code_systems: no categories for the {kind} code system {system!r}. Use one of: "
+            f"{', '.join(known)}."
+        )
+
+
+@cache
+def _diagnosis_ccs(system: str) -> pd.DataFrame:
+    if system == "icd9cm":
+        return _read("ccs_diagnosis_icd9cm_2015.csv")
+    table = _read("ccs_diagnosis_icd10cm_2019.csv")
+    if system == "icd10cm":
+        return table
+    added = _read("ccs_diagnosis_icd10who_2019.csv")[["prefix", "ccs"]]
+    return _who_part(pd.concat([added, table])).drop_duplicates("prefix").reset_index(drop=True)
+
+
+@cache
+def _complications(system: str) -> pd.DataFrame:
+    name = "complications_icd9cm_2015.csv" if system == "icd9cm" else "complications_icd10_2025.csv"
+    table = _read(name)
+    if system in _WHO_SYSTEMS:
+        table = _who_part(table).reset_index(drop=True)
+    impossible = table["cannot_be_present_on_admission"].astype(bool)
+    return table[["prefix", "category"]].assign(present_on_admission_impossible=impossible)
+
+
+def _who_part(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["prefix"].str.len() <= _WHO_LENGTH]
+
+
+@cache
+def _read(name: str) -> pd.DataFrame:
+    return pd.read_csv(Path(__file__).with_name(name), dtype={"prefix": "str"}, keep_default_na=False)

@@ -1,0 +1,133 @@
+"""What each code means: one row per distinct code with its groups, flags and rules.
+
+Codes are looked up once per distinct code and joined to the records, however many rows carry them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import duckdb
+import pandas as pd
+
+from features.codes import (
+    categorise,
+    ccs_prefixes,
+    ccs_titles,
+    complication_categories,
+    index_exclusions,
+    longest_prefixes,
+    planned_rules,
+    procedure_ccs_prefixes,
+)
+from features.comorbidity import comorbidity_flags
+from features.dataset import DataSet
+from features.tables import DIAGNOSES, PROCEDURES
+
+CodedAs = tuple[str, str]
+"""A code and its code system."""
+FlagsOf = Callable[[list[str], str], pd.DataFrame]
+
+
+def register_code_flags(con: duckdb.DuckDBPyConnection, dataset: DataSet) -> None:
+    """Create the tables `diagnosis_flags` and `procedure_flags` for the codes of a data set."""
+    systems = dataset.declaration.code_systems
+    codes = {
+        "diagnoses": _distinct(con, dataset.select(DIAGNOSES), systems.diagnosis),
+        "procedures": _distinct(con, dataset.select(PROCEDURES), systems.procedure or ""),
+    }
+    for name, flags in code_flags_for(codes).items():
+        con.register("flags_in", flags)
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM flags_in")
+        con.unregister("flags_in")
+
+
+def code_flags_for(codes: Mapping[str, Iterable[CodedAs]]) -> dict[str, pd.DataFrame]:
+    """The flags of the given codes: `diagnosis_flags` and `procedure_flags`, one row per code and system."""
+    return {
+        "diagnosis_flags": _by_system(codes["diagnoses"], _diagnosis_flags, _DIAGNOSIS_COLUMNS),
+        "procedure_flags": _by_system(codes["procedures"], _procedure_flags, _PROCEDURE_COLUMNS),
+    }
+
+
+def _distinct(con: duckdb.DuckDBPyConnection, select: str, system: str) -> list[CodedAs]:
+    sql = f"SELECT DISTINCT code, coalesce(code_system, '{system}') FROM ({select}) ORDER BY ALL"
+    return [(code, code_system) for code, code_system in con.sql(sql).fetchall()]
+
+
+_DIAGNOSIS_COLUMNS = {
+    "code": "str",
+    "code_system": "str",
+    "charlson": "int64",
+    "elixhauser": "int64",
+    "lace": "int64",
+    "ccs_title": "str",
+    "exclusion": "str",
+    "is_always_planned": "bool",
+    "is_acute": "bool",
+    "complication_category": "str",
+    "complication_cannot_be_present": "bool",
+}
+_PROCEDURE_COLUMNS = {
+    "code": "str",
+    "code_system": "str",
+    "ccs_title": "str",
+    "is_always_planned": "bool",
+    "is_potentially_planned": "bool",
+    "is_surgery": "bool",
+}
+
+
+def _by_system(codes: Iterable[CodedAs], flags_of: FlagsOf, columns: Mapping[str, str]) -> pd.DataFrame:
+    of_system: dict[str, list[str]] = {}
+    for code, system in codes:
+        of_system.setdefault(system, []).append(code)
+    frames = [
+        flags_of(sorted(found), system).assign(code_system=system)
+        for system, found in sorted(of_system.items())
+        if found
+    ]
+    if not frames:
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
+    return pd.concat(frames, ignore_index=True)[list(columns)].astype(dict(columns))
+
+
+def _diagnosis_flags(codes: list[str], system: str) -> pd.DataFrame:
+    rules = planned_rules()
+    excluded = index_exclusions()
+    titles = ccs_titles("diagnosis")
+    ccs = categorise(codes, ccs_prefixes(system))
+    complications = complication_categories(system)
+    prefix_of = longest_prefixes(codes, complications["prefix"].tolist())
+    by_prefix = complications.set_index("prefix")
+    category = by_prefix["category"].to_dict()
+    impossible = by_prefix["present_on_admission_impossible"].to_dict()
+    own = pd.DataFrame(
+        {
+            "code": codes,
+            "ccs_title": [titles.get(ccs[code]) for code in codes],
+            "exclusion": [excluded.get(ccs[code]) for code in codes],
+            "is_always_planned": [ccs[code] in rules.always_planned_diagnoses for code in codes],
+            "is_acute": [ccs[code] in rules.acute_diagnoses for code in codes],
+            "complication_category": [category.get(prefix_of[code]) for code in codes],
+            "complication_cannot_be_present": [bool(impossible.get(prefix_of[code])) for code in codes],
+        }
+    )
+    return own.merge(comorbidity_flags(codes, system), on="code", how="left", validate="one_to_one")
+
+
+def _procedure_flags(codes: list[str], system: str) -> pd.DataFrame:
+    rules = planned_rules()
+    titles = ccs_titles("procedure")
+    ccs = categorise(codes, procedure_ccs_prefixes(system))
+    return pd.DataFrame(
+        {
+            "code": codes,
+            "ccs_title": [titles.get(ccs[code]) for code in codes],
+            "is_always_planned": [ccs[code] in rules.always_planned_procedures for code in codes],
+            "is_potentially_planned": [ccs[code] in rules.potentially_planned_procedures for code in codes],
+            # The measure's potentially planned procedures are its major operations: the nearest published
+            # list of what is surgery.
+            "is_surgery": [ccs[code] in rules.potentially_planned_procedures for code in codes],
+        }
+    )

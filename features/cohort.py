@@ -1,0 +1,124 @@
+"""Who is an index admission: episodes to rows, with a count for every step.
+
+Each step marks the episodes that leave, in a fixed order; an episode leaves at the first step that
+applies. Nothing is dropped without being counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from features.points import Point
+from features.settings import FeatureSettings
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the cohort flow: its name, what it means, and SQL that is true for who leaves."""
+
+    name: str
+    meaning: str
+    leaves: str
+
+
+def steps(point: Point, settings: FeatureSettings, *, has_timeline: bool) -> tuple[Step, ...]:
+    """The steps that lead from episodes to index admissions at a prediction point."""
+    adults = (
+        Step("newborn", "newborns", "admission_type = 'newborn'"),
+        Step(
+            "minor",
+            f"younger than {settings.minimum_age} at admission",
+            f"age_years < {settings.minimum_age}",
+        ),
+        Step("age_unknown", "age unknown", "age_years IS NULL"),
+    )
+    if point is Point.PREADMISSION:
+        return (*adults, Step("not_booked", "no booking time", "booked_at IS NULL"))
+    if point is Point.ADMISSION:
+        landmark = Step(
+            "left_before_landmark",
+            f"discharged or died within {settings.landmark_hours:g} hours of admission",
+            f"discharged_at < {_landmark(settings)}",
+        )
+        return (*adults, landmark) if has_timeline else adults
+    return (
+        *adults,
+        Step("still_in_hospital", "not yet discharged", "NOT is_discharged"),
+        Step("died_in_hospital", "died in hospital", "died_in_hospital"),
+        Step("against_advice", "left against medical advice", "discharge_disposition = 'against_advice'"),
+        Step(
+            "transferred_out",
+            "transferred to an acute hospital outside the extract",
+            "discharge_disposition = 'acute_transfer'",
+        ),
+        Step("delivery", "admitted for delivery", "exclusion = 'delivery'"),
+        Step("rehabilitation", "admitted for rehabilitation", "exclusion = 'rehabilitation'"),
+        Step("psychiatric", "admitted for psychiatric care", "exclusion = 'psychiatric'"),
+        Step(
+            "cancer_treatment",
+            "admitted for medical treatment of cancer (without surgery)",
+            "exclusion = 'cancer_treatment' AND NOT has_surgery",
+        ),
+    )
+
+
+def _landmark(settings: FeatureSettings) -> str:
+    return f"admitted_at + to_seconds({settings.landmark_hours * 3600})"
+
+
+# What the cohort needs to know of an episode, one row each.
+CANDIDATES_SQL = """
+WITH coded AS (
+    SELECT s.patient_id, s.episode_id,
+        max(f.exclusion) FILTER (d.position = 1 AND d.stay_id = e.last_stay_id) AS exclusion
+    FROM episode_stays s
+    JOIN episodes e USING (patient_id, episode_id)
+    JOIN known_diagnoses d ON d.stay_id = s.stay_id AND d.kind = 'discharge'
+    LEFT JOIN diagnosis_flags f USING (code, code_system)
+    GROUP BY s.patient_id, s.episode_id
+), operated AS (
+    SELECT s.patient_id, s.episode_id, bool_or(f.is_surgery) AS has_surgery
+    FROM episode_stays s JOIN known_procedures p ON p.stay_id = s.stay_id
+    JOIN procedure_flags f USING (code, code_system) GROUP BY s.patient_id, s.episode_id
+)
+SELECT e.*, first.booked_at,
+    coalesce(o.died_in_hospital, e.discharge_disposition = 'died', p.death_date <= e.discharged_at::DATE,
+             false) AS died_in_hospital,
+    CASE WHEN e.admitted_at IS NOT NULL AND p.birth_date IS NOT NULL
+         THEN date_part('year', age(e.admitted_at::DATE, p.birth_date))::INTEGER
+         ELSE first.age_years END AS age_years,
+    c.exclusion, coalesce(r.has_surgery, false) AS has_surgery
+FROM episodes e
+JOIN stays first ON first.stay_id = e.episode_id
+JOIN patients p ON p.patient_id = e.patient_id
+LEFT JOIN outcomes o ON o.stay_id = e.last_stay_id
+LEFT JOIN coded c ON c.patient_id = e.patient_id AND c.episode_id = e.episode_id
+LEFT JOIN operated r ON r.patient_id = e.patient_id AND r.episode_id = e.episode_id
+"""
+
+
+def candidates_sql(point: Point, settings: FeatureSettings, *, has_timeline: bool) -> str:
+    """SQL of all episodes with the step at which each leaves (`left_at`; null = index admission)."""
+    cases = " ".join(
+        f"WHEN coalesce({step.leaves}, false) THEN '{step.name}'"
+        for step in steps(point, settings, has_timeline=has_timeline)
+    )
+    return f"SELECT *, CASE {cases} END AS left_at FROM ({CANDIDATES_SQL})"
+
+
+def index_rows_sql(point: Point, settings: FeatureSettings, *, has_timeline: bool) -> str:
+    """SQL of the index rows: which stay is scored, from when on, as of when."""
+    stay = "last_stay_id" if point is Point.DISCHARGE else "episode_id"
+    if not has_timeline:
+        time = anchor = "NULL::TIMESTAMP"
+    else:
+        anchor = "booked_at" if point is Point.PREADMISSION else "admitted_at"
+        time = {
+            Point.PREADMISSION: "booked_at",
+            Point.ADMISSION: _landmark(settings),
+            Point.DISCHARGE: "discharged_at",
+        }[point]
+    return f"""
+    SELECT row_number() OVER () AS index_id, patient_id, episode_id, {stay} AS stay_id,
+        {anchor} AS anchor_at, {time} AS prediction_time
+    FROM candidates WHERE left_at IS NULL"""

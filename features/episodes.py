@@ -1,0 +1,75 @@
+"""Stays to episodes: stays merged because the patient went straight on.
+
+Whether a stay continues an earlier one depends only on stays admitted before it, so later records
+never change how earlier ones are merged.
+"""
+
+from __future__ import annotations
+
+# The discharge that counts is the latest among the earlier stays: a short stay may lie within a longer one.
+EPISODE_STAYS_SQL = """
+WITH principal AS (
+    SELECT stay_id, min(left(code, 3)) AS principal_code3, min(known_at) AS principal_known_at
+    FROM known_diagnoses WHERE kind = 'discharge' AND position = 1 GROUP BY stay_id
+), present AS (
+    SELECT s.*, coalesce(s.discharged_at, TIMESTAMP 'infinity') AS ends_at, p.principal_code3,
+           p.principal_known_at
+    FROM stays s LEFT JOIN principal p USING (stay_id)
+    WHERE s.status IN ('in', 'discharged')
+), looked_back AS (
+    SELECT *,
+           max(ends_at) OVER earlier AS last_ends_at,
+           arg_max(hospital_id, ends_at) OVER earlier AS last_hospital_id,
+           arg_max(principal_code3, ends_at) OVER earlier AS last_code3,
+           max(principal_known_at) OVER earlier AS last_known_at
+    FROM present
+    WINDOW earlier AS (PARTITION BY patient_id ORDER BY admitted_at, ends_at, stay_id
+                       ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+), judged AS (
+    SELECT *,
+        coalesce(admitted_at < last_ends_at, false) AS is_overlap,
+        coalesce(hospital_id <> last_hospital_id
+                 AND date_diff('day', last_ends_at::DATE, admitted_at::DATE) BETWEEN 0 AND 1, false)
+            AS is_transfer,
+        coalesce(hospital_id = last_hospital_id AND principal_code3 = last_code3
+                 AND admitted_at <= last_ends_at + INTERVAL 24 HOUR, false) AS is_split
+    FROM looked_back
+), linked AS (
+    SELECT *, is_overlap OR is_transfer OR is_split AS is_continuation,
+        CASE WHEN is_overlap OR is_transfer THEN admitted_at
+             WHEN is_split THEN greatest(principal_known_at, last_known_at) END AS continuation_known_at
+    FROM judged
+), numbered AS (
+    SELECT *, count(*) FILTER (NOT is_continuation) OVER (
+        PARTITION BY patient_id ORDER BY admitted_at, ends_at, stay_id) AS episode_number
+    FROM linked
+)
+SELECT * EXCLUDE (is_overlap, is_transfer, is_split, last_ends_at, last_hospital_id, last_code3, last_known_at),
+    first_value(stay_id) OVER episode AS episode_id,
+    first_value(admitted_at) OVER episode AS episode_admitted_at
+FROM numbered
+WINDOW episode AS (PARTITION BY patient_id, episode_number ORDER BY admitted_at, ends_at, stay_id)
+"""
+
+# Without a timeline no stay can be told to follow another: each is its own episode.
+UNDATED_EPISODE_STAYS_SQL = """
+SELECT s.*, TIMESTAMP 'infinity' AS ends_at, NULL::VARCHAR AS principal_code3,
+    NULL::TIMESTAMP AS principal_known_at, false AS is_continuation,
+    NULL::TIMESTAMP AS continuation_known_at, 1 AS episode_number,
+    stay_id AS episode_id, admitted_at AS episode_admitted_at
+FROM stays s WHERE s.status IN ('in', 'discharged')
+"""
+
+# One row per episode. An episode with a stay that has not ended has no discharge yet.
+EPISODES_SQL = """
+SELECT patient_id, episode_id, any_value(episode_admitted_at) AS admitted_at,
+    CASE WHEN isfinite(max(ends_at)) THEN max(ends_at) END AS discharged_at,
+    arg_max(stay_id, (ends_at, admitted_at, stay_id)) AS last_stay_id,
+    arg_max(discharge_disposition, (ends_at, admitted_at, stay_id)) AS discharge_disposition,
+    arg_max(planned_return_31d, (ends_at, admitted_at, stay_id)) AS planned_return_31d,
+    arg_min(admission_type, (admitted_at, ends_at, stay_id)) AS admission_type,
+    bool_and(status = 'discharged') AS is_discharged,
+    CASE WHEN count(total_cost) = count(*) THEN sum(total_cost) END AS total_cost,
+    count(*) AS n_stays
+FROM episode_stays GROUP BY patient_id, episode_id
+"""

@@ -1,0 +1,138 @@
+"""Comorbidity: what earlier stays say at admission, what this stay says at discharge.
+
+Mappings: Quan et al., Med Care 2005;43(11):1130-9. The severe form of a condition supersedes the mild one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from features.comorbidity import (
+    CHARLSON,
+    CHARLSON_HIERARCHY,
+    ELIXHAUSER,
+    ELIXHAUSER_HIERARCHY,
+    LACE_CONDITIONS,
+    LACE_HIERARCHY,
+    Condition,
+    Hierarchy,
+)
+from features.feature import Feature
+from features.points import Point
+
+LOOKBACK_DAYS = 365
+_EARLIER = f"FILTER (admitted_at >= anchor_at - INTERVAL {LOOKBACK_DAYS} DAY)"
+_NOW = "FILTER (kind = 'discharge')"
+# Charlson's conditions come first; Elixhauser adds those that Charlson does not name.
+_IN_CHARLSON = frozenset(
+    {
+        "congestive_heart_failure",
+        "peripheral_vascular_disorder",
+        "paralysis",
+        "chronic_pulmonary_disease",
+        "diabetes_uncomplicated",
+        "diabetes_complicated",
+        "renal_failure",
+        "liver_disease",
+        "peptic_ulcer_disease",
+        "aids",
+        "lymphoma",
+        "metastatic_cancer",
+        "solid_tumour",
+        "rheumatoid_arthritis",
+    }
+)
+
+
+def _present(mask: str, bit: int, severe: Iterable[int]) -> str:
+    """SQL that is true if a condition's bit is set and no severe form's bit is."""
+    worse = sum(severe)
+    return f"({mask} & {bit} > 0)" if not worse else f"({mask} & {bit} > 0 AND {mask} & {worse} = 0)"
+
+
+def _score(mask: str, points: Mapping[Condition, int], hierarchy: Hierarchy) -> str:
+    """SQL of the sum of points over the conditions present, severe before mild."""
+    bits = {condition.name: condition.bit for condition in points}
+    terms = []
+    for condition, weight in points.items():
+        severe = [bits[worse] for worse, mild in hierarchy if mild == condition.name]
+        if weight:
+            terms.append(f"{weight} * {_present(mask, condition.bit, severe)}::INTEGER")
+    return f"({' + '.join(terms)})"
+
+
+def _flags(conditions: Sequence[Condition], system: str, *, earlier: bool) -> tuple[Feature, ...]:
+    mask = f"(bit_or({system}) {_EARLIER if earlier else _NOW})"
+    return tuple(
+        Feature(
+            name=f"had_{condition.name}" if earlier else f"has_{condition.name}",
+            label=f"{condition.label} (earlier stays)" if earlier else condition.label,
+            type="flag",
+            unit="",
+            available_from=Point.PREADMISSION if earlier else Point.DISCHARGE,
+            description=f"{condition.label} coded at the discharge of a stay in the {LOOKBACK_DAYS} days before."
+            if earlier
+            else f"{condition.label} among the discharge diagnoses of the episode.",
+            relation="earlier_diagnoses" if earlier else "these_diagnoses",
+            expression=f"({mask} & {condition.bit} > 0)::INTEGER",
+            tables=("diagnoses", "stays"),
+            when_none=0 if earlier else None,
+            history_days=LOOKBACK_DAYS if earlier else None,
+        )
+        for condition in conditions
+    )
+
+
+def _scores(*, earlier: bool) -> tuple[Feature, ...]:
+    when = _EARLIER if earlier else _NOW
+    charlson = _score(
+        f"(bit_or(charlson) {when})", {c: c.weight_quan2011 for c in CHARLSON}, CHARLSON_HIERARCHY
+    )
+    elixhauser = _score(
+        f"(bit_or(elixhauser) {when})", {c: c.weight_van_walraven for c in ELIXHAUSER}, ELIXHAUSER_HIERARCHY
+    )
+    suffix, words = ("_earlier", " (earlier stays)") if earlier else ("", "")
+    return tuple(
+        Feature(
+            name=f"{name}{suffix}",
+            label=f"{label}{words}",
+            type="integer",
+            unit="points",
+            available_from=Point.PREADMISSION if earlier else Point.DISCHARGE,
+            description=f"{label}, {source}, over the discharge diagnoses of "
+            + (f"stays in the {LOOKBACK_DAYS} days before." if earlier else "the episode."),
+            relation="earlier_diagnoses" if earlier else "these_diagnoses",
+            expression=expression,
+            tables=("diagnoses", "stays"),
+            when_none=0 if earlier else None,
+            history_days=LOOKBACK_DAYS if earlier else None,
+        )
+        for name, label, source, expression in (
+            ("charlson_score", "Charlson score", "weights of Quan 2011", charlson),
+            ("elixhauser_score", "Elixhauser score", "weights of van Walraven 2009", elixhauser),
+        )
+    )
+
+
+_MORE = tuple(condition for condition in ELIXHAUSER if condition.name not in _IN_CHARLSON)
+
+FEATURES = (
+    *_scores(earlier=True),
+    *_flags(CHARLSON, "charlson", earlier=True),
+    *_flags(_MORE, "elixhauser", earlier=True),
+    *_scores(earlier=False),
+    *_flags(CHARLSON, "charlson", earlier=False),
+    *_flags(_MORE, "elixhauser", earlier=False),
+    Feature(
+        name="lace_comorbidity_weight",
+        label="LACE comorbidity weight",
+        type="integer",
+        unit="points",
+        available_from=Point.DISCHARGE,
+        description="Sum of LACE's own comorbidity weights over the discharge diagnoses of the episode.",
+        relation="these_diagnoses",
+        expression=_score(f"(bit_or(lace) {_NOW})", {c: c.points for c in LACE_CONDITIONS}, LACE_HIERARCHY),
+        tables=("diagnoses",),
+        minimum=0,
+    ),
+)

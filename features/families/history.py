@@ -1,0 +1,90 @@
+"""Earlier stays: how often, how long ago, how long, how dear.
+
+A stay that only continued another (a transfer, a split stay) is not counted as a further admission.
+"""
+
+from __future__ import annotations
+
+from features.families.windows import WINDOWS_DAYS, windowed
+from features.feature import Feature
+from features.points import Point
+
+
+def _windowed_features(days: int) -> tuple[Feature, ...]:
+    return (
+        windowed(
+            "n_stays",
+            "Admissions",
+            days=days,
+            kind="integer",
+            unit="stays",
+            relation="earlier_stays",
+            tables=("stays",),
+            aggregate="count(*) FILTER (NOT is_continuation AND {window})",
+            description="Earlier admissions",
+        ),
+        windowed(
+            "n_emergency_stays",
+            "Emergency admissions",
+            days=days,
+            kind="integer",
+            unit="stays",
+            relation="earlier_stays",
+            tables=("stays",),
+            aggregate="count(*) FILTER (NOT is_continuation AND admission_type IN ('emergency', 'urgent') AND {window})",
+            description="Earlier emergency or urgent admissions",
+        ),
+        windowed(
+            "stay_cost",
+            "Cost of admissions",
+            days=days,
+            kind="number",
+            unit="currency",
+            relation="earlier_stays",
+            tables=("stays",),
+            aggregate="sum(total_cost) FILTER ({window})",
+            description="Total of the earlier stays whose total was known",
+        ),
+        windowed(
+            "days_in_hospital",
+            "Days in hospital",
+            days=days,
+            kind="integer",
+            unit="days",
+            relation="earlier_stays",
+            tables=("stays",),
+            aggregate="sum(date_diff('day', admitted_at, least(discharged_at, anchor_at))) FILTER ({window})",
+            description="Midnights spent in hospital in stays that began",
+        ),
+    )
+
+
+FEATURES = (
+    *(feature for days in WINDOWS_DAYS for feature in _windowed_features(days)),
+    Feature(
+        name="days_since_last_discharge",
+        label="Days since the last discharge",
+        type="integer",
+        unit="days",
+        available_from=Point.PREADMISSION,
+        description="Days from the latest known discharge to the admission; missing if none is known.",
+        relation="earlier_stays",
+        expression="min(date_diff('day', discharged_at, anchor_at)) FILTER (discharged_at <= anchor_at)",
+        tables=("stays",),
+        minimum=0,
+    ),
+    Feature(
+        name="last_stay_days",
+        label="Length of the last stay",
+        type="integer",
+        unit="days",
+        available_from=Point.PREADMISSION,
+        description="Midnights of the latest earlier stay; missing if none is known.",
+        relation="earlier_stays",
+        # Ties by identifier, so that the choice does not depend on the order of rows.
+        expression="max(struct_pack(a := admitted_at, b := stay_id, "
+        "days := date_diff('day', admitted_at, discharged_at))).days",
+        tables=("stays",),
+        minimum=0,
+    ),
+)

@@ -1,0 +1,63 @@
+"""Visits that were not stays: the emergency department and outpatient care."""
+
+from __future__ import annotations
+
+from features.families.windows import WINDOWS_DAYS, windowed
+from features.feature import Feature
+from features.points import Point
+
+
+def _windowed_features(days: int) -> tuple[Feature, ...]:
+    return (
+        windowed(
+            "n_emergency_visits",
+            "Emergency visits",
+            days=days,
+            kind="integer",
+            unit="visits",
+            relation="earlier_visits",
+            tables=("visits",),
+            aggregate="count(*) FILTER (kind = 'emergency' AND NOT led_to_admission AND {window})",
+            description="Emergency visits, without the one that led to this admission,",
+        ),
+        windowed(
+            "n_outpatient_visits",
+            "Outpatient visits",
+            days=days,
+            kind="integer",
+            unit="visits",
+            relation="earlier_visits",
+            tables=("visits",),
+            aggregate="count(*) FILTER (kind <> 'emergency' AND {window})",
+            description="Outpatient, telehealth and home visits",
+        ),
+        windowed(
+            "visit_cost",
+            "Cost of visits",
+            days=days,
+            kind="number",
+            unit="currency",
+            relation="earlier_visits",
+            tables=("visits",),
+            aggregate="sum(cost) FILTER ({window})",
+            description="Cost of all visits",
+        ),
+    )
+
+
+FEATURES = (
+    *(feature for days in WINDOWS_DAYS for feature in _windowed_features(days)),
+    Feature(
+        name="days_since_last_emergency_visit",
+        label="Days since the last emergency visit",
+        type="integer",
+        unit="days",
+        available_from=Point.PREADMISSION,
+        description="Days from the latest earlier emergency visit to the admission; missing if none is known.",
+        relation="earlier_visits",
+        expression="min(date_diff('day', visited_at, anchor_at)) "
+        "FILTER (kind = 'emergency' AND NOT led_to_admission)",
+        tables=("visits",),
+        minimum=0,
+    ),
+)

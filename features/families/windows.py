@@ -1,0 +1,39 @@
+"""Features over a window of days before the admission."""
+
+from __future__ import annotations
+
+from features.feature import Feature, FeatureType, Relation
+from features.points import Point
+
+WINDOWS_DAYS = (30, 90, 180, 365)
+_WORDS = {30: "last 30 days", 90: "last 90 days", 180: "last half year", 365: "last year"}
+_EVENT_AT: dict[Relation, str] = {"earlier_stays": "admitted_at", "earlier_visits": "visited_at"}
+
+
+def windowed(
+    name: str,
+    label: str,
+    *,
+    days: int,
+    kind: FeatureType,
+    unit: str,
+    relation: Relation,
+    tables: tuple[str, ...],
+    aggregate: str,
+    description: str,
+) -> Feature:
+    """A feature over the window [anchor - days, anchor); `{window}` in `aggregate` becomes its condition."""
+    return Feature(
+        name=f"{name}_prior_{days}d",
+        label=f"{label} in the {_WORDS[days]}",
+        type=kind,
+        unit=unit,
+        available_from=Point.PREADMISSION,
+        description=f"{description} in the {days} days before the admission.",
+        relation=relation,
+        expression=aggregate.format(window=f"{_EVENT_AT[relation]} >= anchor_at - INTERVAL {days} DAY"),
+        tables=tables,
+        when_none=0,
+        history_days=days,
+        minimum=0,
+    )

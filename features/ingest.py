@@ -1,0 +1,173 @@
+"""From a source to a checked canonical data set: stage, check, quarantine, write by bucket."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from features.atomic import written_aside
+from features.check import TRUTH, Checked, examine
+from features.dataset import bucket_sql, connect, empty_select
+from features.progress import Progress, silent
+from features.quality import Quality, TableCount
+from features.sources import stage_of
+from features.tables import Table, TableError
+
+STAYS_PER_BUCKET = 250_000
+"""Stays that one bucket holds, so that the work on one bucket fits a laptop's memory."""
+
+
+def ingest(
+    source: str,
+    path: Path | None,
+    out: Path,
+    *,
+    options: Mapping[str, object] | None = None,
+    max_quarantine_share: float = 0.05,
+    buckets: int | None = None,
+    threads: int = 2,
+    memory_limit_mb: int = 700,
+    progress: Progress = silent,
+) -> Quality:
+    """Write the source's records to `out` as a checked canonical data set, and return its report.
+
+    `out` gets one folder per table (bucketed by patient), `dataset.toml`, `quality.json`, and the rows
+    that broke a rule in `quarantine/`. It appears only when it is complete; a data set that stood there
+    is replaced. `buckets` defaults to one per 250,000 stays. The same input gives the same bytes.
+
+    Raises TableError for a fatal problem, or if the quarantined share of all rows or of one table
+    passes `max_quarantine_share`; nothing is left at `out` then.
+    """
+    _refuse_foreign_folder(out, path)
+    stage = stage_of(source)
+    with written_aside(out) as fresh:
+        fresh.mkdir()
+        staging, scratch = fresh.parent / ".staging", fresh.parent / ".scratch"
+        staging.mkdir()
+        scratch.mkdir()
+        declaration = stage(path, staging, progress=progress, **(options or {}))
+        with closing(connect(threads=threads, memory_limit_mb=memory_limit_mb, spill=scratch)) as data:
+            checked = examine(data, staging, declaration, scratch, progress=progress)
+            _refuse_bad_extract(checked, max_quarantine_share)
+            n_buckets = buckets or _n_buckets(checked)
+            checked = replace(checked, declaration=declaration.model_copy(update={"buckets": n_buckets}))
+            quality = _write_tables(checked, fresh, scratch, progress)
+        (fresh / "dataset.toml").write_text(quality.declaration.to_toml(), "utf-8")
+        (fresh / "quality.json").write_text(quality.to_json(), "utf-8")
+        if (staging / TRUTH).is_dir():
+            shutil.move(staging / TRUTH, fresh / TRUTH)
+    return quality
+
+
+def _refuse_foreign_folder(out: Path, path: Path | None) -> None:
+    """A mistyped `--out` must not replace somebody's folder, nor the extract itself."""
+    if path is not None and (path.resolve() == out.resolve() or out.resolve() in path.resolve().parents):
+        raise TableError(f"{out}: holds the source itself. Name another folder for the data set.")
+    if out.exists() and not (out / "quality.json").is_file() and not _is_empty_folder(out):
+        raise TableError(f"{out}: exists and is not a data set of wardcast's. Name another folder.")
+
+
+def _is_empty_folder(out: Path) -> bool:
+    return out.is_dir() and not any(out.iterdir())
+
+
+def _refuse_bad_extract(checked: Checked, max_quarantine_share: float) -> None:
+    rows = {name: staged.n_rows for name, staged in checked.staged.items()}
+    bad = {name: checked.n_quarantined(name) for name in rows}
+    shares = {name: bad[name] / max(rows[name], 1) for name in rows}
+    shares["all tables"] = sum(bad.values()) / max(sum(rows.values()), 1)
+    beyond = [f"{name} {share:.2%}" for name, share in shares.items() if share > max_quarantine_share]
+    if not beyond:
+        return
+    found = (
+        f"{rule.table}: {rule.n_rows} of {rows[rule.table]} rows {rule.rule} "
+        f"(first at row {rule.first_row}). {rule.what_to_do}"
+        for rule in checked.rules
+    )
+    raise TableError(
+        "\n".join(
+            (
+                f"More than {max_quarantine_share:.2%} of the rows would be quarantined: "
+                f"{', '.join(beyond)}. Correct the extract, or raise max_quarantine_share.",
+                *found,
+            )
+        )
+    )
+
+
+def _n_buckets(checked: Checked) -> int:
+    n_stays = checked.staged["stays"].n_rows - checked.n_quarantined("stays")
+    return max(1, math.ceil(n_stays / STAYS_PER_BUCKET))
+
+
+def _write_tables(checked: Checked, out: Path, scratch: Path, progress: Progress) -> Quality:
+    counts = {}
+    for done, (name, staged) in enumerate(checked.staged.items()):
+        progress(f"writing {name}", done, len(checked.staged))
+        n_quarantined = 0
+        if checked.n_quarantined(name):
+            (out / "quarantine").mkdir(exist_ok=True)
+            n_quarantined = _copy(
+                checked, checked.quarantine_sql(name), out / "quarantine" / f"{name}.parquet"
+            )
+        n_out = _write_table(checked, staged.table, out / name, scratch)
+        counts[name] = TableCount(staged.n_rows, n_out, n_quarantined)
+    progress("writing", len(checked.staged), len(checked.staged))
+    return Quality(checked.declaration, counts, checked.rules, checked.warnings)
+
+
+def _write_table(checked: Checked, table: Table, folder: Path, scratch: Path) -> int:
+    """Write the kept rows, sorted, one file per bucket; return how many rows the files hold."""
+    kept, n_buckets = checked.kept_sql(table.name), checked.declaration.buckets
+    if table.owner is None or n_buckets == 1:
+        place = folder if table.owner is None else folder / "bucket=0"
+        place.mkdir(parents=True)
+        return _copy(checked, _sorted_sql(table, kept), place / "data.parquet")
+    parts = scratch / table.name
+    _partition(checked, table, kept, parts)
+    n_out = 0
+    for bucket in range(n_buckets):
+        (folder / f"bucket={bucket}").mkdir(parents=True)
+        part = parts / f"_bucket={bucket}"
+        rows = f"SELECT * FROM read_parquet('{_quoted(part)}/*.parquet', hive_partitioning = false)"
+        rows = rows if part.is_dir() else empty_select(table)
+        n_out += _copy(checked, _sorted_sql(table, rows), folder / f"bucket={bucket}" / "data.parquet")
+    shutil.rmtree(parts)
+    return n_out
+
+
+def _partition(checked: Checked, table: Table, kept: str, parts: Path) -> None:
+    """One pass that splits the table by bucket, so that each bucket is then sorted by itself."""
+    by_stay = table.owner == "stay_id"
+    owner = "s.patient_id" if by_stay else "t.patient_id"
+    join = "JOIN kept_stays s ON t.stay_id = s.stay_id" if by_stay else ""
+    bucket = bucket_sql(owner, checked.declaration.buckets)
+    checked.data.execute(
+        f"COPY (SELECT {_columns(table, 't.')}, {bucket} AS _bucket FROM ({kept}) t {join}) "
+        f"TO '{_quoted(parts)}' (FORMAT parquet, PARTITION_BY (_bucket))"
+    )
+
+
+def _sorted_sql(table: Table, rows: str) -> str:
+    """The declared columns in a total order: by key, or by every column where there is no key."""
+    order = ", ".join(f'"{name}"' for name in table.key) or _columns(table)
+    return f"SELECT {_columns(table)} FROM ({rows}) ORDER BY {order}"
+
+
+def _columns(table: Table, prefix: str = "") -> str:
+    return ", ".join(f'{prefix}"{column.name}"' for column in table.columns)
+
+
+def _copy(checked: Checked, sql: str, file: Path) -> int:
+    """Write the query's rows to a file; return the rows that the file holds."""
+    checked.data.execute(f"COPY ({sql}) TO '{_quoted(file)}' (FORMAT parquet, COMPRESSION zstd)")
+    counted = checked.data.execute(f"SELECT count(*) FROM read_parquet('{_quoted(file)}')").fetchall()
+    return int(counted[0][0])
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")

@@ -1,0 +1,203 @@
+"""The labels: what became of each episode, where that is known.
+
+A label is true, false or missing; missing is never false. Windows count calendar days from the
+discharge, both ends included. Only rows whose window was observed to its end carry a label.
+"""
+
+from __future__ import annotations
+
+from features.dataset import Declaration
+from features.settings import FeatureSettings
+
+LABELS = (
+    "label_readmission",
+    "label_readmission_or_death",
+    "label_complication",
+    "label_episode_cost",
+    "label_index_charges",
+    "label_stay_days",
+)
+
+
+def labels_sql(declaration: Declaration, settings: FeatureSettings, *, has_flags: bool) -> str:
+    """SQL of one row per episode with its labels and the day on which each label's window ended.
+
+    `has_flags` says whether the extract carries present-on-admission flags at all; without them only
+    codes that cannot be present on admission count as complications.
+    """
+    if declaration.timeline == "none":
+        return _given_labels_sql()
+    return f"""
+    WITH followed AS ({_followed_sql(declaration, settings)}),
+    complication AS ({_complication_sql(has_flags)}),
+    cost AS ({_cost_sql(settings)}),
+    ended AS (
+        SELECT *, discharged_at::DATE AS discharged_on,
+            discharged_at::DATE + {settings.readmission_window_days + _extra_days(declaration, settings)}
+                AS readmission_ends_on,
+            discharged_at::DATE + {settings.cost_window_days + _extra_days(declaration, settings)}
+                AS cost_ends_on,
+            DATE '{declaration.observed_until}' AS observed_until
+        FROM followed
+    ), judged AS (
+        SELECT *,
+            CASE WHEN left_at_discharge IS NOT NULL OR readmission_ends_on > observed_until THEN NULL
+                 WHEN NOT has_return THEN 0
+                 WHEN is_planned_return THEN 0
+                 WHEN NOT is_planned_return THEN 1 END AS label_readmission,
+            CASE WHEN NOT has_return AND died_within_window THEN 'died'
+                 WHEN has_return THEN 'readmitted' ELSE 'neither' END AS first_event
+        FROM ended
+    )
+    SELECT j.patient_id, j.episode_id,
+        {_readmission(declaration)} AS label_readmission,
+        {_readmission_or_death(declaration)} AS label_readmission_or_death,
+        coalesce(o.complication::INTEGER, c.label_complication) AS label_complication,
+        coalesce(o.episode_cost, CASE WHEN j.cost_ends_on <= j.observed_until THEN k.episode_cost END)::DOUBLE
+            AS label_episode_cost,
+        last.total_cost::DOUBLE AS label_index_charges,
+        date_diff('day', last.admitted_at, last.discharged_at)::DOUBLE AS label_stay_days,
+        j.discharged_on AS row_discharged_on,
+        j.readmission_ends_on AS row_label_end_on_readmission,
+        j.discharged_on AS row_label_end_on_complication,
+        j.cost_ends_on AS row_label_end_on_cost,
+        CASE WHEN j.readmission_ends_on <= j.observed_until THEN j.first_event END AS row_first_event
+    FROM judged j
+    LEFT JOIN complication c USING (patient_id, episode_id)
+    LEFT JOIN cost k USING (patient_id, episode_id)
+    LEFT JOIN outcomes o ON o.stay_id = j.last_stay_id
+    JOIN stays last ON last.stay_id = j.last_stay_id
+    WHERE j.is_discharged"""
+
+
+def _extra_days(declaration: Declaration, settings: FeatureSettings) -> int:
+    # In a file of discharged patients a patient back in a bed is not yet to be seen.
+    return settings.max_stay_days if declaration.complete_by == "discharge" else 0
+
+
+def _readmission(declaration: Declaration) -> str:
+    if declaration.labels.readmission.kind == "given":
+        return "CASE WHEN j.left_at_discharge IS NULL THEN o.readmission::INTEGER END"
+    return "j.label_readmission"
+
+
+def _readmission_or_death(declaration: Declaration) -> str:
+    if declaration.labels.readmission.kind == "given":
+        return "CASE WHEN j.left_at_discharge IS NULL THEN o.readmission_or_death::INTEGER END"
+    if declaration.deaths == "in_hospital":
+        return "NULL"
+    return (
+        "CASE WHEN j.label_readmission IS NULL THEN NULL "
+        "WHEN j.label_readmission = 1 OR j.first_event = 'died' THEN 1 ELSE 0 END"
+    )
+
+
+def _followed_sql(declaration: Declaration, settings: FeatureSettings) -> str:
+    """Every episode with its first return within the window and whether that return was planned."""
+    planned = f"({_CMS_PLANNED})"
+    if declaration.labels.readmission.variant == "front_page":
+        planned = (
+            f"({planned} OR (c.return_admission_type <> 'emergency' AND (coalesce(c.planned_return_31d, false)"
+            " OR (c.return_admission_type = 'elective' AND coalesce(r.has_booked_procedure, false)))))"
+        )
+    return f"""
+    WITH next AS (
+        SELECT *,
+            lead(episode_id) OVER w AS return_id,
+            lead(admitted_at) OVER w AS return_at,
+            lead(admission_type) OVER w AS return_admission_type
+        FROM discharge_candidates WINDOW w AS (PARTITION BY patient_id ORDER BY admitted_at, episode_id)
+    ), marked AS (
+        SELECT *, coalesce(date_diff('day', discharged_at::DATE, return_at::DATE)
+                           BETWEEN 0 AND {settings.readmission_window_days}, false) AS has_return
+        FROM next
+    ), return_diagnosis AS (
+        SELECT d.stay_id, bool_or(f.is_always_planned) AS always_planned_diagnosis,
+            bool_or(f.is_acute) AS acute_diagnosis
+        FROM known_diagnoses d LEFT JOIN diagnosis_flags f USING (code, code_system)
+        WHERE d.kind = 'discharge' AND d.position = 1 GROUP BY d.stay_id
+    ), return_procedures AS (
+        SELECT p.stay_id, bool_or(f.is_always_planned) AS always_planned_procedure,
+            bool_or(f.is_potentially_planned) AS potentially_planned_procedure,
+            bool_or(p.is_planned) AS has_booked_procedure
+        FROM known_procedures p LEFT JOIN procedure_flags f USING (code, code_system) GROUP BY p.stay_id
+    )
+    SELECT c.*, c.left_at AS left_at_discharge,
+        -- A return that is not yet coded cannot be judged.
+        CASE WHEN c.has_return AND d.stay_id IS NOT NULL THEN coalesce({planned}, false) END
+            AS is_planned_return,
+        coalesce(p.death_date::DATE - c.discharged_at::DATE
+                 BETWEEN 0 AND {settings.readmission_window_days}, false) AS died_within_window
+    FROM marked c
+    JOIN patients p USING (patient_id)
+    LEFT JOIN return_diagnosis d ON d.stay_id = c.return_id
+    LEFT JOIN return_procedures r ON r.stay_id = c.return_id"""
+
+
+# CMS Hospital-Wide Readmission, planned readmission algorithm: always planned by procedure or principal
+# diagnosis; else planned if a potentially planned procedure meets a principal diagnosis that is not acute.
+_CMS_PLANNED = (
+    "coalesce(r.always_planned_procedure, false) OR coalesce(d.always_planned_diagnosis, false)"
+    " OR (coalesce(r.potentially_planned_procedure, false) AND NOT coalesce(d.acute_diagnosis, false))"
+)
+
+
+def _complication_sql(has_flags: bool) -> str:
+    """Every episode with discharge diagnoses: any complication that was not present on admission.
+
+    A code with N counts unless the same 3-character code was present (Y) in an earlier stay of the
+    episode; a complication code without a flag leaves the label missing unless another one counts.
+    """
+    if not has_flags:
+        return """
+        SELECT s.patient_id, s.episode_id,
+            coalesce(bool_or(f.complication_cannot_be_present), false)::INTEGER AS label_complication
+        FROM episode_stays s JOIN known_diagnoses d ON d.stay_id = s.stay_id AND d.kind = 'discharge'
+        LEFT JOIN diagnosis_flags f USING (code, code_system) GROUP BY s.patient_id, s.episode_id"""
+    return """
+    SELECT patient_id, episode_id,
+        CASE WHEN bool_or(counts) THEN 1 WHEN bool_or(is_unflagged) THEN NULL ELSE 0 END AS label_complication
+    FROM (
+        SELECT s.patient_id, s.episode_id,
+            f.complication_category IS NOT NULL AND d.present_on_admission IS NULL AS is_unflagged,
+            coalesce(f.complication_category IS NOT NULL AND d.present_on_admission = 'N'
+                AND NOT coalesce(min(s.admitted_at) FILTER (d.present_on_admission = 'Y') OVER (
+                    PARTITION BY s.patient_id, s.episode_id, left(d.code, 3)) < s.admitted_at, false), false)
+                AS counts
+        FROM episode_stays s JOIN known_diagnoses d ON d.stay_id = s.stay_id AND d.kind = 'discharge'
+        LEFT JOIN diagnosis_flags f USING (code, code_system)
+    ) GROUP BY patient_id, episode_id"""
+
+
+def _cost_sql(settings: FeatureSettings) -> str:
+    """Every episode's cost with all stays that start within the window; missing if one is not costed."""
+    return f"""
+    SELECT e.patient_id, e.episode_id,
+        CASE WHEN e.total_cost IS NOT NULL AND count(s.stay_id) = count(s.total_cost)
+             THEN e.total_cost + coalesce(sum(s.total_cost), 0) END AS episode_cost
+    FROM episodes e
+    LEFT JOIN episode_stays s ON s.patient_id = e.patient_id AND s.episode_id <> e.episode_id
+        AND s.admitted_at > e.admitted_at
+        AND date_diff('day', e.discharged_at::DATE, s.admitted_at::DATE)
+            BETWEEN 0 AND {settings.cost_window_days}
+    GROUP BY e.patient_id, e.episode_id, e.total_cost"""
+
+
+def _given_labels_sql() -> str:
+    """Labels that the extract supplies, where there are no dates to derive them from."""
+    return """
+    SELECT c.patient_id, c.episode_id,
+        CASE WHEN c.left_at IS NULL THEN o.readmission::INTEGER END AS label_readmission,
+        CASE WHEN c.left_at IS NULL THEN o.readmission_or_death::INTEGER END AS label_readmission_or_death,
+        o.complication::INTEGER AS label_complication,
+        o.episode_cost::DOUBLE AS label_episode_cost,
+        s.total_cost::DOUBLE AS label_index_charges,
+        NULL::DOUBLE AS label_stay_days,
+        NULL::DATE AS row_discharged_on,
+        NULL::DATE AS row_label_end_on_readmission,
+        NULL::DATE AS row_label_end_on_complication,
+        NULL::DATE AS row_label_end_on_cost,
+        NULL::VARCHAR AS row_first_event
+    FROM discharge_candidates c
+    JOIN stays s ON s.stay_id = c.last_stay_id
+    LEFT JOIN outcomes o ON o.stay_id = c.last_stay_id"""

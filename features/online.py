@@ -1,0 +1,252 @@
+"""A few admissions at once, from records in memory: the same relations, the same SQL as the batch.
+
+Each request's rows get identifiers of their own, so that requests gathered into one query cannot see
+one another.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+
+from features.assemble import features_sql
+from features.build import lay_out
+from features.catalogue import features_at
+from features.coding import code_flags_for
+from features.dataset import CodeSystems, Declaration, connect
+from features.feature import Feature
+from features.points import Point
+from features.settings import FeatureSettings
+from features.tables import SQL_TYPES, TABLES, Table
+
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class AdmissionRecords:
+    """One admission with its history as canonical rows; an absent table is unknown, an empty one none.
+
+    `prediction_time` (local wall time) defaults to the point's own; `history_from` says since when the
+    history is complete.
+    """
+
+    stay_id: str
+    point: Point
+    tables: Mapping[str, Sequence[Row]]
+    prediction_time: dt.datetime | None = None
+    history_from: dt.date | None = None
+
+
+@dataclass(frozen=True)
+class OnlineRows:
+    """Features of the requested admissions, one row each, in the order asked."""
+
+    features: pd.DataFrame
+    prediction_times: list[dt.datetime]
+    provisional: list[bool]
+    warnings: list[list[str]]
+
+
+class AdmissionError(ValueError):
+    """An admission cannot be predicted; the message names the field and what to do."""
+
+
+class OnlineFeatures:
+    """Builds the features of a few admissions; safe to share between threads."""
+
+    def __init__(self, code_systems: CodeSystems, settings: FeatureSettings) -> None:
+        self._settings = settings
+        self._systems = code_systems
+        self._declaration = _any_declaration(code_systems)
+        self._con = connect(threads=1, memory_limit_mb=settings.memory_limit_mb)
+        self._lock = threading.Lock()
+
+    def rows(self, admissions: Sequence[AdmissionRecords], facts: Sequence[Feature] = ()) -> OnlineRows:
+        """The features of admissions that share one prediction point.
+
+        `facts` are the extract's own features that a model expects. Raises AdmissionError for an
+        admission without its stay or without a prediction time.
+        """
+        times = [prediction_time(admission, self._settings) for admission in admissions]
+        own_times = [_own_time(admission, self._settings) for admission in admissions]
+        point = admissions[0].point
+        features = features_at(point)
+        with self._lock:
+            for table in TABLES.values():
+                self._con.register(f"sent_{table.name}", _arrow(table, admissions))
+                self._con.execute(
+                    f"CREATE OR REPLACE TEMP VIEW {table.name} AS SELECT * FROM sent_{table.name}"
+                )
+            for name, flags in code_flags_for(self._codes(admissions)).items():
+                self._con.register(name, flags)
+            lay_out(self._con, self._declaration, self._settings)
+            self._con.register("requests", _requests(admissions, times))
+            self._con.execute(f"CREATE OR REPLACE TEMP TABLE index_rows AS {_index_rows_sql(point)}")
+            sql = features_sql(features, point, has_timeline=True, settings=self._settings, facts=facts)
+            frame = self._con.sql(f"SELECT * FROM ({sql}) ORDER BY index_id").df()
+        provisional = [own is None or asked < own for asked, own in zip(times, own_times, strict=True)]
+        warnings = [_warnings(admission, time) for admission, time in zip(admissions, times, strict=True)]
+        return OnlineRows(frame.drop(columns="index_id"), times, provisional, warnings)
+
+    def _codes(self, admissions: Sequence[AdmissionRecords]) -> dict[str, set[tuple[str, str]]]:
+        defaults = {
+            "diagnoses": self._systems.diagnosis,
+            "procedures": self._systems.procedure or "",
+        }
+        return {
+            table: {
+                (str(row["code"]), str(row.get("code_system") or default))
+                for admission in admissions
+                for row in admission.tables.get(table, ())
+            }
+            for table, default in defaults.items()
+        }
+
+
+def prediction_time(admission: AdmissionRecords, settings: FeatureSettings) -> dt.datetime:
+    """The prediction time asked for, or else the point's own. Raises AdmissionError if there is none."""
+    own = _own_time(admission, settings)
+    if admission.prediction_time is None and own is None:
+        raise AdmissionError(
+            f"The stay has no time for the point {admission.point}: send discharged_at (discharge), "
+            "admitted_at (admission) or booked_at (preadmission), or a prediction_time."
+        )
+    if admission.prediction_time is None:
+        assert own is not None
+        return own
+    if own is not None and admission.prediction_time > own:
+        raise AdmissionError(
+            f"prediction_time lies after the prediction time of the point {admission.point}. "
+            "Leave it out, send an earlier one, or ask for a later point."
+        )
+    return admission.prediction_time
+
+
+def _own_time(admission: AdmissionRecords, settings: FeatureSettings) -> dt.datetime | None:
+    stay = _stay(admission)
+    column = {
+        Point.PREADMISSION: "booked_at",
+        Point.ADMISSION: "admitted_at",
+        Point.DISCHARGE: "discharged_at",
+    }[admission.point]
+    at = stay.get(column)
+    if not isinstance(at, dt.datetime):
+        return None
+    return at + dt.timedelta(hours=settings.landmark_hours) if admission.point is Point.ADMISSION else at
+
+
+def _stay(admission: AdmissionRecords) -> Row:
+    found = [stay for stay in admission.tables.get("stays", ()) if stay["stay_id"] == admission.stay_id]
+    if len(found) != 1:
+        raise AdmissionError(
+            "stay_id names no stay of records.stays, or more than one. Send the stay exactly once."
+        )
+    if not isinstance(found[0].get("admitted_at"), dt.datetime) and admission.point is not Point.PREADMISSION:
+        raise AdmissionError("The stay has no admitted_at. Send it.")
+    return found[0]
+
+
+def _warnings(admission: AdmissionRecords, time: dt.datetime) -> list[str]:
+    absent = [
+        table.name
+        for table in TABLES.values()
+        if table.owner is not None
+        and table.name not in admission.tables
+        and table.name in {name for feature in features_at(admission.point) for name in feature.tables}
+    ]
+    warnings = [f"{name} not sent: unknown, its features are missing" for name in absent]
+    late = sum(_event_time(table, row) > time for table, rows in admission.tables.items() for row in rows)
+    if late:
+        warnings.append(f"{late} rows lie after the prediction time and are ignored")
+    if admission.history_from is None:
+        warnings.append("history_from not sent: the history is taken as complete")
+    return warnings
+
+
+_EVENT_COLUMNS = {
+    "stays": "admitted_at",
+    "visits": "visited_at",
+    "observations": "taken_at",
+    "medications": "started_at",
+    "procedures": "performed_at",
+}
+
+
+def _event_time(table: str, row: Row) -> dt.datetime:
+    at = row.get("known_at") or row.get(_EVENT_COLUMNS.get(table, "known_at"))
+    return at if isinstance(at, dt.datetime) else dt.datetime.min
+
+
+def _arrow(table: Table, admissions: Sequence[AdmissionRecords]) -> pa.Table:
+    """All rows of a table; identifiers are made unique by the request's place."""
+    columns: dict[str, list[object]] = {column.name: [] for column in table.columns}
+    for place, admission in enumerate(admissions):
+        for row in admission.tables.get(table.name, ()):
+            for name, values in columns.items():
+                value = row.get(name)
+                is_id = name in ("patient_id", "stay_id", "visit_id") and value is not None
+                values.append(f"{place}:{value}" if is_id else value)
+    return pa.table(
+        {
+            name: pa.array(values, type=_ARROW_TYPES[table.by_name[name].type])
+            for name, values in columns.items()
+        }
+    )
+
+
+_ARROW_TYPES = {
+    "text": pa.string(),
+    "integer": pa.int32(),
+    "number": pa.float64(),
+    "money": pa.decimal128(18, 2),
+    "date": pa.date32(),
+    "instant": pa.timestamp("us"),
+    "flag": pa.bool_(),
+}
+assert set(_ARROW_TYPES) == set(SQL_TYPES)
+
+
+def _requests(admissions: Sequence[AdmissionRecords], times: Sequence[dt.datetime]) -> pa.Table:
+    columns: dict[str, pa.Array] = {
+        "index_id": pa.array(range(len(admissions)), pa.int64()),
+        "stay_id": pa.array([f"{place}:{a.stay_id}" for place, a in enumerate(admissions)], pa.string()),
+        "prediction_time": pa.array(times, pa.timestamp("us")),
+        "history_from": pa.array(
+            [dt.datetime.combine(a.history_from or dt.date.min, dt.time()) for a in admissions],
+            pa.timestamp("us"),
+        ),
+    }
+    for name in TABLES:
+        columns[f"has_{name}"] = pa.array([name in a.tables for a in admissions], pa.bool_())
+    return pa.table(columns)
+
+
+def _index_rows_sql(point: Point) -> str:
+    if point is Point.PREADMISSION:
+        return """
+        SELECT r.*, s.patient_id, s.stay_id AS episode_id, s.booked_at AS anchor_at
+        FROM requests r JOIN stays s USING (stay_id)"""
+    return """
+    SELECT r.*, s.patient_id, s.episode_id, s.episode_admitted_at AS anchor_at
+    FROM requests r JOIN episode_stays s USING (stay_id)"""
+
+
+def _any_declaration(code_systems: CodeSystems) -> Declaration:
+    return Declaration(
+        name="request",
+        source="request",
+        currency="XXX",
+        cost_basis="billed",
+        time_zone="UTC",
+        timeline="real",
+        observed_from=dt.date.min,
+        observed_until=dt.date.max,
+        complete_by="admission",
+        deaths="in_hospital",
+        code_systems=code_systems,
+    )

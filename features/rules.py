@@ -1,0 +1,140 @@
+"""The rules that a row must keep; one that breaks a rule is quarantined with the rule's name.
+
+A condition is SQL over the typed row `t`, its kept patient `p` and its kept stay `s` (null where there
+is none). A row gets the first rule that it breaks, in the order of `WHAT_TO_DO`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+
+from features.dataset import Declaration
+from features.staged import CODED_TABLES
+from features.tables import Table
+
+WHAT_TO_DO: dict[str, str] = {
+    "unreadable": "Write values that can be read: ISO dates and times, plain numbers, true or false.",
+    "missing_value": "Fill in the required value, or leave the row out of the extract.",
+    "not_allowed": "Map the value to one of those that the data contract allows.",
+    "negative": "Correct the number: it lies below the smallest value that the column can take.",
+    "unknown_patient": "Add or correct the patient that the row names.",
+    "unknown_stay": "Add or correct the stay that the row names.",
+    "code_outside_system": "Correct the code, or declare the code system that it belongs to.",
+    "discharged_before_admitted": "Correct the times of admission and discharge.",
+    "after_observation": "Correct the time, or declare a later observed_until.",
+    "status_contradicts": "Correct the status, or add the time of admission or discharge.",
+    "age_unknown": "Add the patient's birth date, or age_years.",
+    "born_after_admission": "Correct the birth date or the time of admission.",
+    "beyond_total": "Correct the charges or the stay's total: the categories add up to more than it.",
+}
+
+EVENT_COLUMNS = {
+    "procedures": "performed_at",
+    "charges": "incurred_on",
+    "observations": "taken_at",
+    "medications": "started_at",
+    "visits": "visited_at",
+}
+
+# Upper case, dots removed. The Chinese editions append digits and an X extension (I10.x00x002).
+CODE_FORMS: dict[str, str] = {
+    "icd10": "[A-Z][0-9]{2}[0-9]{0,2}[+*]?",
+    "icd10cm": "[A-Z][0-9][0-9A-Z][0-9A-Z]{0,4}",
+    "icd10gb": "[A-Z][0-9]{2}([0-9X][0-9]{0,2})?(X[0-9]{3})?[+*]?",
+    "icd10cn_insurance": "[A-Z][0-9]{2}([0-9X][0-9]{0,2})?(X[0-9]{3})?[+*]?",
+    "icd9cm": "([0-9]{3}[0-9]{0,2}|V[0-9]{2}[0-9]{0,2}|E[0-9]{3}[0-9]?)",
+    "icd9cm3": "[0-9]{2}[0-9X]{0,4}(X[0-9]{3})?",
+    "icd10pcs": "[0-9A-HJ-NP-Z]{7}",
+    "cpt": "[0-9]{4}[0-9A-Z]",
+}
+_SYSTEMS = {
+    "diagnoses": ("icd10", "icd10cm", "icd10gb", "icd10cn_insurance", "icd9cm"),
+    "procedures": ("icd9cm3", "icd10pcs", "cpt"),
+}
+
+
+def conditions(table: Table, declaration: Declaration) -> dict[str, str]:
+    """Rule → SQL condition of a broken row, in the order of `WHAT_TO_DO`."""
+    found = {
+        "unreadable": "t._unreadable",
+        "missing_value": _any(f't."{column.name}" IS NULL' for column in table.columns if column.required),
+        "not_allowed": _any(
+            f't."{column.name}" NOT IN ({", ".join(repr(value) for value in column.allowed)})'
+            for column in table.columns
+            if column.allowed
+        ),
+        "negative": _any(
+            f't."{column.name}" < {column.minimum:g}'
+            for column in table.columns
+            if column.minimum is not None
+        ),
+    }
+    found |= _reference_conditions(table)
+    if table.name in CODED_TABLES:
+        found["code_outside_system"] = _code_condition(table, declaration)
+    if table.name == "stays":
+        found |= _stay_conditions(declaration)
+    elif table.name in EVENT_COLUMNS:
+        found["after_observation"] = _event_condition(table, declaration)
+    return {rule: found[rule] for rule in WHAT_TO_DO if found.get(rule)}
+
+
+def after_observation(instant: str, declaration: Declaration) -> str:
+    """SQL: the instant lies after the end of the day `observed_until`; empty where none is declared."""
+    if declaration.observed_until is None:
+        return ""
+    end = declaration.observed_until + dt.timedelta(days=1)
+    return f"CAST({instant} AS TIMESTAMP) >= TIMESTAMP '{end} 00:00:00'"
+
+
+def _any(parts: Iterable[str]) -> str:
+    return " OR ".join(part for part in parts if part)
+
+
+def _reference_conditions(table: Table) -> dict[str, str]:
+    if table.name == "patients" or table.owner is None:
+        return {}
+    if table.owner == "stay_id":
+        return {"unknown_stay": "s.stay_id IS NULL"}
+    unknown = {"unknown_patient": "p.patient_id IS NULL"}
+    if table.name != "stays" and "stay_id" in table.by_name:
+        other = "s.stay_id IS NULL OR s.patient_id <> t.patient_id"
+        unknown["unknown_stay"] = f"t.stay_id IS NOT NULL AND ({other})"
+    return unknown
+
+
+def _code_condition(table: Table, declaration: Declaration) -> str:
+    systems = declaration.code_systems
+    declared = systems.diagnosis if table.name == "diagnoses" else systems.procedure
+    default = f"'{declared}'" if declared else "''"
+    forms = " ".join(
+        f"WHEN '{name}' THEN regexp_full_match(t.code, '{CODE_FORMS[name]}')" for name in _SYSTEMS[table.name]
+    )
+    return f"NOT (CASE coalesce(t.code_system, {default}) {forms} ELSE false END)"
+
+
+def _stay_conditions(declaration: Declaration) -> dict[str, str]:
+    dated = declaration.timeline != "none"
+    came = "coalesce(t.admitted_at, t.planned_admission_at, t.booked_at)"
+    undated = (
+        "(t.status = 'discharged' AND t.discharged_at IS NULL)"
+        " OR (t.status IN ('in', 'discharged') AND t.admitted_at IS NULL)"
+    )
+    return {
+        "discharged_before_admitted": "t.discharged_at < t.admitted_at",
+        "after_observation": _any(
+            after_observation(f"t.{column}", declaration) for column in ("admitted_at", "discharged_at")
+        ),
+        "status_contradicts": undated if dated else "",
+        "age_unknown": f"t.age_years IS NULL AND (p.birth_date IS NULL OR {came} IS NULL)",
+        "born_after_admission": "p.birth_date > CAST(t.admitted_at AS DATE)",
+    }
+
+
+def _event_condition(table: Table, declaration: Declaration) -> str:
+    after = after_observation(f"t.{EVENT_COLUMNS[table.name]}", declaration)
+    if after and table.name == "procedures":
+        # A booked procedure may lie ahead, like a booked stay.
+        return f"t.is_planned IS NOT TRUE AND {after}"
+    return after

@@ -1,0 +1,33 @@
+"""Every number of the definitions that a hospital may set differently, with its default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FeatureSettings:
+    """Settings of cohort, labels and features, and the limits of the data engine.
+
+    `landmark_hours` after admission is the prediction time of the point `admission`; windows and
+    `max_stay_days` are days; `coding_lag_hours` and `cost_lag_hours` say how long after discharge
+    diagnoses, procedures and totals are known where the extract has no `known_at`.
+    """
+
+    landmark_hours: float = 24.0
+    minimum_age: int = 18
+    readmission_window_days: int = 30
+    cost_window_days: int = 30
+    max_stay_days: int = 60
+    coding_lag_hours: float = 0.0
+    cost_lag_hours: float = 0.0
+    threads: int = 2
+    memory_limit_mb: int = 700
+
+    def __post_init__(self) -> None:
+        for name in ("landmark_hours", "coding_lag_hours", "cost_lag_hours"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is negative; give hours of 0 or more")
+        for name in ("readmission_window_days", "cost_window_days", "max_stay_days"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is negative; give days of 0 or more")

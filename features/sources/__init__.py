@@ -1,0 +1,39 @@
+"""Where records come from: each source turns its own layout into the canonical tables.
+
+A source is a module (or package) of this name with a function
+`stage(path, staging, *, progress, **options) -> Declaration`. It writes `staging/<table>/`, Parquet or
+CSV parts with the canonical column names; types may be natural or text. It checks nothing that the
+common check finds, and drops no row.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
+
+from features.dataset import Declaration
+from features.progress import Progress
+from features.tables import TableError
+
+SOURCES: dict[str, str] = {
+    "canonical": "a folder of canonical tables, Parquet or CSV, with its dataset.toml",
+    "diabetes130": "the public file of diabetic inpatient encounters of 130 US hospitals (UCI id 296)",
+    "synthetic": "a seeded, made-up hospital group of any size; it needs no path",
+}
+"""Name of a source → what it reads."""
+
+
+class Stage(Protocol):
+    """Write the source's tables to `staging` and say what they mean."""
+
+    def __call__(
+        self, path: Path | None, staging: Path, *, progress: Progress = ..., **options: object
+    ) -> Declaration: ...
+
+
+def stage_of(source: str) -> Stage:
+    """The stage function of a source. Raises TableError for a name that is not in `SOURCES`."""
+    if source not in SOURCES:
+        raise TableError(f"No source has this name. Choose one of: {', '.join(SOURCES)}.")
+    return cast(Stage, import_module(f"features.sources.{source}").stage)

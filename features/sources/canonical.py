@@ -1,0 +1,48 @@
+"""A folder of canonical tables, as a hospital prepares it or as `wardcast ingest` wrote it.
+
+One Parquet or CSV file, or one (hive-partitioned) folder, per table, and `dataset.toml`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from features.dataset import Declaration, read_declaration
+from features.progress import Progress, silent
+from features.tables import TableError
+
+SUFFIXES = (".parquet", ".csv")
+_NOT_TABLES = ("quarantine", "truth")
+
+
+def stage(path: Path | None, staging: Path, *, progress: Progress = silent) -> Declaration:
+    """Link the folder's tables into `staging`; nothing is copied and the folder stays untouched.
+
+    Raises TableError if there is no folder, no `dataset.toml`, or a table is there twice.
+    """
+    if path is None or not path.is_dir():
+        raise TableError("The source canonical reads a folder of tables. Name one that exists.")
+    declaration = read_declaration(path)
+    entries = sorted(entry for entry in path.iterdir() if _is_table(entry))
+    names = [entry.stem if entry.is_file() else entry.name for entry in entries]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise TableError(
+            f"The data set cannot be used.\n{', '.join(twice)}: there is more than one file or folder of "
+            "the table. Leave only one."
+        )
+    for done, (name, entry) in enumerate(zip(names, entries, strict=True)):
+        progress("linking tables", done, len(entries))
+        target = staging / name
+        if entry.is_dir():
+            target.symlink_to(entry.resolve(), target_is_directory=True)
+        else:
+            target.mkdir()
+            (target / entry.name).symlink_to(entry.resolve())
+    return declaration
+
+
+def _is_table(entry: Path) -> bool:
+    if entry.name.startswith((".", "_")) or entry.name in _NOT_TABLES:
+        return False
+    return entry.is_dir() or entry.suffix in SUFFIXES

@@ -1,0 +1,187 @@
+"""The lists behind the made-up hospital group: conditions, reasons for a stay, complications, other codes.
+
+The numbers are choices of this generator, set so that a plausible hospital comes out; only the codes and
+the payment groups have an outside source (ICD-10 of the WHO, ICD-9-CM volume 3, CHS-DRG 1.1).
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+Texts = npt.NDArray[np.object_]
+
+MINOR_CODES = ("E785", "K219", "M545", "H269", "E041", "K760", "M819", "N281", "I839", "L209", "R918", "Z867")
+"""Codes of little weight that fill up a record."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Chronic conditions, one place each; weights are log-odds or log rates per condition."""
+
+    names: tuple[str, ...]
+    codes: tuple[tuple[str, ...], ...]
+    at_70: Floats
+    per_decade: Floats
+    male: Floats
+    readmission: Floats
+    complication: Floats
+    death: Floats
+    cost: Floats
+    emergency: Floats
+
+    def place(self, name: str) -> int:
+        """The condition's column in a table of conditions."""
+        return self.names.index(name)
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Reasons for a stay, one place each.
+
+    `entry`, `again`, `again_surgery`, `again_chemo` are relative frequencies: of a stay out of the blue and
+    of an unplanned return after a medical, a surgical and a chemotherapy stay. `complication`,
+    `readmission` and `death` are log-odds, `cost` is in CNY, `age` a log frequency per decade beyond 65,
+    `winter` the amplitude of the season's log frequency, `multipliers` log frequencies by condition.
+    """
+
+    names: tuple[str, ...]
+    department: Texts
+    mode: Texts
+    admitting: Texts
+    vague: Texts
+    principal: tuple[tuple[str, ...], ...]
+    procedures: tuple[tuple[str, ...], ...]
+    extra_procedure: Texts
+    sex: Texts
+    group_with: Texts
+    group_without: Texts
+    title: Texts
+    surgery: Integers
+    entry: Floats
+    again: Floats
+    again_surgery: Floats
+    again_chemo: Floats
+    cost: Floats
+    stay_days: Floats
+    complication: Floats
+    readmission: Floats
+    death: Floats
+    age: Floats
+    winter: Floats
+    multipliers: Floats
+    adds: Integers
+    next_case: Integers
+    next_share: Floats
+
+    def place(self, name: str) -> int:
+        """The case's place in the list."""
+        return self.names.index(name)
+
+    @property
+    def is_emergency(self) -> Flags:
+        """Whether a case comes unplanned."""
+        return np.asarray(self.mode == "emergency")
+
+    @property
+    def is_booked(self) -> Flags:
+        """Whether a case comes by appointment."""
+        return np.asarray(self.mode == "elective")
+
+
+@dataclass(frozen=True)
+class Complications:
+    """Codes that a complication of a stay may get, with how often after surgery and otherwise."""
+
+    codes: Texts
+    after_surgery: Floats
+    medical: Floats
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    text = (files(__package__) / name).read_text("utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+def _numbers(rows: list[dict[str, str]], column: str) -> Floats:
+    return np.array([float(row[column]) for row in rows])
+
+
+def _texts(rows: list[dict[str, str]], column: str) -> Texts:
+    return np.array([row[column] for row in rows], dtype=object)
+
+
+def _lists(rows: list[dict[str, str]], column: str) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(row[column].split()) for row in rows)
+
+
+@cache
+def conditions() -> Conditions:
+    """The chronic conditions of `conditions.csv`."""
+    rows = _rows("conditions.csv")
+    weights = ("at_70", "per_decade", "male", "readmission", "complication", "death", "cost", "emergency")
+    return Conditions(
+        names=tuple(row["condition"] for row in rows),
+        codes=_lists(rows, "codes"),
+        **{name: _numbers(rows, name) for name in weights},
+    )
+
+
+@cache
+def cases() -> Cases:
+    """The reasons for a stay of `cases.csv`."""
+    rows = _rows("cases.csv")
+    names = tuple(row["case"] for row in rows)
+    known = conditions().names
+    multipliers = np.zeros((len(known), len(rows)))
+    for place, row in enumerate(rows):
+        for pair in row["conditions"].split():
+            condition, factor = pair.split(":")
+            multipliers[known.index(condition), place] = np.log(float(factor))
+    texts = (
+        *("department", "mode", "admitting", "vague", "extra_procedure", "sex"),
+        *("group_with", "group_without", "title"),
+    )
+    numbers = (
+        *("entry", "again", "again_surgery", "again_chemo", "cost", "stay_days"),
+        *("complication", "readmission", "death", "age", "winter", "next_share"),
+    )
+    return Cases(
+        names=names,
+        principal=_lists(rows, "principal"),
+        procedures=_lists(rows, "procedures"),
+        surgery=np.array([int(row["surgery"]) for row in rows]),
+        multipliers=multipliers,
+        adds=np.array([known.index(row["adds"]) if row["adds"] else -1 for row in rows]),
+        next_case=np.array([names.index(row["next_case"]) if row["next_case"] else -1 for row in rows]),
+        **{name: _texts(rows, name) for name in texts},
+        **{name: _numbers(rows, name) for name in numbers},
+    )
+
+
+@cache
+def complications() -> Complications:
+    """The complication codes of `complications.csv`."""
+    rows = _rows("complications.csv")
+    return Complications(
+        _texts(rows, "code"), _numbers(rows, "after_surgery"), _numbers(rows, "medical")
+    )
+
+
+def picked(lists: tuple[tuple[str, ...], ...], which: Integers, draw: Floats) -> Texts:
+    """From the list at `which`, the entry at `draw` (0–1) of its length; empty text from an empty list."""
+    longest = max(len(entries) for entries in lists)
+    table = np.full((len(lists), longest), "", dtype=object)
+    sizes = np.array([len(entries) for entries in lists])
+    for place, entries in enumerate(lists):
+        table[place, : len(entries)] = entries
+    chosen = np.asarray(table[which, np.minimum((draw * sizes[which]).astype(int), np.maximum(sizes[which] - 1, 0))])
+    return chosen

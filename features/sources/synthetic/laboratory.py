@@ -1,0 +1,114 @@
+"""First-day laboratory values: what they are in truth, and what the laboratory reports of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.sources.synthetic.codes import Flags, Floats, Integers, cases, conditions
+
+LOINC = {
+    "haemoglobin": ("718-7", "g/dL"),
+    "sodium": ("2951-2", "mmol/L"),
+    "creatinine": ("2160-0", "mg/dL"),
+    "urea_nitrogen": ("3094-0", "mg/dL"),
+    "albumin": ("1751-7", "g/dL"),
+    "white_cells": ("6690-2", "10*9/L"),
+    "crp": ("1988-5", "mg/L"),
+    "glucose": ("2345-7", "mg/dL"),
+    "potassium": ("2823-3", "mmol/L"),
+}
+"""LOINC code and unit of each value."""
+
+_RANGES = {
+    "haemoglobin": (4.0, 20.0),
+    "sodium": (112.0, 165.0),
+    "creatinine": (0.3, 14.0),
+    "urea_nitrogen": (3.0, 150.0),
+    "albumin": (1.4, 5.5),
+    "white_cells": (0.4, 60.0),
+    "crp": (0.2, 400.0),
+    "glucose": (40.0, 700.0),
+    "potassium": (2.0, 7.5),
+}
+
+_INFECTIONS = (
+    *("pneumonia", "sepsis", "urinary_infection", "cholangitis", "appendicitis", "ulcer_perforation"),
+    *("cellulitis", "wound_infection", "respiratory_failure", "influenza", "neutropenia", "child_pneumonia"),
+)
+
+
+@dataclass
+class Severity:
+    """How far values lie on the bad side, 0 (normal) to 3; a straight ramp between."""
+
+    anaemia: Floats
+    low_sodium: Floats
+    low_albumin: Floats
+    kidney: Floats
+
+
+def severity(values: dict[str, Floats]) -> Severity:
+    """Grade the true values that the risks hang on."""
+
+    def ramp(distance: Floats, step: float) -> Floats:
+        return np.asarray(np.clip(distance / step, 0, 3))
+
+    return Severity(
+        anaemia=ramp(12 - values["haemoglobin"], 1.5),
+        low_sodium=ramp(137 - values["sodium"], 4),
+        low_albumin=ramp(3.7 - values["albumin"], 0.5),
+        kidney=ramp(values["creatinine"] - 1.2, 0.8),
+    )
+
+
+def draw_values(
+    case: Integers,
+    age: Floats,
+    is_male: Flags,
+    has: Flags,
+    frailty: Floats,
+    tendency: Floats,
+    rng: np.random.Generator,
+) -> dict[str, Floats]:
+    """True values on the first day of a stay, from the reason for it, the conditions and the patient."""
+    listed = cases()
+    n = len(case)
+    acute = listed.is_emergency[case].astype(float)
+    infected = np.isin(case, [listed.place(name) for name in _INFECTIONS]).astype(float)
+    bleeding = (case == listed.place("gi_bleeding")) * 1.0
+    sick = acute * (listed.death[case] + 1).clip(0, 3) / 3
+    old = ((age - 60) / 10).clip(-2, 3.5)
+
+    def having(name: str) -> Floats:
+        return np.asarray(has[:, conditions().place(name)], dtype=float)
+
+    def noise(scale: float) -> Floats:
+        return np.asarray(rng.normal(0, scale, n))
+
+    kidney = having("kidney_disease") + (case == listed.place("kidney_failure")) * 1.2
+    kidney = kidney + 0.9 * (case == listed.place("acute_kidney_injury")) + 0.25 * sick
+    haemoglobin = 13.0 + 1.2 * is_male - 0.2 * old - 2.4 * having("anaemia") - 1.0 * kidney
+    haemoglobin = haemoglobin - 1.0 * having("cancer") - 2.3 * bleeding - 0.5 * sick + 0.7 * tendency[:, 0]
+    albumin = 4.15 - 0.10 * old - 0.6 * having("malnutrition") - 0.55 * having("cirrhosis") - 0.45 * sick
+    albumin = albumin - 0.25 * having("cancer") - 0.25 * infected - 0.08 * frailty + 0.15 * tendency[:, 1]
+    creatinine = np.exp(-0.15 + 0.12 * is_male + 0.05 * old + 0.75 * kidney + 0.15 * tendency[:, 2] + noise(0.2))
+    sodium = 139.5 - 1.6 * having("heart_failure") - 2.0 * having("cirrhosis") - 1.2 * sick - 0.3 * frailty
+    sodium = sodium - 6.0 * (case == listed.place("electrolytes")) + noise(2.8)
+    crisis = case == listed.place("diabetes_crisis")
+    glucose = np.exp(4.62 + 0.38 * having("diabetes") + 0.65 * crisis + 0.10 * acute + noise(0.17))
+    values = {
+        "haemoglobin": haemoglobin + noise(1.1),
+        "sodium": sodium,
+        "creatinine": creatinine,
+        "urea_nitrogen": 15.5 * creatinine**0.7 * np.exp(0.12 * sick + 0.3 * bleeding + noise(0.22)),
+        "albumin": albumin + noise(0.28),
+        "white_cells": np.exp(1.93 + 0.45 * infected + 0.12 * acute + noise(0.28)),
+        "crp": np.exp(1.2 + 2.6 * infected + 0.9 * sick + noise(0.8)),
+        "glucose": glucose,
+        "potassium": 4.15 + 0.25 * kidney + noise(0.42),
+    }
+    neutropenia = case == listed.place("neutropenia")
+    values["white_cells"] = np.where(neutropenia, 0.9 * np.exp(noise(0.4)), values["white_cells"])
+    return {name: np.clip(value, *_RANGES[name]) for name, value in values.items()}

@@ -1,0 +1,245 @@
+"""Staged tables: what a source adapter wrote, read as it is or with the declared types."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+import duckdb
+
+from features.tables import SQL_TYPES, Column, Table, TableError
+
+CODED_TABLES = ("diagnoses", "procedures")
+"""The tables whose `code` belongs to a code system and is stored upper case, without dots and spaces."""
+
+_NUMERIC = re.compile(r"U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE|DECIMAL.*|BOOLEAN")
+_OFFSET = r":\d\d(\.\d+)? ?(Z|[+-]\d\d(:?\d\d)?)$"
+_TRUE = "'true', 't', 'yes', 'y', '1', '1.0'"
+_FALSE = "'false', 'f', 'no', 'n', '0', '0.0'"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One Parquet file of a staged table; `constants` are columns that its folder names (hive)."""
+
+    file: Path
+    constants: dict[str, str]
+    types: dict[str, str]
+    n_rows: int
+
+    def sql(self, columns: str, first_row: int) -> str:
+        """SELECT the columns and `_row`, the row's number counted from `first_row`."""
+        constants = "".join(f", {_text(value)} AS {_name(name)}" for name, value in self.constants.items())
+        return (
+            f"SELECT {columns}, file_row_number + {first_row} AS _row FROM (SELECT *{constants} "
+            f"FROM read_parquet({_text(str(self.file))}, file_row_number = true, hive_partitioning = false))"
+        )
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A staged table with its parts in the order of their names. Rows are numbered from 1 over all parts."""
+
+    table: Table
+    parts: tuple[Part, ...]
+
+    @property
+    def n_rows(self) -> int:
+        """Rows in the extract."""
+        return sum(part.n_rows for part in self.parts)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column of any part, in order of appearance."""
+        return tuple(dict.fromkeys(name for part in self.parts for name in part.types))
+
+    def raw_sql(self) -> str:
+        """Rows as they stand in the extract, with `_row`."""
+        return self._union([", ".join(_name(name) for name in part.types) for part in self.parts])
+
+    def typed_sql(self, time_zone: str) -> str:
+        """Rows with exactly the declared columns and types, `_row`, and `_unreadable`.
+
+        `_unreadable`: some column holds a value that is not of its type (and reads as null). Empty
+        text and not-a-number are null. Instants with an offset become local times of `time_zone`.
+        """
+        return self._union([self._typed_columns(part, time_zone) for part in self.parts])
+
+    def unreadable_files(self, data: duckdb.DuckDBPyConnection) -> list[str]:
+        """Names of the files whose content is damaged or not text in UTF-8: reads every value once."""
+        damaged = []
+        for part in self.parts:
+            try:
+                # A condition on every value that never holds: the engine may not skip a column.
+                data.execute(f"SELECT count(*) FROM ({part.sql('*', 1)}) t WHERE hash(t) IS NULL").fetchall()
+            except (duckdb.InvalidInputException, duckdb.IOException):
+                damaged.append(part.file.resolve().name)
+        return damaged
+
+    def _typed_columns(self, part: Part, time_zone: str) -> str:
+        types = {name.lower(): kind for name, kind in part.types.items()}
+        selected, unreadable = [], []
+        for column in self.table.columns:
+            kind = types.get(column.name)
+            if kind is None:
+                selected.append(f'NULL::{SQL_TYPES[column.type]} AS "{column.name}"')
+                continue
+            present = _present(column.name, kind)
+            value = _value(column, present, kind, time_zone)
+            if column.name == "code" and self.table.name in CODED_TABLES:
+                value = f"upper(replace(replace({value}, '.', ''), ' ', ''))"
+            selected.append(f'{value} AS "{column.name}"')
+            if column.type != "text":
+                unreadable.append(f"({present} IS NOT NULL AND {value} IS NULL)")
+        return ", ".join([*selected, f"({' OR '.join(unreadable) or 'false'}) AS _unreadable"])
+
+    def _union(self, selections: list[str]) -> str:
+        first, branches = 1, []
+        for part, columns in zip(self.parts, selections, strict=True):
+            branches.append(part.sql(columns, first))
+            first += part.n_rows
+        return " UNION ALL BY NAME ".join(branches)
+
+
+def open_staged(data: duckdb.DuckDBPyConnection, table: Table, folder: Path, scratch: Path) -> Staged:
+    """Open a staged table; CSV parts are turned into Parquet in `scratch` first, every value as text.
+
+    Raises TableError, with every unreadable file at once.
+    """
+    parts, problems = [], []
+    files = sorted(file for kind in ("parquet", "csv") for file in folder.rglob(f"*.{kind}"))
+    for number, file in enumerate(files):
+        try:
+            source = file
+            if file.suffix == ".csv":
+                source = scratch / f"{table.name}.{number}.parquet"
+                _csv_to_parquet(data, file, source)
+            parts.append(_open_part(data, table, source, file.relative_to(folder)))
+        except TableError as error:
+            problems.append(f"{table.name}: file {file.resolve().name} {error}")
+    if not files:
+        problems.append(f"{table.name}: no Parquet or CSV file in its folder. Add one, or remove the folder.")
+    if problems:
+        raise TableError("\n".join(problems))
+    return Staged(table, tuple(parts))
+
+
+def _open_part(data: duckdb.DuckDBPyConnection, table: Table, file: Path, place: Path) -> Part:
+    try:
+        source = f"read_parquet({_text(str(file))}, hive_partitioning = false)"
+        described = data.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
+        counted = data.execute(f"SELECT count(*) FROM {source}").fetchall()
+    except duckdb.Error:
+        # The engine's own message may quote the file's content.
+        raise TableError("cannot be read as Parquet. Replace the file.") from None
+    types: dict[str, str] = {row[0]: row[1] for row in described}
+    keys = (part.split("=", 1) for part in place.parts[:-1] if "=" in part)
+    present = {name.lower() for name in types}
+    constants = {
+        name: unquote(value)
+        for name, value in keys
+        if name.lower() in table.by_name and name.lower() not in present
+    }
+    return Part(file, constants, types | dict.fromkeys(constants, "VARCHAR"), int(counted[0][0]))
+
+
+def _csv_to_parquet(data: duckdb.DuckDBPyConnection, file: Path, target: Path) -> None:
+    columns = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in _csv_header(file))
+    data.execute("SET preserve_insertion_order = true")  # the report names row numbers
+    try:
+        data.execute(
+            f"COPY (SELECT * FROM read_csv({_text(str(file))}, auto_detect = false, header = true, "
+            f"columns = {{{columns}}}, delim = ',', quote = '\"', escape = '\"', "
+            f"strict_mode = true, null_padding = false)) TO {_text(str(target))} (FORMAT parquet)"
+        )
+    except duckdb.Error as error:
+        # Only the line's number: the engine's own message quotes the line.
+        line = re.search(r"Line: (\d+)", str(error))
+        where = f" (first at line {line.group(1)})" if line else ""
+        raise TableError(
+            f"cannot be read as CSV{where}: a comma-separated file in UTF-8, quotes doubled inside quoted "
+            "values, the same number of values in every line. Write it again in this form."
+        ) from None
+    finally:
+        data.execute("SET preserve_insertion_order = false")
+
+
+def _csv_header(file: Path) -> list[str]:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            header = next(csv.reader(lines), [])
+    except (UnicodeDecodeError, csv.Error):
+        raise TableError("is not text in UTF-8. Write it again in UTF-8.") from None
+    names = [name.strip().lower() for name in header]
+    if not all(names) or len(names) != len(set(names)):
+        raise TableError("has no header, or one that repeats or leaves out a column's name. Correct it.")
+    return [name.strip() for name in header]
+
+
+def _present(name: str, kind: str) -> str:
+    """The value as it stands; null where it is empty text or not a number."""
+    if kind == "VARCHAR":
+        return f"nullif(trim({_name(name)}), '')"
+    return f"nullif({_name(name)}, 'nan'::{kind})" if kind in ("DOUBLE", "FLOAT") else _name(name)
+
+
+def _value(column: Column, present: str, kind: str, time_zone: str) -> str:
+    """The value with its declared type, null where it cannot be read so."""
+    if kind == SQL_TYPES[column.type] and column.type in ("text", "integer", "money", "flag"):
+        return present
+    number = present if _NUMERIC.fullmatch(kind) else f"CAST({present} AS VARCHAR)"
+    match column.type:
+        case "text":
+            return f"nullif(trim(CAST({present} AS VARCHAR)), '')"
+        case "integer":
+            double = f"TRY_CAST({number} AS DOUBLE)"
+            # A cast alone would round 3.7 to 4.
+            return f"CASE WHEN {double} = trunc({double}) THEN TRY_CAST({double} AS INTEGER) END"
+        case "number":
+            double = f"TRY_CAST({number} AS DOUBLE)"
+            return f"CASE WHEN isfinite({double}) THEN {double} END"
+        case "money":
+            return f"TRY_CAST({number} AS {SQL_TYPES['money']})"
+        case "flag":
+            text = f"lower(CAST({present} AS VARCHAR))"
+            return f"CASE WHEN {text} IN ({_TRUE}) THEN true WHEN {text} IN ({_FALSE}) THEN false END"
+        case "date" | "instant":
+            instant = _instant(present, kind, time_zone)
+            return f"CASE WHEN isfinite({instant}) THEN CAST({instant} AS {SQL_TYPES[column.type]}) END"
+
+
+def _instant(present: str, kind: str, time_zone: str) -> str:
+    """Local wall time; a text must begin with a four-digit year."""
+    if kind == "TIMESTAMP WITH TIME ZONE":
+        return f"({present} AT TIME ZONE {_text(time_zone)})"
+    if kind == "DATE" or kind.startswith("TIMESTAMP"):
+        return f"TRY_CAST({present} AS TIMESTAMP)"
+    text = f"CAST({present} AS VARCHAR)"
+    return (
+        f"CASE WHEN NOT regexp_matches({text}, '^\\d{{4}}[-/]') THEN NULL "
+        f"WHEN regexp_matches({text}, '{_OFFSET}') "
+        f"THEN TRY_CAST({text} AS TIMESTAMPTZ) AT TIME ZONE {_text(time_zone)} "
+        f"ELSE TRY_CAST({text} AS TIMESTAMP) END"
+    )
+
+
+def missing_columns(staged: Staged) -> list[str]:
+    """The required columns that no part, or not every part, of the table has."""
+    parts: list[Mapping[str, str]] = [{name.lower(): "" for name in part.types} for part in staged.parts]
+    return [
+        column.name
+        for column in staged.table.columns
+        if column.required and any(column.name not in part for part in parts)
+    ]
+
+
+def _name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

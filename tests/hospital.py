@@ -1,0 +1,119 @@
+"""Small hospitals written as text, so that a test's facts are in sight."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+from features.build import PatientLevelData, build
+from features.dataset import CodeSystems, DataSet, Declaration, Labels, ReadmissionLabel, bucket_sql
+from features.points import Point
+from features.settings import FeatureSettings
+from features.tables import SQL_TYPES, TABLES
+
+DEFAULTS: dict[str, dict[str, str]] = {
+    "patients": {"birth_date": "1950-01-01", "sex": "female"},
+    "stays": {"hospital_id": "H1", "status": "discharged", "admission_type": "emergency"},
+    "diagnoses": {"kind": "discharge", "position": "1", "code": "J449"},
+    "procedures": {"position": "1"},
+    "observations": {},
+    "visits": {"kind": "emergency"},
+}
+
+
+def parse(text: str) -> pd.DataFrame:
+    """A table written as `name | name` lines; an empty cell is null."""
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    rows = [[cell.strip() or None for cell in line.split("|")] for line in lines]
+    return pd.DataFrame(rows[1:], columns=rows[0], dtype="object")
+
+
+def hospital(
+    folder: Path,
+    *,
+    observed_from: str = "2023-01-01",
+    observed_until: str = "2024-12-31",
+    complete_by: str = "admission",
+    deaths: str = "registry",
+    variant: str = "cms",
+    buckets: int = 1,
+    **tables: str | pd.DataFrame,
+) -> DataSet:
+    """Write a canonical data set from texts.
+
+    A stay without a diagnosis gets one (J449, chronic pulmonary disease); patients are made for the
+    stays where none are given.
+    """
+    frames = {name: parse(text) if isinstance(text, str) else text for name, text in tables.items()}
+    if "patients" not in frames:
+        frames["patients"] = frames["stays"][["patient_id"]].drop_duplicates()
+    if "diagnoses" not in frames:
+        frames["diagnoses"] = frames["stays"][["stay_id"]].assign(present_on_admission="Y")
+    declaration = Declaration(
+        name="test",
+        source="test",
+        currency="CNY",
+        cost_basis="billed",
+        time_zone="Asia/Shanghai",
+        timeline="real",
+        observed_from=dt.date.fromisoformat(observed_from),
+        observed_until=dt.date.fromisoformat(observed_until),
+        complete_by=complete_by,  # type: ignore[arg-type]
+        deaths=deaths,  # type: ignore[arg-type]
+        code_systems=CodeSystems(diagnosis="icd10", procedure="icd9cm3"),
+        labels=Labels(readmission=ReadmissionLabel(kind="derived", variant=variant)),  # type: ignore[arg-type]
+        buckets=buckets,
+    )
+    write(folder, declaration, frames)
+    return DataSet(folder, declaration)
+
+
+def write(folder: Path, declaration: Declaration, frames: dict[str, pd.DataFrame]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "dataset.toml").write_text(declaration.to_toml(), "utf-8")
+    with duckdb.connect() as con:
+        for name, given in frames.items():
+            frame = given.assign(
+                **{
+                    column: given[column].fillna(value) if column in given else value
+                    for column, value in DEFAULTS.get(name, {}).items()
+                }
+            )
+            table = TABLES[name]
+            columns = ", ".join(
+                f'"{c.name}"::{SQL_TYPES[c.type]} AS "{c.name}"'
+                if c.name in frame
+                else f'NULL::{SQL_TYPES[c.type]} AS "{c.name}"'
+                for c in table.columns
+            )
+            con.register("given", frame.astype("object"))
+            con.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT {columns} FROM given")
+        for name in frames:
+            owner = TABLES[name].owner
+            for bucket in range(declaration.buckets):
+                target = folder / name / f"bucket={bucket}"
+                target.mkdir(parents=True, exist_ok=True)
+                if owner == "patient_id":
+                    where = f"WHERE {bucket_sql('patient_id', declaration.buckets)} = {bucket}"
+                else:
+                    where = (
+                        f"WHERE stay_id IN (SELECT stay_id FROM stays WHERE "
+                        f"{bucket_sql('patient_id', declaration.buckets)} = {bucket})"
+                    )
+                con.execute(f"COPY (SELECT * FROM {name} {where}) TO '{target}/data.parquet'")
+
+
+def rows(dataset: DataSet, point: Point, settings: FeatureSettings = FeatureSettings()) -> pd.DataFrame:
+    """The data set of a point, by stay."""
+    return built(dataset, point, settings).read().set_index("stay_id").sort_index()
+
+
+def built(dataset: DataSet, point: Point, settings: FeatureSettings = FeatureSettings()) -> PatientLevelData:
+    return build(dataset, point, dataset.path / f"{point}.parquet", settings=settings)
+
+
+def flow(dataset: DataSet, point: Point) -> dict[str, int]:
+    return {step.step: step.n for step in built(dataset, point).flow}
