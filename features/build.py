@@ -32,7 +32,7 @@ from features.feature import Feature
 from features.labels import LABELS, labels_sql
 from features.points import Point
 from features.progress import Progress, silent
-from features.settings import FeatureSettings
+from features.settings import DEFAULT_SETTINGS, FeatureSettings
 from features.tables import STAYS, TABLES
 
 _ROW_GROUPS = {
@@ -78,7 +78,7 @@ def build(
     point: Point,
     out: Path,
     *,
-    settings: FeatureSettings = FeatureSettings(),
+    settings: FeatureSettings = DEFAULT_SETTINGS,
     progress: Progress = silent,
 ) -> PatientLevelData:
     """Write the data set of a prediction point to the Parquet file `out`, and its flow beside it.
@@ -118,7 +118,7 @@ def rows_for_scoring(
     dataset: DataSet,
     point: Point,
     *,
-    settings: FeatureSettings = FeatureSettings(),
+    settings: FeatureSettings = DEFAULT_SETTINGS,
     since: dt.datetime | None = None,
     skip: frozenset[int] = frozenset(),
 ) -> Iterator[tuple[int, pd.DataFrame]]:

@@ -132,6 +132,11 @@ def _open_all(
             staged[name] = opened
         except TableError as error:
             problems.append(str(error))
+        except duckdb.FatalException:
+            # A badly damaged file can bring the engine down; what it found until then is told.
+            if not problems:
+                raise
+            break
     if problems:
         raise TableError("\n".join(["The data set cannot be used.", *problems]))
     return staged

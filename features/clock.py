@@ -133,7 +133,8 @@ class _Known:
         else:
             known = f"(d.is_planned OR {self.knows_discharge})"
         return f"""
-        SELECT i.index_id, i.anchor_at, d.stay_id = i.stay_id AS is_index_stay, d.*, f.* EXCLUDE (code, code_system)
+        SELECT i.index_id, i.anchor_at, d.stay_id = i.stay_id AS is_index_stay, d.*,
+            f.* EXCLUDE (code, code_system)
         FROM index_rows i
         JOIN episode_stays s ON s.patient_id = i.patient_id AND s.episode_id = i.episode_id
         JOIN {table} d ON d.stay_id = s.stay_id AND {known}

@@ -78,6 +78,11 @@ _PROCEDURE_COLUMNS = {
 }
 
 
+# The measure's potentially planned procedures are the nearest published list of major operations; these
+# CCS categories among them are diagnostic, non-operative, lithotripsy, radiation and chemotherapy.
+_NOT_OPERATIONS = frozenset({38, 40, 107, 159, 163, 211, 224})
+
+
 def _by_system(codes: Iterable[CodedAs], flags_of: FlagsOf, columns: Mapping[str, str]) -> pd.DataFrame:
     of_system: dict[str, list[str]] = {}
     for code, system in codes:
@@ -92,11 +97,16 @@ def _by_system(codes: Iterable[CodedAs], flags_of: FlagsOf, columns: Mapping[str
     return pd.concat(frames, ignore_index=True)[list(columns)].astype(dict(columns))
 
 
+def _categories(codes: list[str], prefixes: pd.DataFrame) -> dict[str, int]:
+    """The CCS category of each code; 0, which is no category, where it has none."""
+    return {code: category or 0 for code, category in categorise(codes, prefixes).items()}
+
+
 def _diagnosis_flags(codes: list[str], system: str) -> pd.DataFrame:
     rules = planned_rules()
     excluded = index_exclusions()
     titles = ccs_titles("diagnosis")
-    ccs = categorise(codes, ccs_prefixes(system))
+    ccs = _categories(codes, ccs_prefixes(system))
     complications = complication_categories(system)
     prefix_of = longest_prefixes(codes, complications["prefix"].tolist())
     by_prefix = complications.set_index("prefix")
@@ -119,15 +129,15 @@ def _diagnosis_flags(codes: list[str], system: str) -> pd.DataFrame:
 def _procedure_flags(codes: list[str], system: str) -> pd.DataFrame:
     rules = planned_rules()
     titles = ccs_titles("procedure")
-    ccs = categorise(codes, procedure_ccs_prefixes(system))
+    ccs = _categories(codes, procedure_ccs_prefixes(system))
     return pd.DataFrame(
         {
             "code": codes,
             "ccs_title": [titles.get(ccs[code]) for code in codes],
             "is_always_planned": [ccs[code] in rules.always_planned_procedures for code in codes],
             "is_potentially_planned": [ccs[code] in rules.potentially_planned_procedures for code in codes],
-            # The measure's potentially planned procedures are its major operations: the nearest published
-            # list of what is surgery.
-            "is_surgery": [ccs[code] in rules.potentially_planned_procedures for code in codes],
+            "is_surgery": [
+                ccs[code] in rules.potentially_planned_procedures - _NOT_OPERATIONS for code in codes
+            ],
         }
     )

@@ -118,9 +118,11 @@ class DataSet:
         """
         if not self.has(table.name):
             return empty_select(table)
-        part = "*" if bucket is None or table.owner is None else f"bucket={bucket}"
+        folder = self.path / table.name
+        if table.owner is not None:
+            folder /= "*" if bucket is None else f"bucket={bucket}"
         columns = ", ".join(f'"{column.name}"' for column in table.columns)
-        return f"SELECT {columns} FROM read_parquet('{_quoted(self.path / table.name / part)}/*.parquet')"
+        return f"SELECT {columns} FROM read_parquet('{_quoted(folder)}/*.parquet')"
 
     def digest(self) -> str:
         """SHA-256 over the declaration and every table's bytes, in a fixed order."""

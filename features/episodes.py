@@ -44,7 +44,8 @@ WITH principal AS (
         PARTITION BY patient_id ORDER BY admitted_at, ends_at, stay_id) AS episode_number
     FROM linked
 )
-SELECT * EXCLUDE (is_overlap, is_transfer, is_split, last_ends_at, last_hospital_id, last_code3, last_known_at),
+SELECT * EXCLUDE (is_overlap, is_transfer, is_split, last_ends_at, last_hospital_id, last_code3,
+    last_known_at),
     first_value(stay_id) OVER episode AS episode_id,
     first_value(admitted_at) OVER episode AS episode_admitted_at
 FROM numbered

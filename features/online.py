@@ -47,7 +47,7 @@ class OnlineRows:
     """Features of the requested admissions, one row each, in the order asked."""
 
     features: pd.DataFrame
-    prediction_times: list[dt.datetime]
+    prediction_times: list[dt.datetime | None]
     provisional: list[bool]
     warnings: list[list[str]]
 
@@ -62,7 +62,6 @@ class OnlineFeatures:
     def __init__(self, code_systems: CodeSystems, settings: FeatureSettings) -> None:
         self._settings = settings
         self._systems = code_systems
-        self._declaration = _any_declaration(code_systems)
         self._con = connect(threads=1, memory_limit_mb=settings.memory_limit_mb)
         self._lock = threading.Lock()
 
@@ -73,25 +72,41 @@ class OnlineFeatures:
         admission without its stay or without a prediction time.
         """
         times = [prediction_time(admission, self._settings) for admission in admissions]
-        own_times = [_own_time(admission, self._settings) for admission in admissions]
+        frames = []
+        for dated in (True, False):
+            places = [place for place, time in enumerate(times) if (time is not None) == dated]
+            if places:
+                frame = self._query([admissions[p] for p in places], [times[p] for p in places], facts)
+                frames.append(frame.set_axis(places, axis="index"))
+        features = pd.concat(frames).sort_index()
+        provisional = [
+            time is not None and _is_earlier(time, _own_time(admission, self._settings))
+            for admission, time in zip(admissions, times, strict=True)
+        ]
+        warnings = [_warnings(admission, time) for admission, time in zip(admissions, times, strict=True)]
+        return OnlineRows(features, times, provisional, warnings)
+
+    def _query(
+        self,
+        admissions: Sequence[AdmissionRecords],
+        times: Sequence[dt.datetime | None],
+        facts: Sequence[Feature],
+    ) -> pd.DataFrame:
         point = admissions[0].point
-        features = features_at(point)
+        has_timeline = times[0] is not None
+        sql = features_sql(
+            features_at(point), point, has_timeline=has_timeline, settings=self._settings, facts=facts
+        )
         with self._lock:
             for table in TABLES.values():
-                self._con.register(f"sent_{table.name}", _arrow(table, admissions))
-                self._con.execute(
-                    f"CREATE OR REPLACE TEMP VIEW {table.name} AS SELECT * FROM sent_{table.name}"
-                )
+                self._con.register(table.name, _arrow(table, admissions))
             for name, flags in code_flags_for(self._codes(admissions)).items():
                 self._con.register(name, flags)
-            lay_out(self._con, self._declaration, self._settings)
+            lay_out(self._con, _declaration(self._systems, has_timeline=has_timeline), self._settings)
             self._con.register("requests", _requests(admissions, times))
             self._con.execute(f"CREATE OR REPLACE TEMP TABLE index_rows AS {_index_rows_sql(point)}")
-            sql = features_sql(features, point, has_timeline=True, settings=self._settings, facts=facts)
             frame = self._con.sql(f"SELECT * FROM ({sql}) ORDER BY index_id").df()
-        provisional = [own is None or asked < own for asked, own in zip(times, own_times, strict=True)]
-        warnings = [_warnings(admission, time) for admission, time in zip(admissions, times, strict=True)]
-        return OnlineRows(frame.drop(columns="index_id"), times, provisional, warnings)
+        return frame.drop(columns="index_id")
 
     def _codes(self, admissions: Sequence[AdmissionRecords]) -> dict[str, set[tuple[str, str]]]:
         defaults = {
@@ -108,23 +123,36 @@ class OnlineFeatures:
         }
 
 
-def prediction_time(admission: AdmissionRecords, settings: FeatureSettings) -> dt.datetime:
-    """The prediction time asked for, or else the point's own. Raises AdmissionError if there is none."""
+def prediction_time(admission: AdmissionRecords, settings: FeatureSettings) -> dt.datetime | None:
+    """The prediction time asked for, or else the point's own; None for records without any dates.
+
+    Raises AdmissionError if the time of the point is missing or the time asked for lies after it.
+    """
     own = _own_time(admission, settings)
-    if admission.prediction_time is None and own is None:
+    asked = admission.prediction_time
+    if asked is None and own is None and _is_dated(admission):
         raise AdmissionError(
             f"The stay has no time for the point {admission.point}: send discharged_at (discharge), "
             "admitted_at (admission) or booked_at (preadmission), or a prediction_time."
         )
-    if admission.prediction_time is None:
-        assert own is not None
-        return own
-    if own is not None and admission.prediction_time > own:
+    if asked is not None and own is not None and asked > own:
         raise AdmissionError(
             f"prediction_time lies after the prediction time of the point {admission.point}. "
             "Leave it out, send an earlier one, or ask for a later point."
         )
-    return admission.prediction_time
+    return own if asked is None else asked
+
+
+def _is_dated(admission: AdmissionRecords) -> bool:
+    return any(
+        stay.get(name) is not None
+        for stay in admission.tables.get("stays", ())
+        for name in ("booked_at", "admitted_at", "discharged_at")
+    )
+
+
+def _is_earlier(time: dt.datetime, own: dt.datetime | None) -> bool:
+    return own is None or time < own
 
 
 def _own_time(admission: AdmissionRecords, settings: FeatureSettings) -> dt.datetime | None:
@@ -146,12 +174,10 @@ def _stay(admission: AdmissionRecords) -> Row:
         raise AdmissionError(
             "stay_id names no stay of records.stays, or more than one. Send the stay exactly once."
         )
-    if not isinstance(found[0].get("admitted_at"), dt.datetime) and admission.point is not Point.PREADMISSION:
-        raise AdmissionError("The stay has no admitted_at. Send it.")
     return found[0]
 
 
-def _warnings(admission: AdmissionRecords, time: dt.datetime) -> list[str]:
+def _warnings(admission: AdmissionRecords, time: dt.datetime | None) -> list[str]:
     absent = [
         table.name
         for table in TABLES.values()
@@ -160,7 +186,11 @@ def _warnings(admission: AdmissionRecords, time: dt.datetime) -> list[str]:
         and table.name in {name for feature in features_at(admission.point) for name in feature.tables}
     ]
     warnings = [f"{name} not sent: unknown, its features are missing" for name in absent]
-    late = sum(_event_time(table, row) > time for table, rows in admission.tables.items() for row in rows)
+    late = (
+        0
+        if time is None
+        else sum(_is_later(table, row, time) for table, rows in admission.tables.items() for row in rows)
+    )
     if late:
         warnings.append(f"{late} rows lie after the prediction time and are ignored")
     if admission.history_from is None:
@@ -177,9 +207,9 @@ _EVENT_COLUMNS = {
 }
 
 
-def _event_time(table: str, row: Row) -> dt.datetime:
+def _is_later(table: str, row: Row, time: dt.datetime) -> bool:
     at = row.get("known_at") or row.get(_EVENT_COLUMNS.get(table, "known_at"))
-    return at if isinstance(at, dt.datetime) else dt.datetime.min
+    return isinstance(at, dt.datetime) and at > time
 
 
 def _arrow(table: Table, admissions: Sequence[AdmissionRecords]) -> pa.Table:
@@ -211,7 +241,7 @@ _ARROW_TYPES = {
 assert set(_ARROW_TYPES) == set(SQL_TYPES)
 
 
-def _requests(admissions: Sequence[AdmissionRecords], times: Sequence[dt.datetime]) -> pa.Table:
+def _requests(admissions: Sequence[AdmissionRecords], times: Sequence[dt.datetime | None]) -> pa.Table:
     columns: dict[str, pa.Array] = {
         "index_id": pa.array(range(len(admissions)), pa.int64()),
         "stay_id": pa.array([f"{place}:{a.stay_id}" for place, a in enumerate(admissions)], pa.string()),
@@ -236,14 +266,15 @@ def _index_rows_sql(point: Point) -> str:
     FROM requests r JOIN episode_stays s USING (stay_id)"""
 
 
-def _any_declaration(code_systems: CodeSystems) -> Declaration:
+def _declaration(code_systems: CodeSystems, *, has_timeline: bool) -> Declaration:
+    """What the relations need to know of records that come without a `dataset.toml`."""
     return Declaration(
         name="request",
         source="request",
         currency="XXX",
         cost_basis="billed",
         time_zone="UTC",
-        timeline="real",
+        timeline="real" if has_timeline else "none",
         observed_from=dt.date.min,
         observed_until=dt.date.max,
         complete_by="admission",

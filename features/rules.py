@@ -37,9 +37,10 @@ EVENT_COLUMNS = {
     "visits": "visited_at",
 }
 
-# Upper case, dots removed. The Chinese editions append digits and an X extension (I10.x00x002).
+# Upper case, dots removed. An X fills the fourth place of a three-character code (I10.X); the Chinese
+# editions append digits and an X extension (I10.x00x002).
 CODE_FORMS: dict[str, str] = {
-    "icd10": "[A-Z][0-9]{2}[0-9]{0,2}[+*]?",
+    "icd10": "[A-Z][0-9]{2}([0-9X][0-9]?)?[+*]?",
     "icd10cm": "[A-Z][0-9][0-9A-Z][0-9A-Z]{0,4}",
     "icd10gb": "[A-Z][0-9]{2}([0-9X][0-9]{0,2})?(X[0-9]{3})?[+*]?",
     "icd10cn_insurance": "[A-Z][0-9]{2}([0-9X][0-9]{0,2})?(X[0-9]{3})?[+*]?",

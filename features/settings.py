@@ -31,3 +31,6 @@ class FeatureSettings:
         for name in ("readmission_window_days", "cost_window_days", "max_stay_days"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is negative; give days of 0 or more")
+
+
+DEFAULT_SETTINGS = FeatureSettings()

@@ -76,7 +76,8 @@ class Staged:
             try:
                 # A condition on every value that never holds: the engine may not skip a column.
                 data.execute(f"SELECT count(*) FROM ({part.sql('*', 1)}) t WHERE hash(t) IS NULL").fetchall()
-            except (duckdb.InvalidInputException, duckdb.IOException):
+            except duckdb.Error as error:
+                _raise_unless_damage(error)
                 damaged.append(part.file.resolve().name)
         return damaged
 
@@ -128,12 +129,19 @@ def open_staged(data: duckdb.DuckDBPyConnection, table: Table, folder: Path, scr
     return Staged(table, tuple(parts))
 
 
+def _raise_unless_damage(error: duckdb.Error) -> None:
+    """A machine out of memory or an interrupt says nothing about the file."""
+    if isinstance(error, (duckdb.OutOfMemoryException, duckdb.InterruptException)):
+        raise error
+
+
 def _open_part(data: duckdb.DuckDBPyConnection, table: Table, file: Path, place: Path) -> Part:
     try:
         source = f"read_parquet({_text(str(file))}, hive_partitioning = false)"
         described = data.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
         counted = data.execute(f"SELECT count(*) FROM {source}").fetchall()
-    except duckdb.Error:
+    except duckdb.Error as error:
+        _raise_unless_damage(error)
         # The engine's own message may quote the file's content.
         raise TableError("cannot be read as Parquet. Replace the file.") from None
     types: dict[str, str] = {row[0]: row[1] for row in described}
@@ -157,6 +165,7 @@ def _csv_to_parquet(data: duckdb.DuckDBPyConnection, file: Path, target: Path) -
             f"strict_mode = true, null_padding = false)) TO {_text(str(target))} (FORMAT parquet)"
         )
     except duckdb.Error as error:
+        _raise_unless_damage(error)
         # Only the line's number: the engine's own message quotes the line.
         line = re.search(r"Line: (\d+)", str(error))
         where = f" (first at line {line.group(1)})" if line else ""

@@ -11,7 +11,7 @@ import pandas as pd
 from features.build import PatientLevelData, build
 from features.dataset import CodeSystems, DataSet, Declaration, Labels, ReadmissionLabel, bucket_sql
 from features.points import Point
-from features.settings import FeatureSettings
+from features.settings import DEFAULT_SETTINGS, FeatureSettings
 from features.tables import SQL_TYPES, TABLES
 
 DEFAULTS: dict[str, dict[str, str]] = {
@@ -106,12 +106,12 @@ def write(folder: Path, declaration: Declaration, frames: dict[str, pd.DataFrame
                 con.execute(f"COPY (SELECT * FROM {name} {where}) TO '{target}/data.parquet'")
 
 
-def rows(dataset: DataSet, point: Point, settings: FeatureSettings = FeatureSettings()) -> pd.DataFrame:
+def rows(dataset: DataSet, point: Point, settings: FeatureSettings = DEFAULT_SETTINGS) -> pd.DataFrame:
     """The data set of a point, by stay."""
     return built(dataset, point, settings).read().set_index("stay_id").sort_index()
 
 
-def built(dataset: DataSet, point: Point, settings: FeatureSettings = FeatureSettings()) -> PatientLevelData:
+def built(dataset: DataSet, point: Point, settings: FeatureSettings = DEFAULT_SETTINGS) -> PatientLevelData:
     return build(dataset, point, dataset.path / f"{point}.parquet", settings=settings)
 
 

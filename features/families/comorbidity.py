@@ -70,7 +70,7 @@ def _flags(conditions: Sequence[Condition], system: str, *, earlier: bool) -> tu
             type="flag",
             unit="",
             available_from=Point.PREADMISSION if earlier else Point.DISCHARGE,
-            description=f"{condition.label} coded at the discharge of a stay in the {LOOKBACK_DAYS} days before."
+            description=f"{condition.label} coded at discharge in the {LOOKBACK_DAYS} days before."
             if earlier
             else f"{condition.label} among the discharge diagnoses of the episode.",
             relation="earlier_diagnoses" if earlier else "these_diagnoses",

@@ -25,7 +25,7 @@ FEATURES = (
         available_from=Point.DISCHARGE,
         description="CCS category of the principal discharge diagnosis of the stay.",
         relation="these_diagnoses",
-        expression="min_by(ccs_title, position) FILTER (kind = 'discharge' AND position = 1 AND is_index_stay)",
+        expression="min(ccs_title) FILTER (kind = 'discharge' AND position = 1 AND is_index_stay)",
         tables=("diagnoses",),
     ),
     Feature(

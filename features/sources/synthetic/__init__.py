@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from features.dataset import CodeSystems, Declaration, Labels, ReadmissionLabel
 from features.progress import Progress, silent
 from features.sources.synthetic.charges import CATEGORIES, charge
-from features.sources.synthetic.course import Stays, play, taken
+from features.sources.synthetic.course import play
 from features.sources.synthetic.dirty import plant_faults
 from features.sources.synthetic.payment import payment_groups_table
 from features.sources.synthetic.population import (
@@ -33,11 +33,12 @@ from features.sources.synthetic.records import (
     stays_table,
 )
 from features.sources.synthetic.results import observations_table
+from features.sources.synthetic.stays import Stays, taken
 from features.sources.synthetic.visits import all_visits, draw_emergency_visits
 from features.sources.synthetic.writing import dates, instants, money, pseudonyms, texts, write_part
 
 VERSION = "1"
-STAYS_PER_PATIENT = 1.4
+STAYS_PER_PATIENT = 1.455
 """Stays in the extract per patient drawn, some of whom are never seen in the observed time. Measured."""
 
 TRUTH_SCHEMA = pa.schema(
@@ -116,7 +117,9 @@ def _stage_chunk(staging: Path, part: int, size: int, first: int, rng: np.random
     cohort.visit_keys = draw_emergency_visits(cohort, rng)
     everything = play(cohort, rng)
     ahead = everything.admitted >= OBSERVED_END_DAY
-    in_extract = (everything.admitted >= OBSERVED_FROM_DAY) & (~ahead | (everything.booked < OBSERVED_END_DAY))
+    in_extract = (everything.admitted >= OBSERVED_FROM_DAY) & (
+        ~ahead | (everything.booked < OBSERVED_END_DAY)
+    )
     stays = taken(everything, np.flatnonzero(in_extract)[rng.permutation(int(in_extract.sum()))])
     numbers = first * _STAYS_PER_CHUNK_PATIENT + np.arange(len(stays))
     stay_id = pseudonyms("S", numbers)
@@ -134,7 +137,9 @@ def _stage_chunk(staging: Path, part: int, size: int, first: int, rng: np.random
     return _truth(stays, stay_id)
 
 
-def _write_charges(staging: Path, part: int, stays: Stays, stay_id: pa.Array, rng: np.random.Generator) -> None:
+def _write_charges(
+    staging: Path, part: int, stays: Stays, stay_id: pa.Array, rng: np.random.Generator
+) -> None:
     lines = charge(stays.case, stays.admitted, stays.discharged, stays.cost, rng)
     shown = lines.day < OBSERVED_END_DAY
     category = pa.DictionaryArray.from_arrays(pa.array(lines.category[shown]), pa.array(list(CATEGORIES)))

@@ -80,7 +80,7 @@ def _by_category(case: Integers, cents: Integers, rng: np.random.Generator) -> I
     shares = shares * rng.gamma(4.0, 0.25, shares.shape)
     amounts = np.floor(shares / shares.sum(axis=1, keepdims=True) * cents[:, None]).astype(np.int64)
     amounts[:, 0] += cents - amounts.sum(axis=1)
-    return amounts
+    return np.asarray(amounts)
 
 
 def _over_days(

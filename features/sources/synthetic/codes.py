@@ -127,11 +127,17 @@ def _lists(rows: list[dict[str, str]], column: str) -> tuple[tuple[str, ...], ..
 def conditions() -> Conditions:
     """The chronic conditions of `conditions.csv`."""
     rows = _rows("conditions.csv")
-    weights = ("at_70", "per_decade", "male", "readmission", "complication", "death", "cost", "emergency")
     return Conditions(
         names=tuple(row["condition"] for row in rows),
         codes=_lists(rows, "codes"),
-        **{name: _numbers(rows, name) for name in weights},
+        at_70=_numbers(rows, "at_70"),
+        per_decade=_numbers(rows, "per_decade"),
+        male=_numbers(rows, "male"),
+        readmission=_numbers(rows, "readmission"),
+        complication=_numbers(rows, "complication"),
+        death=_numbers(rows, "death"),
+        cost=_numbers(rows, "cost"),
+        emergency=_numbers(rows, "emergency"),
     )
 
 
@@ -146,24 +152,35 @@ def cases() -> Cases:
         for pair in row["conditions"].split():
             condition, factor = pair.split(":")
             multipliers[known.index(condition), place] = np.log(float(factor))
-    texts = (
-        *("department", "mode", "admitting", "vague", "extra_procedure", "sex"),
-        *("group_with", "group_without", "title"),
-    )
-    numbers = (
-        *("entry", "again", "again_surgery", "again_chemo", "cost", "stay_days"),
-        *("complication", "readmission", "death", "age", "winter", "next_share"),
-    )
     return Cases(
         names=names,
+        department=_texts(rows, "department"),
+        mode=_texts(rows, "mode"),
+        admitting=_texts(rows, "admitting"),
+        vague=_texts(rows, "vague"),
         principal=_lists(rows, "principal"),
         procedures=_lists(rows, "procedures"),
+        extra_procedure=_texts(rows, "extra_procedure"),
+        sex=_texts(rows, "sex"),
+        group_with=_texts(rows, "group_with"),
+        group_without=_texts(rows, "group_without"),
+        title=_texts(rows, "title"),
         surgery=np.array([int(row["surgery"]) for row in rows]),
+        entry=_numbers(rows, "entry"),
+        again=_numbers(rows, "again"),
+        again_surgery=_numbers(rows, "again_surgery"),
+        again_chemo=_numbers(rows, "again_chemo"),
+        cost=_numbers(rows, "cost"),
+        stay_days=_numbers(rows, "stay_days"),
+        complication=_numbers(rows, "complication"),
+        readmission=_numbers(rows, "readmission"),
+        death=_numbers(rows, "death"),
+        age=_numbers(rows, "age"),
+        winter=_numbers(rows, "winter"),
         multipliers=multipliers,
         adds=np.array([known.index(row["adds"]) if row["adds"] else -1 for row in rows]),
         next_case=np.array([names.index(row["next_case"]) if row["next_case"] else -1 for row in rows]),
-        **{name: _texts(rows, name) for name in texts},
-        **{name: _numbers(rows, name) for name in numbers},
+        next_share=_numbers(rows, "next_share"),
     )
 
 
@@ -171,9 +188,7 @@ def cases() -> Cases:
 def complications() -> Complications:
     """The complication codes of `complications.csv`."""
     rows = _rows("complications.csv")
-    return Complications(
-        _texts(rows, "code"), _numbers(rows, "after_surgery"), _numbers(rows, "medical")
-    )
+    return Complications(_texts(rows, "code"), _numbers(rows, "after_surgery"), _numbers(rows, "medical"))
 
 
 def picked(lists: tuple[tuple[str, ...], ...], which: Integers, draw: Floats) -> Texts:
@@ -183,5 +198,6 @@ def picked(lists: tuple[tuple[str, ...], ...], which: Integers, draw: Floats) ->
     sizes = np.array([len(entries) for entries in lists])
     for place, entries in enumerate(lists):
         table[place, : len(entries)] = entries
-    chosen = np.asarray(table[which, np.minimum((draw * sizes[which]).astype(int), np.maximum(sizes[which] - 1, 0))])
-    return chosen
+    return np.asarray(
+        table[which, np.minimum((draw * sizes[which]).astype(int), np.maximum(sizes[which] - 1, 0))]
+    )

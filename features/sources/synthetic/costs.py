@@ -6,12 +6,11 @@ episode adds the chance of each continuation, unplanned return and planned retur
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from features.sources.synthetic.codes import Floats, Integers, cases, conditions
 from features.sources.synthetic.risks import (
+    COMPLICATION_BY_CASE,
     State,
     chance,
     complication_base,
@@ -32,7 +31,7 @@ TRANSFERRED_FIRST_PART = 0.5
 STAY_DAYS_SPREAD = 0.45
 """Standard deviation of the log of the length of stay."""
 
-RETURN_FACTOR = 1.10
+RETURN_FACTOR = 1.15
 """Mean cost in the window per return, over the mean of one return stay at the present state: a return can
 be followed by another within the same window, and those who return are sicker by then. Measured."""
 
@@ -42,14 +41,6 @@ _NODE_WEIGHTS = np.array([1.0, 4.0, 1.0]) / 6
 
 _OUTLIER_SHARE, _OUTLIER_FACTOR = 0.006, 3.0
 _LENGTH_PART, _OTHER_PART = 0.22, 0.36
-
-
-@dataclass
-class Prospect:
-    """What an admission can expect."""
-
-    episode_cost: Floats
-    return_weights: Floats
 
 
 def stay_cost(state: State) -> Floats:
@@ -116,7 +107,7 @@ def episode_cost(
     own = own * (1 + may_continue * both * (2 * TRANSFERRED_FIRST_PART - 1))
     p_return, p_alive = _return_chance(state, complication)
     p_return = p_return * may_return
-    risk = chance(complication_base(state)[:, None] + 0.85 * listed.complication)
+    risk = chance(complication_base(state)[:, None] + COMPLICATION_BY_CASE * listed.complication)
     shares = weights / weights.sum(axis=1, keepdims=True)
     back = (shares * listed.cost * (1 + COMPLICATION_SURCHARGE * risk)).sum(axis=1) * driver
     p_planned = (p_alive - p_return).clip(0) * (1 - death_after(state)) * listed.next_share[state.case]

@@ -48,6 +48,10 @@ class Severity:
     low_albumin: Floats
     kidney: Floats
 
+    def at(self, rows: Integers) -> Severity:
+        """The severity of some of the patients."""
+        return Severity(self.anaemia[rows], self.low_sodium[rows], self.low_albumin[rows], self.kidney[rows])
+
 
 def severity(values: dict[str, Floats]) -> Severity:
     """Grade the true values that the risks hang on."""
@@ -93,7 +97,9 @@ def draw_values(
     haemoglobin = haemoglobin - 1.0 * having("cancer") - 2.3 * bleeding - 0.5 * sick + 0.7 * tendency[:, 0]
     albumin = 4.15 - 0.10 * old - 0.6 * having("malnutrition") - 0.55 * having("cirrhosis") - 0.45 * sick
     albumin = albumin - 0.25 * having("cancer") - 0.25 * infected - 0.08 * frailty + 0.15 * tendency[:, 1]
-    creatinine = np.exp(-0.15 + 0.12 * is_male + 0.05 * old + 0.75 * kidney + 0.15 * tendency[:, 2] + noise(0.2))
+    creatinine = np.exp(
+        -0.15 + 0.12 * is_male + 0.05 * old + 0.75 * kidney + 0.15 * tendency[:, 2] + noise(0.2)
+    )
     sodium = 139.5 - 1.6 * having("heart_failure") - 2.0 * having("cirrhosis") - 1.2 * sick - 0.3 * frailty
     sodium = sodium - 6.0 * (case == listed.place("electrolytes")) + noise(2.8)
     crisis = case == listed.place("diabetes_crisis")

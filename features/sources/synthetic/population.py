@@ -18,7 +18,7 @@ BOOKING_DAYS = 45.0
 UNDER_CARE_DAYS = 3 * 365.25
 """For how long after a first stay a patient's further illnesses are followed."""
 
-GROUP_SHARES = {"adult": 0.869, "valve": 0.052, "child": 0.030, "newborn": 0.022, "delivery": 0.027}
+GROUP_SHARES = {"adult": 0.861, "valve": 0.060, "child": 0.030, "newborn": 0.022, "delivery": 0.027}
 """Kinds of patients; the valve programme's share of patients gives 2.5 % of all stays."""
 
 FRAILTY_ON_CONDITIONS = 0.35
@@ -85,7 +85,8 @@ def draw_cohort(n: int, rng: np.random.Generator) -> Cohort:
         is_male=is_male,
         born=born,
         entry=entry,
-        leaves=entry + np.where(group == kind["adult"], UNDER_CARE_DAYS, np.where(group == kind["valve"], 500, 1)),
+        leaves=entry
+        + np.where(group == kind["adult"], UNDER_CARE_DAYS, np.where(group == kind["valve"], 500, 1)),
         frailty=frailty,
         lab_tendency=rng.normal(0, 1, (n, 3)),
         home_hospital=rng.choice(4, n, p=[0.4, 0.25, 0.2, 0.15]),

@@ -18,8 +18,8 @@ from features.sources.synthetic.codes import (
     conditions,
     picked,
 )
-from features.sources.synthetic.course import Link, Stays
 from features.sources.synthetic.population import OBSERVED_END_DAY, Cohort
+from features.sources.synthetic.stays import Link, Stays
 from features.sources.synthetic.writing import dates, instants, money, texts
 
 DISPOSITIONS = np.array(
@@ -56,7 +56,9 @@ def stays_table(
     is_booked = ~np.isnan(stays.booked)
     mode = listed.mode[stays.case]
     source = np.where(rng.random(n) < 0.9, "home", "nursing")
-    source = np.where(stays.link == Link.TRANSFER, "other_hospital", np.where(is_booked, "outpatient", source))
+    source = np.where(
+        stays.link == Link.TRANSFER, "other_hospital", np.where(is_booked, "outpatient", source)
+    )
     department = listed.department[stays.case]
     complicated = stays.complication_code >= 0
     left_from = np.where(complicated & (rng.random(n) < 0.12), "intensive_care", department)
@@ -83,7 +85,7 @@ def stays_table(
         "discharge_department": known(is_done, left_from),
         "payer": texts(cohort.payer[stays.patient]),
         "discharge_disposition": known(is_done, DISPOSITIONS[stays.ending]),
-        "planned_return_31d": pa.array(stays.is_return_planned > 0, mask=~is_done),
+        "planned_return_31d": pa.array(stays.is_return_planned, mask=~is_done),
         "payment_group": known(is_done, group),
         "total_cost": money(np.where(is_done, cost, np.nan)),
         "patient_paid": money(np.where(is_done, cost * paid_share, np.nan)),
@@ -143,7 +145,7 @@ def _discharge_codes(
     who, case = stays.patient[done], stays.case[done]
     principal = principal_codes(stays)[done]
     category = _category(principal)
-    coded = stays.has[done].astype(bool) & (rng.random((n, len(listed.names))) < CODED_SHARE)
+    coded = stays.has[done] & (rng.random((n, len(listed.names))) < CODED_SHARE)
     coded[:, listed.place("cancer")] |= case == cases().place("chemotherapy")
     columns = [principal]
     for place in range(len(listed.names)):
@@ -206,5 +208,3 @@ def procedures_table(stays: Stays, stay_id: Any, rng: np.random.Generator) -> di
         "is_planned": pa.array(planned),
         "known_at": instants(known),
     }
-
-

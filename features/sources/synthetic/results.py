@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from features.sources.synthetic.codes import Floats, Integers
-from features.sources.synthetic.course import Stays
 from features.sources.synthetic.laboratory import LOINC
 from features.sources.synthetic.population import OBSERVED_END_DAY
+from features.sources.synthetic.stays import Stays
 from features.sources.synthetic.writing import instants, texts
 
 _DECIMALS = np.array([1, 0, 2, 1, 1, 1, 1, 0, 1])
@@ -71,4 +71,3 @@ def _recovering(value: Floats, column: Integers, is_late: Any) -> Floats:
     moves = np.asarray(is_late) & ~np.isnan(target)
     value = np.where(moves, value + 0.3 * (target - value), value)
     return np.maximum(value, 0.1)
-

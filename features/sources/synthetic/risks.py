@@ -13,10 +13,12 @@ import numpy as np
 from features.sources.synthetic.codes import Flags, Floats, Integers, cases, conditions
 from features.sources.synthetic.laboratory import Severity
 
-READMISSION_LEVEL = -5.25
-COMPLICATION_LEVEL = -4.15
-DEATH_IN_HOSPITAL_LEVEL = -6.3
-DEATH_AFTER_LEVEL = -5.6
+READMISSION_LEVEL = -3.60
+COMPLICATION_BY_CASE = 0.70
+COMPLICATION_LEVEL = -3.38
+DEATH_IN_HOSPITAL_LEVEL = -5.8
+_NEVER = -80.0
+DEATH_AFTER_LEVEL = -5.35
 
 
 @dataclass
@@ -36,6 +38,19 @@ class State:
         """1 where the patient has the condition."""
         return np.asarray(self.has[:, conditions().place(name)], dtype=float)
 
+    def at(self, rows: Integers) -> State:
+        """The state of some of the patients."""
+        return State(
+            case=self.case[rows],
+            age=self.age[rows],
+            has=self.has[rows],
+            frailty=self.frailty[rows],
+            severity=self.severity.at(rows),
+            stays_before=self.stays_before[rows],
+            recent_discharge=self.recent_discharge[rows],
+            emergency_visits=self.emergency_visits[rows],
+        )
+
 
 def chance(log_odds: Floats) -> Floats:
     """The probability of log-odds."""
@@ -52,13 +67,13 @@ def complication_base(state: State) -> Floats:
     graded = state.severity
     return np.asarray(
         COMPLICATION_LEVEL
-        + 0.32 * decades_beyond_65(state.age)
-        + 0.40 * graded.low_albumin
-        + 0.35 * graded.kidney
-        + 0.15 * graded.anaemia
-        + 0.45 * (state.has @ conditions().complication)
-        + 0.12 * state.stays_before
-        + 0.12 * state.frailty
+        + 0.24 * decades_beyond_65(state.age)
+        + 0.32 * graded.low_albumin
+        + 0.25 * graded.kidney
+        + 0.10 * graded.anaemia
+        + 0.35 * (state.has @ conditions().complication)
+        + 0.08 * state.stays_before
+        + 0.10 * state.frailty
     )
 
 
@@ -67,7 +82,7 @@ def complication_log_odds(state: State, case: Integers) -> Floats:
     is_major = cases().surgery[case] == 2
     return np.asarray(
         complication_base(state)
-        + 0.85 * cases().complication[case]
+        + COMPLICATION_BY_CASE * cases().complication[case]
         + is_major * (0.45 * state.having("diabetes") + 0.35 * (state.age > 75))
     )
 
@@ -77,24 +92,24 @@ def readmission_log_odds(state: State, stay_days: Floats, is_complicated: Floats
     graded = state.severity
     is_valve = state.case == cases().place("valve_surgery")
     interactions = (
-        0.45 * state.having("heart_failure") * state.having("kidney_disease")
-        + 0.35 * (state.age > 80) * (stay_days >= 10)
+        0.25 * state.having("heart_failure") * state.having("kidney_disease")
+        + 0.25 * (state.age > 80) * (stay_days >= 10)
         + is_valve * (0.65 * state.having("atrial_fibrillation") + 0.55 * state.having("diabetes"))
     )
     return np.asarray(
         READMISSION_LEVEL
-        + 1.25 * cases().readmission[state.case]
-        + state.has @ conditions().readmission
+        + 0.75 * cases().readmission[state.case]
+        + 0.55 * (state.has @ conditions().readmission)
         + 0.12 * decades_beyond_65(state.age)
-        + 0.40 * state.stays_before
-        + 0.35 * state.recent_discharge
-        + 0.15 * state.emergency_visits.clip(0, 4)
-        + 0.25 * graded.anaemia
-        + 0.20 * graded.low_sodium
-        + 0.20 * graded.low_albumin
-        + 0.30 * np.log1p(stay_days.clip(0, 40))
-        + 0.45 * is_complicated
-        + 0.15 * state.frailty
+        + 0.28 * state.stays_before
+        + 0.25 * state.recent_discharge
+        + 0.12 * state.emergency_visits.clip(0, 4)
+        + 0.18 * graded.anaemia
+        + 0.12 * graded.low_sodium
+        + 0.12 * graded.low_albumin
+        + 0.20 * np.log1p(stay_days.clip(0, 40))
+        + 0.35 * is_complicated
+        + 0.10 * state.frailty
         + interactions
     )
 
@@ -129,24 +144,23 @@ def death_after(state: State) -> Floats:
 def emergencies_per_year(state: State) -> Floats:
     """Rate of stays out of the blue beyond the 30 days after a discharge."""
     burden = state.has @ conditions().emergency
-    rate = 0.11 * np.exp(0.8 * burden + 0.12 * decades_beyond_65(state.age) + 0.3 * state.frailty)
+    rate = 0.15 * np.exp(0.8 * burden + 0.12 * decades_beyond_65(state.age) + 0.3 * state.frailty)
     return np.asarray(np.minimum(rate, 2.5))
 
 
-def case_weights(frequency: Floats, state: State, is_male: Flags, season: Floats) -> Floats:
+def case_weights(frequency: Floats, has: Flags, age: Floats, is_male: Flags, season: Floats) -> Floats:
     """Relative frequency of every case for every patient: conditions, age, sex, season.
 
     `frequency` holds one row for all or one row each; `season` is 1 in mid-January, −1 in mid-July.
     """
     listed = cases()
-    log_factor = (
-        state.has @ listed.multipliers
-        + np.outer(decades_beyond_65(state.age), listed.age)
-        + np.outer(season, listed.winter)
-    )
-    weights = frequency * np.exp(log_factor)
-    wrong_sex = np.where(is_male[:, None], listed.sex == "female", listed.sex == "male")
-    return np.asarray(np.where(wrong_sex, 0.0, weights))
+    # One product of matrices instead of many passes over a large table: it is the innermost loop.
+    drivers = np.column_stack([has, decades_beyond_65(age), season, is_male, ~is_male])
+    wrong_sex = [np.where(listed.sex == sex, _NEVER, 0.0) for sex in ("female", "male")]
+    weights = drivers @ np.vstack([listed.multipliers, listed.age, listed.winter, *wrong_sex])
+    np.exp(weights, out=weights)
+    weights *= frequency
+    return np.asarray(weights)
 
 
 def draw_case(weights: Floats, rng: np.random.Generator) -> Integers:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.sources.synthetic.codes import Floats, Integers, Texts, cases, conditions
-from features.sources.synthetic.course import PATIENT_KEY, Link, Stays
 from features.sources.synthetic.population import OBSERVED_END_DAY, OBSERVED_FROM_DAY, Cohort
+from features.sources.synthetic.stays import PATIENT_KEY, Link, Stays
 
 _BEFORE_DAYS = 400
 _CARE_AFTER_DAYS = 60
 _DEPARTMENTS = np.array(
-    ["cardiology", "general_medicine", "endocrinology", "respiratory", "oncology", "orthopaedics"], dtype=object
+    ["cardiology", "general_medicine", "endocrinology", "respiratory", "oncology", "orthopaedics"],
+    dtype=object,
 )
 
 

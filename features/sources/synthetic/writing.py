@@ -59,4 +59,6 @@ def write_part(folder: Path, part: int | str, columns: dict[str, Any]) -> None:
     """Write one part file of a table."""
     folder.mkdir(parents=True, exist_ok=True)
     name = f"part-{part:05d}.parquet" if isinstance(part, int) else f"part-{part}.parquet"
-    pq.write_table(pa.table(columns), folder / name, compression="zstd", store_schema=False)
+    pq.write_table(
+        pa.table(columns), folder / name, compression="snappy", store_schema=False, write_statistics=False
+    )

@@ -1,0 +1,151 @@
+"""How far expected costs are off, in money and in shares, and whether their intervals hold.
+
+`actual` and `expected` are in the data set's currency; evaluate raw costs, since those are what is paid.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from evaluation.arrays import (
+    FloatArray,
+    Measure,
+    Measures,
+    Vector,
+    mean,
+    median,
+    numbers,
+    one_resample,
+    quantile_bins,
+    ratio,
+    same_length,
+    sums_by_bin,
+)
+
+
+def error_measures(actual: FloatArray, expected: FloatArray) -> Measure:
+    """mae, mdae, wape, r2 and bias as a measure of weights."""
+    error = np.abs(actual - expected)
+    ascending = np.argsort(error, kind="stable")
+    # Moments about the mean: with sums of raw squares, r2 of large amounts would lose its digits.
+    centred = actual - actual.mean()
+
+    def measure(weights: FloatArray) -> Measures:
+        variance = mean(weights, centred**2) - mean(weights, centred) ** 2
+        # Rounding leaves a trace of variance where there is none.
+        variance[variance < 1e-12 * np.mean(actual**2)] = 0.0
+        return {
+            "mae": mean(weights, error),
+            "mdae": median(weights[:, ascending], error[ascending]),
+            "wape": ratio(weights @ error, weights @ np.abs(actual)),
+            "r2": 1 - ratio(mean(weights, error**2), variance),
+            "bias": ratio(weights @ expected, weights @ actual),
+        }
+
+    return measure
+
+
+def interval_measures(actual: FloatArray, low: FloatArray, high: FloatArray) -> Measure:
+    """interval_coverage, and interval_width with its median and open share, as a measure of weights."""
+    is_inside = ((low <= actual) & (actual <= high)).astype(np.float64)
+    is_open = np.isinf(high).astype(np.float64)
+    width = high - low
+    finite_width = np.where(is_open > 0, 0.0, width)
+    ascending = np.argsort(width, kind="stable")
+
+    def measure(weights: FloatArray) -> Measures:
+        return {
+            "interval_coverage": mean(weights, is_inside),
+            "interval_width": ratio(weights @ finite_width, weights @ (1 - is_open)),
+            "interval_width_median": median(weights[:, ascending], width[ascending]),
+            "interval_open_share": mean(weights, is_open),
+        }
+
+    return measure
+
+
+def _error(name: str, actual: Vector, expected: Vector, weights: Vector | None) -> float:
+    observed, predicted = numbers(actual, "actual"), numbers(expected, "expected")
+    resample = one_resample(weights, same_length(actual=observed, expected=predicted))
+    return float(error_measures(observed, predicted)(resample)[name][0])
+
+
+def mae(actual: Vector, expected: Vector, weights: Vector | None = None) -> float:
+    """Mean absolute error, in money."""
+    return _error("mae", actual, expected, weights)
+
+
+def mdae(actual: Vector, expected: Vector, weights: Vector | None = None) -> float:
+    """Median absolute error, in money: what a typical admission is off by, whatever the few dear ones do."""
+    return _error("mdae", actual, expected, weights)
+
+
+def wape(actual: Vector, expected: Vector, weights: Vector | None = None) -> float:
+    """Σ|actual − expected| ÷ Σ|actual|; NaN if all costs are 0."""
+    return _error("wape", actual, expected, weights)
+
+
+def r2(actual: Vector, expected: Vector, weights: Vector | None = None) -> float:
+    """1 − squared error ÷ variance of actual costs; below 0 if worse than their mean, NaN if all equal."""
+    return _error("r2", actual, expected, weights)
+
+
+def bias(actual: Vector, expected: Vector, weights: Vector | None = None) -> float:
+    """Predicted ÷ actual total; above 1, costs are predicted too high. NaN unless the actual is positive."""
+    return _error("bias", actual, expected, weights)
+
+
+def bias_by_decile(
+    actual: Vector, expected: Vector, weights: Vector | None = None, *, n_bins: int = 10
+) -> pd.DataFrame:
+    """Predicted ÷ actual by decile of the prediction, cheapest first.
+
+    Columns: n, mean_expected, mean_actual, bias (NaN without a positive actual mean). Equal predictions share
+    a bin. Bins without weight are left out.
+    """
+    observed, predicted = numbers(actual, "actual"), numbers(expected, "expected")
+    weight = one_resample(weights, same_length(actual=observed, expected=predicted))[0]
+    bins = quantile_bins(predicted, weight, n_bins)
+    n, paid, awaited = sums_by_bin(bins, weight, observed, predicted)
+    return pd.DataFrame(
+        {"n": n, "mean_expected": awaited / n, "mean_actual": paid / n, "bias": ratio(awaited, paid)}
+    )
+
+
+def check_interval(low: Vector, high: Vector) -> tuple[FloatArray, FloatArray]:
+    """The interval's ends; the upper may be infinite. Raises ValueError with a count if ends are crossed."""
+    lower, upper = numbers(low, "low"), numbers(high, "high", finite=False)
+    same_length(low=lower, high=upper)
+    n_crossed = int((lower > upper).sum())
+    if n_crossed:
+        raise ValueError(f"low, high: {n_crossed} of {len(lower)} intervals end before they begin.")
+    return lower, upper
+
+
+def interval_coverage(actual: Vector, low: Vector, high: Vector, weights: Vector | None = None) -> float:
+    """Share of actual costs within their interval, ends included; to be held against the interval's level."""
+    return interval_summary(actual, low, high, weights)["interval_coverage"]
+
+
+def interval_width(low: Vector, high: Vector, weights: Vector | None = None) -> dict[str, float]:
+    """Width in money, and the share without a finite upper end, as `mean`, `median` and `open_share`.
+
+    The mean is over intervals with a finite upper end (NaN if there are none). The median is over all of
+    them, open ones counting as the widest (infinite from half of them on).
+    """
+    summary = interval_summary(low, low, high, weights)
+    return {
+        "mean": summary["interval_width"],
+        "median": summary["interval_width_median"],
+        "open_share": summary["interval_open_share"],
+    }
+
+
+def interval_summary(
+    actual: Vector, low: Vector, high: Vector, weights: Vector | None = None
+) -> dict[str, float]:
+    """Coverage and width by their names in `interval_measures`."""
+    observed, (lower, upper) = numbers(actual, "actual"), check_interval(low, high)
+    resample = one_resample(weights, same_length(actual=observed, low=lower))
+    return {name: float(v[0]) for name, v in interval_measures(observed, lower, upper)(resample).items()}

@@ -1,0 +1,102 @@
+"""Calibration: one line on the model's own scale, fitted on the calibration slice."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FEWEST_EVENTS = 50
+"""Below as many events (or non-events) a fitted line would be less certain than none."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The line `intercept + slope * raw`; `reason` says why it was left at identity, if it was.
+
+    A risk is the logistic function of the line; money is its exponential, so that for a cost model
+    with slope 1 the mean is multiplied by `factor`.
+    """
+
+    intercept: float = 0.0
+    slope: float = 1.0
+    reason: str = ""
+
+    @property
+    def factor(self) -> float:
+        """What the mean of money is multiplied by."""
+        return math.exp(self.intercept)
+
+    def probability(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Calibrated probability of raw log-odds, 0 to 1."""
+        return sigmoid(self.intercept + self.slope * raw)
+
+    def money(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Calibrated mean of raw log money, in the data set's currency."""
+        return np.asarray(np.exp(self.intercept + self.slope * raw), dtype=np.float64)
+
+
+def sigmoid(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The logistic function, without overflow at either end."""
+    decay = np.exp(-np.abs(log_odds))
+    return np.where(log_odds >= 0, 1 / (1 + decay), decay / (1 + decay))
+
+
+def recalibrate_logistic(
+    raw: NDArray[np.float64], label: NDArray[np.float64], *, fewest_events: int = FEWEST_EVENTS
+) -> Calibration:
+    """Fit slope and intercept of the label (0/1) on raw log-odds by unpenalised logistic regression.
+
+    Stays identity, with the reason, where the slice holds too few events or non-events, or where its
+    line does not rise. Source: Cox, Biometrika 1958;45:562-565.
+    """
+    n_events = int(label.sum())
+    fewest = min(n_events, len(label) - n_events)
+    if fewest < fewest_events:
+        return Calibration(
+            reason=f"the calibration slice has {n_events} events among {len(label)} rows; "
+            f"a line needs {fewest_events} events and as many non-events"
+        )
+    line = logistic_line(raw, label)
+    if line is None or line[1] <= 0:
+        return Calibration(reason="the line on the calibration slice does not rise or does not converge")
+    return Calibration(intercept=line[0], slope=line[1])
+
+
+def logistic_line(raw: NDArray[np.float64], label: NDArray[np.float64]) -> tuple[float, float] | None:
+    """Intercept and slope of the unpenalised logistic regression of a 0/1 label on one number.
+
+    None where there is no such line: a label or `raw` does not vary, or `raw` separates the labels.
+    """
+    share, spread = float(label.mean()), float(raw.std())
+    if not 0 < share < 1 or not spread > 0:
+        return None
+    design = np.column_stack([np.ones_like(raw), (raw - raw.mean()) / spread])
+    line = np.array([np.log(share / (1 - share)), 0.0])
+    for _ in range(100):
+        probability = sigmoid(design @ line)
+        information = design.T @ (design * (probability * (1 - probability))[:, None])
+        if not np.linalg.cond(information) < 1e10:
+            return None
+        step = np.linalg.solve(information, design.T @ (label - probability))
+        largest = float(np.abs(step).max())
+        # On the unit scale no sensible line lies far: an overshooting step is shortened.
+        line = line + step * min(1.0, 1.0 / max(largest, 1.0))
+        if largest < 1e-10:
+            slope = float(line[1]) / spread
+            return float(line[0]) - slope * float(raw.mean()), slope
+    return None
+
+
+def rescale_mean(raw: NDArray[np.float64], cost: NDArray[np.float64]) -> Calibration:
+    """Multiply the mean so that predicted and actual raw cost of the calibration slice agree in sum.
+
+    Truncation of the training costs and the log link both lose mean; this gives it back. Stays
+    identity, with the reason, where the slice holds no cost.
+    """
+    total = float(cost.sum())
+    if not total > 0:
+        return Calibration(reason="the calibration slice holds no cost")
+    return Calibration(intercept=math.log(total / float(np.exp(raw).sum())))

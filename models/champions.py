@@ -1,0 +1,95 @@
+"""The local champions folder: what is served. The only place where training and serving meet.
+
+`<name>/champion.json` names the version in force, a folder beside it holds its artefact. A promotion
+writes the artefact first and then replaces `champion.json` in one step, so that a reader finds the old
+champion or the new one, whole.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from features.atomic import written_aside
+from models.artefact import ArtefactError, read_artefact
+from models.model import Model, load_model
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A model in force: `digest` is its artefact's SHA-256, `promoted_at` UTC, `folder` its artefact."""
+
+    name: str
+    version: int
+    digest: str
+    promoted_at: str
+    folder: Path
+
+    @property
+    def model_id(self) -> str:
+        """The string that names this model everywhere."""
+        return f"{self.name}/{self.version}"
+
+
+class _Pointer(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    name: str
+    version: int = Field(ge=1)
+    digest: str = Field(pattern="^[0-9a-f]{64}$")
+    promoted_at: str
+
+
+def install_champion(
+    champions: Path, artefact_folder: Path, *, name: str, version: int, digest: str
+) -> Champion:
+    """Copy a checked artefact into the champions folder and put it in force.
+
+    Raises ArtefactError, and changes nothing, if the artefact's digest is not `digest` or its name is
+    not `name`.
+    """
+    artefact, _ = read_artefact(artefact_folder, digest)
+    if artefact.name != name:
+        raise ArtefactError(f"{artefact_folder}: holds {artefact.name}, not {name}. Name the right model.")
+    folder = _folder(champions / name, version, digest)
+    with written_aside(folder) as fresh:
+        shutil.copytree(artefact_folder, fresh)
+        read_artefact(fresh, digest)
+    promoted_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    pointer = _Pointer(name=name, version=version, digest=digest, promoted_at=promoted_at)
+    with written_aside(champions / name / "champion.json") as fresh:
+        fresh.write_text(json.dumps(pointer.model_dump(), indent=1) + "\n", "utf-8")
+    return Champion(name, version, digest, promoted_at, folder)
+
+
+def list_champions(champions: Path) -> list[Champion]:
+    """The models in force, by name; none if the folder does not exist. Raises ArtefactError."""
+    return [_read(pointer) for pointer in sorted(champions.glob("[!.]*/champion.json"))]
+
+
+def load_champion(champion: Champion) -> Model:
+    """Load a champion; its digest is checked before a byte of it is parsed. Raises ArtefactError."""
+    model = load_model(champion.folder, champion.digest)
+    if model.artefact.name != champion.name:
+        raise ArtefactError(f"{champion.folder}: holds {model.artefact.name}, not {champion.name}.")
+    return model
+
+
+def _folder(champion: Path, version: int, digest: str) -> Path:
+    # The digest in the name: a folder that is in force is only ever replaced by its own content.
+    return champion / f"{version}-{digest[:12]}"
+
+
+def _read(file: Path) -> Champion:
+    try:
+        pointer = _Pointer.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        raise ArtefactError(f"{file}: not a champion's record. Promote the model again.") from error
+    if pointer.name != file.parent.name:
+        raise ArtefactError(f"{file}: names {pointer.name}. Promote the model again.")
+    folder = _folder(file.parent, pointer.version, pointer.digest)
+    return Champion(pointer.name, pointer.version, pointer.digest, pointer.promoted_at, folder)

@@ -1,0 +1,49 @@
+"""Contributions: what moved a prediction on the model's own scale.
+
+They are associations that describe the model, not the patient's biology.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from models.encoding import encode
+from models.model import Model
+
+if TYPE_CHECKING:
+    import shap
+
+
+def strongest(contributions_row: NDArray[np.float64], k: int) -> list[int]:
+    """Places of the `k` strongest contributions of one row, strongest first, ties in feature order."""
+    order = np.argsort(-np.abs(contributions_row), kind="stable")
+    return [int(place) for place in order[:k]]
+
+
+def explanation(model: Model, frame: pd.DataFrame, *, threads: int = 1) -> shap.Explanation:
+    """The rows' contributions as `shap.Explanation`, for its plots; categories are shown in words."""
+    import shap
+
+    prediction = model.predict(frame, contributions=True, threads=threads)
+    matrix, _ = encode(frame, model.artefact.features)
+    return shap.Explanation(
+        values=prediction.contributions,
+        base_values=np.full(len(frame), prediction.base_value),
+        data=matrix,
+        display_data=_in_words(model, matrix),
+        feature_names=[spec.label for spec in model.artefact.features],
+    )
+
+
+def _in_words(model: Model, matrix: NDArray[np.float64]) -> NDArray[Any]:
+    words = matrix.astype(object)
+    for place, spec in enumerate(model.artefact.features):
+        if spec.type == "category":
+            words[:, place] = [
+                None if np.isnan(code) else spec.levels[int(code)] for code in matrix[:, place]
+            ]
+    return words

@@ -1,0 +1,123 @@
+"""A model that predicts: its artefact and its boosters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from models.artefact import Artefact, ArtefactError, read_artefact
+from models.bands import bands_of, percentiles_of
+from models.encoding import booster_names, encode_rows
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predictions of n rows.
+
+    `raw_output` is the booster's own output on `Artefact.scale`; `value` the calibrated probability or
+    the expected cost. `low` and `high` are the ends of a cost's interval (infinity: no finite bound)
+    and None for a risk. `percentile` is the place in the calibration slice, 0 to 1. `contributions`
+    [n, features] plus `base_value` add up to `raw_output`. `warnings` lists each row's own.
+    """
+
+    raw_output: NDArray[np.float64]
+    value: NDArray[np.float64]
+    low: NDArray[np.float64] | None
+    high: NDArray[np.float64] | None
+    percentile: NDArray[np.float64]
+    band: list[str]
+    base_value: float
+    contributions: NDArray[np.float64] | None
+    warnings: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Model:
+    """An artefact with its boosters, keyed model (and low, high for a cost)."""
+
+    artefact: Artefact
+    boosters: dict[str, lgb.Booster]
+
+    def predict(self, frame: pd.DataFrame, *, contributions: bool = True, threads: int = 1) -> Prediction:
+        """Predict the rows of `frame`, which holds the model's features by name.
+
+        A row's prediction does not depend on the other rows, the order of columns or the threads.
+        Contributions are exact path-dependent TreeSHAP values. Raises EncodingError if a column is
+        absent.
+        """
+        matrix, oddities = encode_rows(frame, self.artefact.features)
+        raw = self._raw("model", matrix, threads)
+        value = self._value(raw)
+        low, high = self._interval(matrix, threads)
+        warnings: list[list[str]] = [[] for _ in range(len(frame))]
+        for oddity in oddities:
+            text = str(oddity)
+            for row in np.flatnonzero(oddity.is_odd):
+                warnings[row].append(text)
+        return Prediction(
+            raw_output=raw,
+            value=value,
+            low=low,
+            high=high,
+            percentile=percentiles_of(value, self.artefact.percentiles),
+            band=bands_of(value, self.artefact.bands),
+            base_value=self.artefact.base_value,
+            contributions=self._contributions(matrix, threads) if contributions else None,
+            warnings=warnings,
+        )
+
+    def _raw(self, name: str, matrix: NDArray[np.float64], threads: int) -> NDArray[np.float64]:
+        if not len(matrix):
+            return np.zeros(0)
+        booster = self.boosters[name]
+        return np.asarray(booster.predict(matrix, raw_score=True, num_threads=threads), dtype=np.float64)
+
+    def _value(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        calibration = self.artefact.calibration
+        return calibration.probability(raw) if self.artefact.kind == "risk" else calibration.money(raw)
+
+    def _interval(
+        self, matrix: NDArray[np.float64], threads: int
+    ) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+        if self.artefact.interval is None:
+            return None, None
+        low_log, high_log = self._raw("low", matrix, threads), self._raw("high", matrix, threads)
+        return self.artefact.interval.ends(low_log, high_log)
+
+    def _contributions(self, matrix: NDArray[np.float64], threads: int) -> NDArray[np.float64]:
+        if not len(matrix):
+            return np.zeros(matrix.shape)
+        parts = self.boosters["model"].predict(matrix, pred_contrib=True, num_threads=threads)
+        # The last column is the base value, the same in every row.
+        return np.asarray(parts, dtype=np.float64)[:, :-1]
+
+
+def model_from_text(artefact: Artefact, boosters: dict[str, str]) -> Model:
+    """Bring an artefact and its boosters' text to life.
+
+    Raises ArtefactError if LightGBM cannot read a booster or it reads other features.
+    """
+    alive: dict[str, lgb.Booster] = {}
+    for name, text in boosters.items():
+        try:
+            alive[name] = lgb.Booster(model_str=text)
+        except lgb.basic.LightGBMError as error:
+            raise ArtefactError(
+                f"{artefact.name}: {name}.txt is no model. Train or promote it again."
+            ) from error
+        if alive[name].feature_name() != booster_names(artefact.features):
+            raise ArtefactError(
+                f"{artefact.name}: {name}.txt reads other features than artefact.json lists. "
+                "Train or promote the model again."
+            )
+    return Model(artefact, alive)
+
+
+def load_model(folder: Path, expected_digest: str | None = None) -> Model:
+    """Load a model from its folder; its digest is checked first, if one is given."""
+    return model_from_text(*read_artefact(folder, expected_digest))

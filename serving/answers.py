@@ -1,0 +1,160 @@
+"""Requests to answers: features of the sent records, every model of the prediction point, one document."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import threading
+import traceback
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from features.dataset import CodeSystems
+from features.online import AdmissionError, AdmissionRecords, OnlineFeatures
+from features.points import Point
+from serving.loaded import ChampionSet, LiveChampions, Loaded
+from serving.predictor import fact_features, predict, prediction_document, settings_for
+from serving.problems import INTERNAL, NO_MODEL, NOT_READY, FieldError, Problem, invalid
+from serving.reading import read_request, to_admission
+from serving.settings import ServingSettings
+
+Answer = dict[str, Any]
+
+_log = logging.getLogger("wardcast.serving")
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A request that can be computed: its records in local time and the models that answer."""
+
+    records: AdmissionRecords
+    models: tuple[Loaded, ...]
+
+
+class Answers:
+    """Answers requests from the champions in force. May be used from many threads at once."""
+
+    def __init__(self, champions: LiveChampions, settings: ServingSettings) -> None:
+        self._champions = champions
+        self._settings = settings
+        self._features: dict[str, OnlineFeatures] = {}
+        self._lock = threading.Lock()
+
+    def present(self) -> ChampionSet:
+        """The champions in force, which may be none."""
+        return self._champions.current()
+
+    def champions(self) -> ChampionSet:
+        """The champions in force. Raises Problem (503) if there is none."""
+        champions = self._champions.current()
+        if champions.loaded:
+            return champions
+        names = ", ".join(name for name, _ in champions.refused)
+        state = f"Refused: {names}." if names else "The champions folder holds no model."
+        raise Problem(NOT_READY, f"{state} Train and promote a model; it is taken up without a restart.")
+
+    def one(self, content: object, *, n_reasons: int | None) -> Answer:
+        """The answer to one request. Raises Problem."""
+        asked = self._asked(content, self.champions())
+        try:
+            return self._computed([asked], n_reasons)[0]
+        except AdmissionError as error:
+            raise as_problem(error) from None
+
+    def batch(self, items: Sequence[object], *, n_reasons: int | None) -> list[Answer]:
+        """Answers in the order of `items`; a bad item has its problem document in its place."""
+        champions = self.champions()
+        answers: dict[int, Answer] = {}
+        by_point: dict[Point, list[tuple[int, _Asked]]] = {}
+        for position, content in enumerate(items):
+            try:
+                asked = self._asked(content, champions)
+                by_point.setdefault(asked.records.point, []).append((position, asked))
+            except Problem as problem:
+                answers[position] = problem.document()
+        for group in by_point.values():
+            answers |= self._isolating(group, n_reasons)
+        return [answers[position] for position in range(len(items))]
+
+    def _asked(self, content: object, champions: ChampionSet) -> _Asked:
+        request = read_request(content, max_rows=self._settings.max_rows)
+        models = champions.at(request.point)
+        if not models:
+            known = ", ".join(champions.points)
+            message = f"no model predicts at this point; this server has models for: {known}"
+            raise Problem(
+                NO_MODEL,
+                "Ask for another prediction point, or promote a model for this one.",
+                [FieldError("prediction_point", message)],
+            )
+        context = models[0].model.artefact.context
+        if request.currency not in (None, context.currency):
+            message = f"differs from the models' currency, {context.currency}; send amounts in that one"
+            raise invalid([FieldError("currency", message)])
+        admission = to_admission(request, context.time_zone, is_dated=models[0].is_dated)
+        return _Asked(admission, models)
+
+    def _isolating(self, group: Sequence[tuple[int, _Asked]], n_reasons: int | None) -> dict[int, Answer]:
+        """All of a group in one go; if that fails, each half by itself, so that a bad item fails alone."""
+        try:
+            answers = self._computed([asked for _, asked in group], n_reasons)
+            return {position: answer for (position, _), answer in zip(group, answers, strict=True)}
+        except Exception as error:
+            if len(group) == 1:
+                return {group[0][0]: as_problem(error).document()}
+        half = len(group) // 2
+        return self._isolating(group[:half], n_reasons) | self._isolating(group[half:], n_reasons)
+
+    def _computed(self, group: Sequence[_Asked], n_reasons: int | None) -> list[Answer]:
+        """Answers to requests of one prediction point: one pass of the features, then every model."""
+        models, records = group[0].models, [asked.records for asked in group]
+        rows = self._features_for(models[0]).rows(records, facts=fact_features(models, records))
+        scores = [predict(model, rows.features, threads=1, n_reasons=n_reasons) for model in models]
+        scored_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        return [
+            {
+                "stay_id": admission.stay_id,
+                "prediction_point": admission.point.value,
+                "prediction_time": None if (time := rows.prediction_times[row]) is None else time.isoformat(),
+                "predictions": [prediction_document(score, row) for score in scores],
+                "provisional": rows.provisional[row],
+                "warnings": _distinct(
+                    rows.warnings[row], *(score.prediction.warnings[row] for score in scores)
+                ),
+                "scored_at": scored_at,
+            }
+            for row, admission in enumerate(records)
+        ]
+
+    def _features_for(self, model: Loaded) -> OnlineFeatures:
+        """The feature builder for models of one basis; made once, since it holds a data engine."""
+        artefact = model.model.artefact
+        systems = CodeSystems.model_validate(artefact.context.code_systems)
+        key = f"{systems.model_dump_json()} {artefact.landmark_hours}"
+        with self._lock:
+            if key not in self._features:
+                self._features[key] = OnlineFeatures(systems, settings_for(model, self._settings.features))
+            return self._features[key]
+
+
+def _distinct(*warnings: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(text for texts in warnings for text in texts))
+
+
+def as_problem(error: Exception) -> Problem:
+    """The problem that answers an error; an unforeseen one is logged by kind and place alone."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, AdmissionError):
+        # The records were checked before: what the feature code still refuses is the time asked for.
+        return invalid([FieldError("prediction_time", str(error))])
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown"
+    # Never the message: a library may quote a value in it.
+    _log.error(json.dumps({"event": "failure", "error": type(error).__name__, "place": place}))
+    return Problem(
+        INTERNAL, "The server's log says where. Try again; if it stays, tell the server's operator."
+    )

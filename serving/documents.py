@@ -1,0 +1,189 @@
+"""The answers of the API as they stand in its OpenAPI description."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+EXAMPLE_REQUEST: dict[str, Any] = {
+    "stay_id": "S9",
+    "prediction_point": "admission",
+    "records": {
+        "patients": [{"patient_id": "P7", "birth_date": "1951-03-02", "sex": "female"}],
+        "stays": [
+            {
+                "stay_id": "S9",
+                "patient_id": "P7",
+                "hospital_id": "H1",
+                "admitted_at": "2026-01-07T10:00:00",
+                "admission_type": "emergency",
+            },
+            {
+                "stay_id": "S3",
+                "patient_id": "P7",
+                "hospital_id": "H1",
+                "admitted_at": "2025-11-02T09:00:00",
+                "discharged_at": "2025-11-09T11:00:00",
+                "admission_type": "emergency",
+                "total_cost": 18200.0,
+            },
+        ],
+        "diagnoses": [{"stay_id": "S9", "kind": "admitting", "position": 1, "code": "I500"}],
+    },
+}
+
+EXAMPLE_ANSWER: dict[str, Any] = {
+    "stay_id": "S9",
+    "prediction_point": "admission",
+    "prediction_time": "2026-01-08T10:00:00",
+    "predictions": [
+        {
+            "target": "readmission",
+            "probability": 0.231,
+            "band": "high",
+            "percentile": 0.94,
+            "reasons": [
+                {
+                    "feature": "n_stays_prior_365d",
+                    "label": "Admissions in the last year",
+                    "value": 3,
+                    "unit": "stays",
+                    "contribution": 0.62,
+                    "direction": "raises",
+                }
+            ],
+            "base_value": -2.11,
+            "raw_output": -1.2,
+            "scale": "log_odds",
+            "model": "readmission-admission/7",
+        }
+    ],
+    "provisional": False,
+    "warnings": ["procedures: not sent; what depends on them is missing"],
+    "scored_at": "2026-01-08T02:00:03Z",
+}
+
+EXAMPLE_PROBLEM: dict[str, Any] = {
+    "type": "urn:wardcast:problem:invalid-request",
+    "title": "The request cannot be answered as it stands",
+    "status": 422,
+    "detail": "1 field is not as expected; correct what `errors` lists.",
+    "errors": [{"field": "records.stays.0.admitted_at", "message": "is required to predict at admission"}],
+}
+
+
+class ReasonDocument(BaseModel):
+    """One contribution of a feature to the raw output."""
+
+    feature: str
+    label: str
+    value: bool | int | float | str | None = Field(description="null: missing to the model")
+    unit: str
+    contribution: float = Field(description="on the model's own scale; base_value plus all = raw_output")
+    direction: Literal["raises", "lowers", "none"]
+
+
+class IntervalDocument(BaseModel):
+    """A prediction interval of the cost."""
+
+    level: float
+    low: float | None
+    high: float | None = Field(description="null: no finite bound")
+
+
+class _TargetDocument(BaseModel):
+    target: str
+    band: Literal["low", "medium", "high"]
+    percentile: float = Field(description="place among the calibration slice, 0 to 1")
+    reasons: list[ReasonDocument]
+    base_value: float
+    raw_output: float
+    scale: Literal["log_odds", "log_money"]
+    model: str = Field(description="name/version")
+
+
+class RiskDocument(_TargetDocument):
+    """A predicted risk."""
+
+    probability: float
+
+
+class CostDocument(_TargetDocument):
+    """A predicted amount of money."""
+
+    expected: float
+    interval: IntervalDocument | None
+    currency: str
+
+
+class AnswerDocument(BaseModel):
+    """All predictions of one admission at one prediction point."""
+
+    stay_id: str
+    prediction_point: Literal["preadmission", "admission", "discharge"]
+    prediction_time: dt.datetime | None = Field(
+        description="local wall time of the data set; null: records without dates"
+    )
+    predictions: list[RiskDocument | CostDocument]
+    provisional: bool = Field(description="made before the point's own prediction time")
+    warnings: list[str]
+    scored_at: dt.datetime = Field(description="UTC")
+
+
+class FieldErrorDocument(BaseModel):
+    """One field that is wrong."""
+
+    field: str
+    message: str
+
+
+class ProblemDocument(BaseModel):
+    """An error as RFC 9457 has it; never a patient's value."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldErrorDocument] = []
+
+
+class BatchAnswerDocument(BaseModel):
+    """Answers in the order of the items; a bad item has a problem in its place."""
+
+    items: list[AnswerDocument | ProblemDocument]
+
+
+class ModelDocument(BaseModel):
+    """One champion."""
+
+    model: str = Field(description="name/version")
+    name: str
+    version: int
+    target: str
+    prediction_point: str
+    kind: Literal["risk", "cost"]
+    promoted_at: str
+    trained_on: dict[str, Any]
+    metrics: dict[str, Any]
+    feature_fingerprint: str
+    features: list[str]
+    currency: str
+    time_zone: str
+    landmark_hours: float
+    intended_use: str
+
+
+class ModelsDocument(BaseModel):
+    """The champions in force, and those that were refused with the reason."""
+
+    models: list[ModelDocument]
+    refused: list[dict[str, str]]
+
+
+class HealthDocument(BaseModel):
+    """The server's state."""
+
+    status: str
+    models: list[str] = []

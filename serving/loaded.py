@@ -1,0 +1,164 @@
+"""The champions in memory: which models answer, which were refused and why, and when they changed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from features.catalogue import fingerprint
+from features.points import Point
+from models.artefact import ArtefactError
+from models.champions import Champion, list_champions, load_champion
+from models.model import Model
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A champion with its model, checked: digest, form, and the fingerprint of its features."""
+
+    champion: Champion
+    model: Model
+
+    @property
+    def point(self) -> Point:
+        """The prediction point."""
+        return Point(self.model.artefact.point)
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether it learned from records with dates; if not, it answers records without any."""
+        return bool(self.model.artefact.training.get("timeline") != "none")
+
+    @property
+    def model_id(self) -> str:
+        """The string that names this model everywhere."""
+        return self.champion.model_id
+
+
+@dataclass(frozen=True)
+class ChampionSet:
+    """The models that answer, and for each refused one its name and the reason."""
+
+    loaded: tuple[Loaded, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The prediction points that can be answered, in the order of a stay."""
+        return tuple(point for point in Point if self.at(point))
+
+    def at(self, point: Point) -> tuple[Loaded, ...]:
+        """The models of one prediction point, by name."""
+        return tuple(loaded for loaded in self.loaded if loaded.point == point)
+
+
+def load(champion: Champion) -> Loaded:
+    """Load one champion. Raises ArtefactError if it was changed or its features are not today's."""
+    model = load_champion(champion)
+    names = [spec.name for spec in model.artefact.features if not spec.is_fact]
+    try:
+        current = fingerprint(names)
+    except (KeyError, ValueError):
+        current = None
+    if current != model.artefact.fingerprint:
+        raise ArtefactError(
+            f"{champion.name}: trained on features that this version computes differently. "
+            "Train it again, or serve it with the version that trained it."
+        )
+    return Loaded(champion, model)
+
+
+def load_champions(folder: Path, previous: ChampionSet | None = None) -> ChampionSet:
+    """Load what is in force in `folder`; what cannot be used is refused with its reason.
+
+    Where a new champion is refused, the model of that name in `previous` goes on answering. The models
+    of one prediction point must agree on what an answer has only once: the prediction time (landmark,
+    time zone, dated records or not), the currency and the code systems. The latest promoted decides;
+    the others are refused until they are trained alike.
+    """
+    earlier = {} if previous is None else {loaded.champion.name: loaded for loaded in previous.loaded}
+    usable: list[Loaded] = []
+    refused: list[tuple[str, str]] = []
+    for champion in list_champions(folder):
+        known = earlier.get(champion.name)
+        if known is not None and known.champion == champion:
+            usable.append(known)
+            continue
+        try:
+            usable.append(load(champion))
+        except (ArtefactError, OSError) as error:
+            refused.append((champion.model_id, _reason(error)))
+            if known is not None:
+                usable.append(known)
+    agreeing: list[Loaded] = []
+    decisive: dict[Point, Loaded] = {}
+    for loaded in sorted(usable, key=lambda one: (one.champion.promoted_at, one.champion.name), reverse=True):
+        reference = decisive.setdefault(loaded.point, loaded)
+        if _basis(loaded) == _basis(reference):
+            agreeing.append(loaded)
+        else:
+            reason = f"its landmark, time line, currency or codes differ from those of {reference.model_id}"
+            refused.append((loaded.model_id, f"{reason}. Train both alike and promote them."))
+    return ChampionSet(tuple(sorted(agreeing, key=lambda one: one.champion.name)), tuple(refused))
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, ArtefactError) else f"not readable ({type(error).__name__})"
+
+
+def _basis(loaded: Loaded) -> tuple[object, ...]:
+    artefact = loaded.model.artefact
+    codes = tuple(sorted(artefact.context.code_systems.items()))
+    context = artefact.context
+    return (artefact.landmark_hours, loaded.is_dated, context.time_zone, context.currency, codes)
+
+
+class LiveChampions:
+    """The champions of a folder, read again soon after one of them changes, without a restart.
+
+    While a changed folder cannot be read at all, the models that were in force go on answering.
+    """
+
+    def __init__(self, folder: Path, *, reload_seconds: float = 1.0) -> None:
+        """Read `folder` now; `reload_seconds` is the least time between two looks at it."""
+        self._folder = folder
+        self._reload_seconds = reload_seconds
+        self._lock = threading.Lock()
+        self._stamp: object = None
+        self._looked_at = float("-inf")
+        self._set = ChampionSet()
+        self.current()
+
+    def current(self) -> ChampionSet:
+        """The champions in force."""
+        if time.monotonic() - self._looked_at < self._reload_seconds:
+            return self._set
+        # Requests do not wait for a reload: whoever comes meanwhile is answered by the models in force.
+        if self._lock.acquire(blocking=False):
+            try:
+                self._look()
+            finally:
+                self._lock.release()
+        return self._set
+
+    def _look(self) -> None:
+        stamp = self._present_stamp()
+        if stamp != self._stamp:
+            try:
+                self._set = load_champions(self._folder, self._set)
+            except (ArtefactError, OSError) as error:
+                self._set = ChampionSet(self._set.loaded, (("champions", _reason(error)),))
+            self._stamp = stamp
+        self._looked_at = time.monotonic()
+
+    def _present_stamp(self) -> tuple[tuple[str, int, int], ...]:
+        stamps = []
+        for pointer in sorted(self._folder.glob("[!.]*/champion.json")):
+            try:
+                status = pointer.stat()
+            except FileNotFoundError:
+                continue
+            stamps.append((pointer.parent.name, status.st_mtime_ns, status.st_ino))
+        return tuple(stamps)

@@ -1,0 +1,111 @@
+"""Champions and features to predictions with reasons: the one way that API and batch both go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from features.feature import Feature, FeatureType
+from features.online import AdmissionRecords
+from features.points import Point
+from features.settings import FeatureSettings
+from models.encoding import FeatureSpec
+from models.model import Prediction
+from serving.loaded import Loaded
+from serving.reasons import N_REASONS, Reason, reasons
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One champion's predictions of n rows, with each row's reasons."""
+
+    loaded: Loaded
+    prediction: Prediction
+    reasons: list[list[Reason]]
+
+
+def predict(
+    loaded: Loaded, frame: pd.DataFrame, *, threads: int, n_reasons: int | None = N_REASONS
+) -> Scores:
+    """Predict rows that hold the champion's features, with their strongest reasons (None: all)."""
+    prediction = loaded.model.predict(frame, contributions=True, threads=threads)
+    assert prediction.contributions is not None
+    artefact = loaded.model.artefact
+    found = reasons(
+        frame,
+        artefact.features,
+        prediction.contributions,
+        currency=artefact.context.currency,
+        limit=n_reasons,
+    )
+    return Scores(loaded, prediction, found)
+
+
+def settings_for(loaded: Loaded, settings: FeatureSettings) -> FeatureSettings:
+    """The feature settings with the landmark that the champion was trained at."""
+    return replace(settings, landmark_hours=loaded.model.artefact.landmark_hours)
+
+
+def fact_features(models: Sequence[Loaded], admissions: Sequence[AdmissionRecords]) -> tuple[Feature, ...]:
+    """The ready-made features to read from the admissions' facts: those that the models learned from, and
+    those sent under the name of a catalogue feature, which they fill where the records leave it missing.
+    """
+    specs = {spec.name: spec for model in models for spec in model.model.artefact.features}
+    sent = {str(row["name"]) for admission in admissions for row in admission.tables.get("facts", ())}
+    return tuple(_fact(spec) for name, spec in sorted(specs.items()) if spec.is_fact or name in sent)
+
+
+def _fact(spec: FeatureSpec) -> Feature:
+    return Feature(
+        name=spec.name,
+        label=spec.label,
+        type=cast(FeatureType, spec.type),
+        unit=spec.unit,
+        available_from=Point(spec.available_from),
+        description="Supplied with the request.",
+        relation="facts",
+        expression=spec.name,
+        tables=("facts",),
+        is_fact=True,
+    )
+
+
+def prediction_document(scores: Scores, row: int) -> dict[str, Any]:
+    """One row's prediction of one target, as the API answers it."""
+    artefact, prediction = scores.loaded.model.artefact, scores.prediction
+    value = float(prediction.value[row])
+    document: dict[str, Any] = {"target": artefact.target}
+    if artefact.kind == "risk":
+        document["probability"] = value
+    else:
+        document |= {"expected": value, "interval": _interval(scores, row)}
+        document["currency"] = artefact.context.currency
+    return document | {
+        "band": prediction.band[row],
+        "percentile": float(prediction.percentile[row]),
+        "reasons": scores.reasons[row],
+        "base_value": prediction.base_value,
+        "raw_output": float(prediction.raw_output[row]),
+        "scale": artefact.scale,
+        "model": scores.loaded.model_id,
+    }
+
+
+def _interval(scores: Scores, row: int) -> dict[str, float | None] | None:
+    interval, prediction = scores.loaded.model.artefact.interval, scores.prediction
+    if interval is None or prediction.low is None or prediction.high is None:
+        return None
+    return {
+        "level": interval.level,
+        "low": finite_or_none(prediction.low[row]),
+        "high": finite_or_none(prediction.high[row]),
+    }
+
+
+def finite_or_none(number: float | np.float64) -> float | None:
+    """The number, or None where it is no finite bound: JSON knows no infinity."""
+    return float(number) if np.isfinite(number) else None

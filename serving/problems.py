@@ -1,0 +1,126 @@
+"""Errors as RFC 9457 problem documents: a stable type, which field, what to do, never a patient's value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import ValidationError
+
+MEDIA_TYPE = "application/problem+json"
+MAX_FIELD_ERRORS = 50
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """What is wrong with one field, named by its path such as `records.stays.0.admitted_at`."""
+
+    field: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of problem. `urn:wardcast:problem:<name>` is its stable type; clients may branch on it."""
+
+    name: str
+    status: int
+    title: str
+
+
+MALFORMED = Kind("malformed-json", 400, "The body is not strict JSON")
+NOT_FOUND = Kind("not-found", 404, "There is no such address")
+METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "The address does not take this method")
+TOO_LARGE = Kind("too-large", 413, "The body is too large")
+MEDIA_TYPE_REFUSED = Kind("unsupported-media-type", 415, "The body is not declared as JSON")
+INVALID = Kind("invalid-request", 422, "The request cannot be answered as it stands")
+RECORDS_REQUIRED = Kind("records-required", 422, "The request holds no records")
+NO_MODEL = Kind("no-model", 422, "No model predicts at this prediction point")
+NOT_READY = Kind("not-ready", 503, "The server has no usable model")
+INTERNAL = Kind("internal-error", 500, "The server failed")
+
+
+class Problem(Exception):  # noqa: N818  # RFC 9457 calls it so
+    """A request cannot be answered. `detail` says what to do; neither it nor `errors` holds a value."""
+
+    def __init__(self, kind: Kind, detail: str, errors: Iterable[FieldError] = ()) -> None:
+        super().__init__(f"{kind.name}: {detail}")
+        self.kind = kind
+        self.detail = detail
+        self.errors = tuple(errors)
+
+    def document(self) -> dict[str, Any]:
+        """The problem document; `errors` stands there only when fields are to blame."""
+        document: dict[str, Any] = {
+            "type": f"urn:wardcast:problem:{self.kind.name}",
+            "title": self.kind.title,
+            "status": self.kind.status,
+            "detail": self.detail,
+        }
+        if self.errors:
+            document["errors"] = [
+                {"field": error.field, "message": error.message} for error in self.errors[:MAX_FIELD_ERRORS]
+            ]
+        return document
+
+
+def invalid(errors: Iterable[FieldError]) -> Problem:
+    """The problem of a request with wrong fields, listing the first of them."""
+    found = tuple(errors)
+    fields = "1 field is" if len(found) == 1 else f"{len(found)} fields are"
+    shown = f" The first {MAX_FIELD_ERRORS} are listed." if len(found) > MAX_FIELD_ERRORS else ""
+    return Problem(INVALID, f"{fields} not as expected; correct what `errors` lists.{shown}", found)
+
+
+# The parts in braces come from the declarations (limits, allowed values), never from the request.
+_MESSAGES: Mapping[str, str] = MappingProxyType(
+    {
+        "missing": "is required",
+        "string_type": "must be text",
+        "string_unicode": "must be valid Unicode text",
+        "string_too_short": "must not be empty",
+        "string_too_long": "is too long; at most {max_length} characters",
+        "string_pattern_mismatch": "is not in the expected form",
+        "literal_error": "must be {expected}",
+        "enum": "must be {expected}",
+        "int_type": "must be a whole number",
+        "int_from_float": "must be a whole number",
+        "float_type": "must be a number",
+        "finite_number": "must be a finite number",
+        "greater_than_equal": "must be at least {ge}",
+        "less_than_equal": "must be at most {le}",
+        "bool_type": "must be true or false",
+        "list_type": "must be a list",
+        "dict_type": "must be an object",
+        "model_type": "must be an object",
+        "model_attributes_type": "must be an object",
+        "too_short": "must have at least {min_length} entries",
+        "too_long": "must have at most {max_length} entries",
+        "day": "must be a date such as 2026-01-07, between the years 1850 and 2200",
+        "instant": "must be a time such as 2026-01-07T10:00:00, between the years 1850 and 2200",
+    }
+)
+
+
+def field_errors(error: ValidationError) -> list[FieldError]:
+    """The field errors of a failed validation, made from kind and place alone.
+
+    Unknown fields could hold a name or a value in their own name: their parent and their number are
+    reported instead.
+    """
+    found: list[FieldError] = []
+    n_unknown: dict[str, int] = {}
+    for problem in error.errors(include_url=False, include_input=False):
+        place = [str(part) for part in problem["loc"]]
+        if problem["type"] == "extra_forbidden":
+            parent = ".".join(place[:-1])
+            n_unknown[parent] = n_unknown.get(parent, 0) + 1
+        else:
+            message = _MESSAGES.get(problem["type"], "is not valid").format_map(problem.get("ctx", {}))
+            found.append(FieldError(".".join(place), message))
+    for parent, n in n_unknown.items():
+        message = f"has {n} unknown field{'' if n == 1 else 's'}; see /openapi.json for the known ones"
+        found.append(FieldError(parent, message))
+    return found

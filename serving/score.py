@@ -1,0 +1,185 @@
+"""Batch scoring: every admission of a data set, one row per admission and target, with reasons."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from features.atomic import written_aside
+from features.build import rows_for_scoring
+from features.dataset import DataSet, Declaration
+from features.points import Point
+from features.progress import Progress, silent
+from features.settings import FeatureSettings
+from serving.loaded import ChampionSet, Loaded
+from serving.predictor import predict, settings_for
+from serving.scored import SCHEMA, combine, scored_rows
+
+# Rows predicted at once: their contributions are what memory holds.
+CHUNK_ROWS = 8_192
+
+
+class ScoringError(ValueError):
+    """A data set cannot be scored; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a run wrote: `n_rows` rows at `path`, about `n_admissions` admissions at all their points.
+
+    An admission that is scored at two prediction points counts at each. With `top` the file holds fewer
+    rows than were scored.
+    """
+
+    path: Path
+    run_id: str
+    n_admissions: int
+    n_scored: int
+    n_rows: int
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run of scoring: what it reads, and the work folder that a later run can go on from."""
+
+    dataset: DataSet
+    champions: ChampionSet
+    since: dt.datetime | None
+    settings: FeatureSettings
+    work: Path
+    run_id: str
+
+
+def score(
+    dataset: DataSet,
+    champions: ChampionSet,
+    out: Path,
+    *,
+    since: dt.datetime | None = None,
+    top: int | None = None,
+    settings: FeatureSettings,
+    resume: bool = False,
+    progress: Progress = silent,
+) -> Scored:
+    """Score every admission at every prediction point of the champions; write Parquet or CSV to `out`.
+
+    One bucket of patients after another. `since` leaves out earlier prediction times; `top` keeps the
+    highest values of each target and point. An interruption leaves `out` as it was and a hidden folder
+    `.<name>.partial` beside it, from which `resume` goes on.
+
+    Raises ScoringError if the champions do not fit the data set or cannot all be used, or if `resume`
+    finds a run of other data or models.
+    """
+    if out.suffix not in (".parquet", ".csv"):
+        raise ScoringError(f"{out.name}: name a file that ends in .parquet or .csv.")
+    _check_champions(champions, dataset.declaration)
+    run = _start(dataset, champions, out, since=since, settings=settings, resume=resume)
+    parts, n_admissions = [], 0
+    for point in champions.points:
+        for part, n_rows in _score_point(run, point, progress):
+            n_models = len(champions.at(point))
+            assert n_rows % n_models == 0, f"{part.name}: an admission lost a target"
+            n_admissions += n_rows // n_models
+            parts.append(part)
+    n_scored = sum(pq.read_metadata(part).num_rows for part in parts)
+    with written_aside(out) as fresh:
+        n_written = combine(parts, fresh, top=top)
+    assert n_written == n_scored or top is not None, f"{n_scored} rows scored, {n_written} written"
+    shutil.rmtree(run.work)
+    models = tuple(loaded.model_id for loaded in champions.loaded)
+    return Scored(out, run.run_id, n_admissions, n_scored, n_written, models)
+
+
+def _check_champions(champions: ChampionSet, declaration: Declaration) -> None:
+    if champions.refused:
+        raise ScoringError("; ".join(f"{name}: {reason}" for name, reason in champions.refused))
+    if not champions.loaded:
+        raise ScoringError("No champion to score with. Train a model with --promote first.")
+    expected = {
+        "currency": declaration.currency,
+        "cost_basis": declaration.cost_basis,
+        "code_systems": declaration.code_systems.model_dump(exclude_none=True),
+    }
+    for loaded in champions.loaded:
+        context = asdict(loaded.model.artefact.context)
+        differing = [name for name, value in expected.items() if context[name] != value]
+        if differing:
+            raise ScoringError(
+                f"{loaded.model_id}: its {', '.join(differing)} differ from the data set's. "
+                "Use champions that were trained on data of this kind."
+            )
+
+
+def _start(
+    dataset: DataSet,
+    champions: ChampionSet,
+    out: Path,
+    *,
+    since: dt.datetime | None,
+    settings: FeatureSettings,
+    resume: bool,
+) -> _Run:
+    """A new run in a fresh work folder, or the interrupted one if it did the same work."""
+    work = out.with_name(f".{out.name}.partial")
+    task = {
+        "data": dataset.digest(),
+        "models": {loaded.model_id: loaded.champion.digest for loaded in champions.loaded},
+        "since": None if since is None else since.isoformat(),
+        "settings": {
+            name: value
+            for name, value in asdict(settings).items()
+            if name not in ("threads", "memory_limit_mb")
+        },
+    }
+    record = work / "run.json"
+    if resume and record.is_file():
+        found = json.loads(record.read_text("utf-8"))
+        if found["task"] != task:
+            raise ScoringError(
+                f"{out.name}: the interrupted run had other data, models or settings. Run without --resume."
+            )
+        run_id = str(found["run_id"])
+    else:
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        run_id = uuid.uuid4().hex
+        with written_aside(record) as fresh:
+            fresh.write_text(json.dumps({"run_id": run_id, "task": task}), "utf-8")
+    return _Run(dataset, champions, since, settings, work, run_id)
+
+
+def _score_point(run: _Run, point: Point, progress: Progress) -> Iterator[tuple[Path, int]]:
+    """Score a point's buckets; yields each part file with its rows, those of an interrupted run too."""
+    buckets = run.dataset.declaration.buckets
+    parts = [run.work / f"{point.value}-{bucket:06d}.parquet" for bucket in range(buckets)]
+    done = frozenset(bucket for bucket, part in enumerate(parts) if part.is_file())
+    step, n_done = f"scoring at {point.value}", len(done)
+    progress(step, n_done, buckets)
+    models = run.champions.at(point)
+    settings = settings_for(models[0], run.settings)
+    for bucket, frame in rows_for_scoring(run.dataset, point, settings=settings, since=run.since, skip=done):
+        with written_aside(parts[bucket]) as fresh:
+            _write_part(fresh, frame, models, run)
+        n_done += 1
+        progress(step, n_done, buckets)
+    for part in parts:
+        yield part, pq.read_metadata(part).num_rows
+
+
+def _write_part(part: Path, frame: pd.DataFrame, models: tuple[Loaded, ...], run: _Run) -> None:
+    assert frame["stay_id"].is_unique, "an admission stands twice among the rows to score"
+    with pq.ParquetWriter(part, SCHEMA, compression="zstd") as writer:
+        for start in range(0, len(frame), CHUNK_ROWS):
+            chunk = frame.iloc[start : start + CHUNK_ROWS].reset_index(drop=True)
+            for model in models:
+                scores = predict(model, chunk, threads=run.settings.threads)
+                writer.write_table(scored_rows(scores, chunk, run.run_id))

@@ -1,0 +1,183 @@
+"""The file of scored admissions: its columns, its parts put together, its top rows read back for people."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from serving.predictor import Scores
+from serving.reasons import sentence
+
+_INSTANT = pa.timestamp("us")
+SCHEMA = pa.schema(
+    [
+        ("stay_id", pa.string()),
+        ("episode_id", pa.string()),
+        ("patient_id", pa.string()),
+        ("prediction_point", pa.string()),
+        ("prediction_time", _INSTANT),
+        ("provisional", pa.bool_()),
+        ("target", pa.string()),
+        ("value", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("currency", pa.string()),
+        ("band", pa.string()),
+        ("percentile", pa.float64()),
+        ("base_value", pa.float64()),
+        ("raw_output", pa.float64()),
+        ("scale", pa.string()),
+        ("reasons", pa.string()),
+        ("warnings", pa.string()),
+        ("model", pa.string()),
+        ("model_version", pa.int64()),
+        ("feature_fingerprint", pa.string()),
+        ("run_id", pa.string()),
+        ("scored_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+
+# One encoder for all rows: `json.dumps` would make a new one for each.
+_TO_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+# The latest admissions are those of the last days of the file, counted from its newest prediction.
+LATEST_DAYS = 7
+_TOP_COLUMNS = [
+    "stay_id",
+    "prediction_point",
+    "prediction_time",
+    "target",
+    "value",
+    "band",
+    "scale",
+    "reasons",
+]
+
+
+def scored_rows(scores: Scores, frame: pd.DataFrame, run_id: str) -> pa.Table:
+    """The rows of the scored file for one champion's predictions of `frame`."""
+    artefact, prediction, n = scores.loaded.model.artefact, scores.prediction, len(frame)
+    is_cost = artefact.kind == "cost"
+    columns = {
+        "stay_id": pa.array(frame["stay_id"], pa.string()),
+        "episode_id": pa.array(frame["episode_id"], pa.string()),
+        "patient_id": pa.array(frame["patient_id"], pa.string()),
+        "prediction_point": [artefact.point] * n,
+        "prediction_time": pa.array(frame["prediction_time"], _INSTANT),
+        # A batch scores at the point's own time.
+        "provisional": [False] * n,
+        "target": [artefact.target] * n,
+        "value": prediction.value,
+        "low": _bound(prediction.low, n),
+        "high": _bound(prediction.high, n),
+        "currency": [artefact.context.currency if is_cost else None] * n,
+        "band": prediction.band,
+        "percentile": prediction.percentile,
+        "base_value": np.full(n, prediction.base_value),
+        "raw_output": prediction.raw_output,
+        "scale": [artefact.scale] * n,
+        "reasons": [_TO_JSON(reasons) for reasons in scores.reasons],
+        "warnings": [_TO_JSON(warnings) for warnings in prediction.warnings],
+        "model": [scores.loaded.model_id] * n,
+        "model_version": [scores.loaded.champion.version] * n,
+        "feature_fingerprint": [artefact.fingerprint] * n,
+        "run_id": [run_id] * n,
+        "scored_at": [dt.datetime.now(dt.UTC).replace(microsecond=0)] * n,
+    }
+    return pa.table(columns, schema=SCHEMA)
+
+
+def _bound(values: np.ndarray[Any, np.dtype[np.float64]] | None, n: int) -> pa.Array:
+    """An end of the interval; no finite bound, and no interval at all, is null."""
+    if values is None:
+        return pa.nulls(n, pa.float64())
+    return pa.array(values, pa.float64(), mask=~np.isfinite(values))
+
+
+def combine(parts: Sequence[Path], out: Path, *, top: int | None = None) -> int:
+    """Put the parts together as one Parquet or CSV file, by its suffix; returns the rows written.
+
+    With `top` only the highest values of each target and prediction point are kept, highest first.
+    """
+    tables = _read(parts) if top is None else iter([_highest(parts, top)])
+    n_rows = 0
+    if out.suffix == ".parquet":
+        with pq.ParquetWriter(out, SCHEMA, compression="zstd") as writer:
+            for table in tables:
+                writer.write_table(table)
+                n_rows += table.num_rows
+        return n_rows
+    with out.open("w", encoding="utf-8", newline="") as file:
+        file.write(",".join(SCHEMA.names) + "\n")
+        for table in tables:
+            table.to_pandas().to_csv(file, header=False, index=False)
+            n_rows += table.num_rows
+    return n_rows
+
+
+def _read(parts: Sequence[Path]) -> Iterator[pa.Table]:
+    for part in parts:
+        with pq.ParquetFile(part) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group)
+
+
+def _highest(parts: Sequence[Path], top: int) -> pa.Table:
+    kept = SCHEMA.empty_table()
+    for table in _read(parts):
+        kept = pa.concat_tables([kept, table])
+        # Equal values keep the order of their ids, so that the same data gives the same file.
+        ordered = kept.sort_by(
+            [
+                ("target", "ascending"),
+                ("prediction_point", "ascending"),
+                ("value", "descending"),
+                ("stay_id", "ascending"),
+            ]
+        )
+        place = ordered.select(["target", "prediction_point"]).to_pandas()
+        rank = place.groupby(["target", "prediction_point"]).cumcount()
+        kept = ordered.filter(pa.array(rank < top))
+    return kept
+
+
+def top_table(scored: Path, k: int, *, target: str = "readmission", point: str | None = None) -> pd.DataFrame:
+    """The `k` highest predictions of a target among the latest admissions of a scored file, for people.
+
+    Latest means a prediction time within 7 days of the newest one of the target and point; a file
+    without times counts whole. `point` defaults to the latest point at which the target was scored.
+    Columns: stay_id, prediction_point, prediction_time, value, band, reasons (in words).
+    """
+    rows = _target_rows(scored, target)
+    order = ["preadmission", "admission", "discharge"]
+    if point is None and len(rows):
+        point = max(rows["prediction_point"].unique(), key=order.index)
+    rows = rows[rows["prediction_point"] == point]
+    newest = rows["prediction_time"].max()
+    if pd.notna(newest):
+        rows = rows[rows["prediction_time"] > newest - pd.Timedelta(days=LATEST_DAYS)]
+    rows = rows.sort_values(["value", "stay_id"], ascending=[False, True]).head(k).reset_index(drop=True)
+    rows["reasons"] = [
+        [sentence(reason, scale=scale) for reason in json.loads(reasons)]
+        for reasons, scale in zip(rows["reasons"], rows["scale"], strict=True)
+    ]
+    return rows[["stay_id", "prediction_point", "prediction_time", "value", "band", "reasons"]]
+
+
+def _target_rows(scored: Path, target: str) -> pd.DataFrame:
+    if scored.suffix == ".parquet":
+        rows: pd.DataFrame = pq.read_table(
+            scored, columns=_TOP_COLUMNS, filters=[("target", "=", target)]
+        ).to_pandas()
+        return rows
+    text: dict[Any, Any] = {"stay_id": "str"}
+    content = pd.read_csv(scored, usecols=_TOP_COLUMNS, dtype=text, parse_dates=["prediction_time"])
+    return content[content["target"] == target]

@@ -1,0 +1,27 @@
+"""The limits of the server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from features.settings import FeatureSettings
+
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class ServingSettings:
+    """Where the champions are, and how much one request may ask for.
+
+    `max_body_bytes` bounds every body, `max_rows` the rows of one admission with its history,
+    `max_batch` the admissions of one batch. `reload_seconds` is the least time between two looks for a
+    new champion. `threads` serve one request each; a request computes in one thread.
+    """
+
+    champions: Path
+    max_body_bytes: int = 5 * MEBIBYTE
+    max_rows: int = 20_000
+    max_batch: int = 1_000
+    reload_seconds: float = 1.0
+    features: FeatureSettings = field(default_factory=FeatureSettings)

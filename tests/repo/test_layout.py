@@ -1,0 +1,143 @@
+"""The shape of the repository that everything else relies on."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("wardcast", "features", "models", "evaluation", "training", "serving")
+FOLDERS = (*PACKAGES, "mlflow", "notebooks", "tests", "benchmarks", "docs", ".ci")
+OUTSIDE_THE_WHEEL = ("tests", "benchmarks")
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+
+def lock_entries() -> dict[str, str]:
+    """Each pinned package of the lock with the lines that belong to it."""
+    text = (ROOT / "requirements.lock").read_text("utf-8")
+    return {
+        entry.split(maxsplit=1)[0]: entry for entry in re.split(r"^(?=[a-z0-9])", text, flags=re.M) if entry
+    }
+
+
+def imported_modules(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_required_folder_is_there_and_holds_something(name: str):
+    assert any((ROOT / name).iterdir())
+
+
+def test_the_folder_mlflow_holds_no_python_and_does_not_hide_the_installed_package():
+    assert {file.name for file in (ROOT / "mlflow").rglob("*")} == {"MLproject", "README.md"}
+    spec = importlib.util.find_spec("mlflow")
+    assert spec is not None
+    assert spec.origin is not None
+    assert "site-packages" in Path(spec.origin).parts
+
+
+def test_every_package_is_listed_wherever_packages_are_listed(project: dict[str, Any]):
+    tools = project["tool"]
+    there = {file.parent.name for file in ROOT.glob("*/__init__.py")} - set(OUTSIDE_THE_WHEEL)
+    assert there == set(PACKAGES)
+    assert set(tools["hatch"]["build"]["targets"]["wheel"]["packages"]) == there
+    assert set(tools["ruff"]["lint"]["isort"]["known-first-party"]) == there
+    assert set(tools["mypy"]["packages"]) == there
+    assert set(tools["importlinter"]["root_packages"]) == there
+    assert "mlflow" in tools["ruff"]["lint"]["isort"]["known-third-party"]
+
+
+def test_who_may_import_whom_is_a_contract(project: dict[str, Any]):
+    contracts = project["tool"]["importlinter"]["contracts"]
+    assert [(contract["name"], contract["type"], contract["layers"]) for contract in contracts] == [
+        (
+            "wardcast -> serving | training -> models | evaluation -> features",
+            "layers",
+            ["wardcast", "serving | training", "models | evaluation", "features"],
+        )
+    ]
+
+
+def test_only_training_imports_mlflow():
+    using = {
+        file.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for file in (ROOT / package).rglob("*.py")
+        if any(module.split(".")[0] == "mlflow" for module in imported_modules(file))
+    }
+    # Every module that imports it does so after `training.tracking.connect` has switched telemetry off.
+    assert {name.split("/")[0] for name in using} == {"training"}
+    assert "training/tracking.py" in using
+
+
+def test_no_module_of_training_imports_mlflow_when_it_is_itself_imported():
+    for file in (ROOT / "training").rglob("*.py"):
+        top = [
+            node
+            for node in ast.parse(file.read_text("utf-8")).body
+            if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
+        names = [
+            node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name for node in top
+        ]
+        assert not [name for name in names if name.split(".")[0] == "mlflow"], file.name
+
+
+def test_every_locked_package_has_its_version_and_a_hash():
+    entries = lock_entries()
+    assert len(entries) > 50
+    assert [
+        name for name in entries if not re.fullmatch(r"[a-z0-9._-]+(\[[a-z0-9,._-]+\])?==\S+", name)
+    ] == []
+    assert [name for name, entry in entries.items() if "--hash=sha256:" not in entry] == []
+
+
+def test_every_declared_dependency_is_locked(project: dict[str, Any]):
+    declared = [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["dev"]]
+    names = {re.split(r"[<>=!\[ ;]", requirement)[0] for requirement in declared}
+    locked = {re.split(r"[\[=]", entry)[0] for entry in lock_entries()}
+    assert names <= locked
+
+
+def test_the_lock_names_no_address():
+    text = (ROOT / "requirements.lock").read_text("utf-8")
+    assert "//" not in text
+    assert "index-url" not in text
+
+
+def test_the_check_of_a_change_is_the_readmes_test_command():
+    script = (ROOT / ".ci" / "run").read_text("utf-8")
+    assert "make test" in script.splitlines()
+    assert re.search(r"^test:", (ROOT / "Makefile").read_text("utf-8"), flags=re.M)
+
+
+@pytest.mark.parametrize("name", ["train", "demo"])
+def test_an_entry_point_of_the_mlflow_project_is_a_command_of_wardcast(name: str):
+    entry = yaml.safe_load((ROOT / "mlflow" / "MLproject").read_text("utf-8"))["entry_points"][name]
+    assert entry["command"].startswith(f"wardcast {name} ")
+    assert set(re.findall(r"\{(\w+)\}", entry["command"])) == set(entry["parameters"])
+
+
+def test_mlflow_instructions_switch_telemetry_off_before_every_server():
+    text = (ROOT / "mlflow" / "README.md").read_text("utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.S)
+    servers = [block for block in blocks if "mlflow server" in block]
+    assert len(servers) == 2
+    assert all("MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true" in block for block in servers)

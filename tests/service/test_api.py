@@ -1,0 +1,438 @@
+"""The API: one admission or many to predictions with reasons, and a problem document for every error."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import math
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+
+from features.catalogue import features_at, fingerprint
+from features.points import Point
+from models.artefact import Artefact, Context, write_artefact
+from models.calibration import Calibration
+from models.champions import Champion, install_champion
+from models.encoding import FeatureSpec
+from models.intervals import Interval
+from serving.api import create_app
+from serving.documents import EXAMPLE_REQUEST, AnswerDocument, ProblemDocument
+from serving.settings import ServingSettings
+
+with warnings.catch_warnings():
+    # The test client names a successor of httpx that it will need one day.
+    warnings.filterwarnings("ignore", "Using `httpx` with")
+    from starlette.testclient import TestClient
+
+SECRET = "Zhang-Wei-4711"
+CONTEXT = Context("Asia/Shanghai", "CNY", {"diagnosis": "icd10gb", "procedure": "icd9cm3"}, "billed")
+LEVELS = {"admission_type": ("elective", "emergency")}
+
+
+def specs_at(point: Point) -> tuple[FeatureSpec, ...]:
+    return tuple(
+        FeatureSpec(f.name, f.label, f.type, f.unit, f.available_from.value, False,
+                    LEVELS.get(f.name, ("A", "B")) if f.type == "category" else ())
+        for f in features_at(point)
+    )  # fmt: skip
+
+
+def promote(
+    folder: Path,
+    target: str,
+    point: Point = Point.ADMISSION,
+    *,
+    version: int = 1,
+    seed: int = 1,
+    **changes: Any,
+) -> Champion:
+    """A small model of random data, in force: earlier admissions raise its output."""
+    specs = specs_at(point)
+    kind = "cost" if target == "cost" else "risk"
+    rng = np.random.default_rng(seed)
+    matrix = rng.integers(0, 2, size=(400, len(specs))).astype(float)
+    names = [spec.name for spec in specs]
+    raised = matrix[:, names.index("n_stays_prior_365d")] + rng.normal(size=400)
+    objectives = {"model": {"objective": "binary"}}
+    label = (raised > 0.8).astype(float)
+    if kind == "cost":
+        label = np.exp(9 + raised)
+        objectives = {
+            "model": {"objective": "gamma"},
+            "low": {"objective": "quantile", "alpha": 0.1},
+            "high": {"objective": "quantile", "alpha": 0.9},
+        }
+    options = {"num_threads": 1, "verbosity": -1, "deterministic": True, "seed": seed}
+    boosters = {
+        name: lgb.train(
+            options | objective,
+            lgb.Dataset(matrix, label if name == "model" else np.log(label), feature_name=names),
+            num_boost_round=10,
+        )
+        for name, objective in objectives.items()
+    }
+    base = float(np.asarray(boosters["model"].predict(matrix[:1], pred_contrib=True))[0, -1])
+    name = f"{target}-{point.value}"
+    artefact = Artefact(
+        name=name, target=target, point=point.value, kind=kind,  # type: ignore[arg-type]
+        scale="log_odds" if kind == "risk" else "log_money",
+        context=CONTEXT, landmark_hours=24.0, features=specs,
+        fingerprint=fingerprint(spec.name for spec in specs),
+        calibration=Calibration(0.0, 1.0),
+        interval=Interval(0.8, 0.1, None) if kind == "cost" else None,
+        bands=(0.2, 0.4), percentiles=tuple(np.linspace(0, 1, 101).tolist()), base_value=base,
+        training={"window": ["2021-01-01", "2024-12-31"]}, metrics={"auroc": {"value": 0.7}},
+        intended_use="A test.",
+    )  # fmt: skip
+    artefact = replace(artefact, **changes)
+    made = folder.parent / f"made-{name}-{version}"
+    digest = write_artefact(made, artefact, {key: each.model_to_string() for key, each in boosters.items()})
+    return install_champion(folder, made, name=name, version=version, digest=digest)
+
+
+@pytest.fixture(scope="module")
+def champions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("served") / "champions"
+    for target in ("readmission", "complication", "cost"):
+        promote(folder, target)
+    promote(folder, "readmission", Point.DISCHARGE, version=4)
+    return folder
+
+
+def client_of(folder: Path, **limits: Any) -> TestClient:
+    return TestClient(create_app(ServingSettings(folder, **limits)))
+
+
+@pytest.fixture(scope="module")
+def client(champions: Path) -> Iterator[TestClient]:
+    with client_of(champions) as client:
+        yield client
+
+
+@pytest.fixture
+def admission() -> dict[str, Any]:
+    return copy.deepcopy(EXAMPLE_REQUEST)
+
+
+def answer(client: TestClient, content: Any, query: str = "") -> dict[str, Any]:
+    response = client.post(f"/v1/predictions{query}", json=content)
+    assert response.status_code == 200, response.text
+    AnswerDocument.model_validate(response.json())
+    document: dict[str, Any] = response.json()
+    return document
+
+
+def problem(response: Any, status: int, kind: str) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = response.json()
+    ProblemDocument.model_validate(document)
+    assert document["type"] == f"urn:wardcast:problem:{kind}"
+    assert document["status"] == status
+    assert SECRET not in response.text
+    return document
+
+
+def test_an_admission_is_answered_with_every_target_of_its_prediction_point(client, admission):
+    document = answer(client, admission)
+    assert [each["target"] for each in document["predictions"]] == ["complication", "cost", "readmission"]
+    assert document["stay_id"] == "S9"
+    # 24 hours after the admission at 2026-01-07T10:00.
+    assert document["prediction_time"] == "2026-01-08T10:00:00"
+    assert document["provisional"] is False
+    assert document["scored_at"].endswith("Z")
+    assert [each["model"] for each in document["predictions"]] == [
+        "complication-admission/1",
+        "cost-admission/1",
+        "readmission-admission/1",
+    ]
+
+
+def test_base_value_and_contributions_add_up_to_the_raw_output(client, admission):
+    for each in answer(client, admission, "?explain=full")["predictions"]:
+        assert len(each["reasons"]) == len(features_at(Point.ADMISSION))
+        total = each["base_value"] + math.fsum(reason["contribution"] for reason in each["reasons"])
+        assert total == pytest.approx(each["raw_output"], abs=1e-6)
+
+
+def test_a_risk_is_the_calibrated_raw_output_with_its_five_strongest_reasons(client, admission):
+    risk = answer(client, admission)["predictions"][2]
+    # The test's calibration leaves the log-odds as they are.
+    assert risk["probability"] == pytest.approx(1 / (1 + math.exp(-risk["raw_output"])), rel=1e-12)
+    assert risk["scale"] == "log_odds"
+    sizes = [abs(reason["contribution"]) for reason in risk["reasons"]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(sizes) == 5
+    strongest = risk["reasons"][0]
+    # S3 began within the year before S9: one earlier admission, which the test's model learned to fear.
+    assert strongest["feature"] == "n_stays_prior_365d"
+    assert (strongest["value"], strongest["unit"], strongest["direction"]) == (1, "stays", "raises")
+    full = answer(client, admission, "?explain=full")["predictions"][2]["reasons"]
+    assert full[:5] == risk["reasons"]
+
+
+def test_a_cost_has_its_currency_and_an_interval_that_may_have_no_upper_end(client, admission):
+    cost = answer(client, admission)["predictions"][1]
+    assert cost["currency"] == "CNY"
+    assert cost["expected"] > 0
+    assert cost["interval"]["level"] == 0.8
+    assert cost["interval"]["low"] > 0
+    assert cost["interval"]["high"] is None
+
+
+def test_an_earlier_question_is_provisional_and_a_later_one_refused(client, admission):
+    earlier = answer(client, admission | {"prediction_time": "2026-01-07T12:00:00"})
+    assert earlier["provisional"] is True
+    assert earlier["prediction_time"] == "2026-01-07T12:00:00"
+    later = client.post("/v1/predictions", json=admission | {"prediction_time": "2026-01-08T10:00:01"})
+    document = problem(later, 422, "invalid-request")
+    assert [error["field"] for error in document["errors"]] == ["prediction_time"]
+
+
+def test_an_offset_changes_the_clock_and_not_the_prediction(client, admission):
+    local = answer(client, admission)
+    admission["records"]["stays"][0]["admitted_at"] = "2026-01-07T02:00:00Z"
+    assert answer(client, admission)["predictions"] == local["predictions"]
+
+
+def test_an_absent_table_is_unknown_with_a_warning_and_an_empty_one_is_none(client, admission):
+    unknown = answer(client, admission, "?explain=full")
+    assert any(warning.startswith("visits not sent") for warning in unknown["warnings"])
+    admission["records"]["visits"] = []
+    none = answer(client, admission, "?explain=full")
+    assert not any(warning.startswith("visits not sent") for warning in none["warnings"])
+
+    def visits(document: dict[str, Any]) -> Any:
+        reasons = document["predictions"][0]["reasons"]
+        return next(r["value"] for r in reasons if r["feature"] == "n_emergency_visits_prior_365d")
+
+    assert visits(unknown) is None
+    assert visits(none) == 0
+
+
+def test_a_level_that_the_model_does_not_know_is_missing_with_a_warning(client, admission):
+    admission["records"]["stays"][0]["payer"] = SECRET
+    document = answer(client, admission, "?explain=full")
+    assert any(warning.startswith("payer:") for warning in document["warnings"])
+    assert SECRET not in json.dumps(document)
+
+
+def test_amounts_in_another_currency_are_refused(client, admission):
+    assert answer(client, admission | {"currency": "CNY"})
+    response = client.post("/v1/predictions", json=admission | {"currency": "USD"})
+    assert problem(response, 422, "invalid-request")["errors"][0]["field"] == "currency"
+
+
+def test_a_prediction_point_without_a_model_is_a_problem(client, admission):
+    response = client.post("/v1/predictions", json=admission | {"prediction_point": "preadmission"})
+    document = problem(response, 422, "no-model")
+    assert "admission, discharge" in document["errors"][0]["message"]
+
+
+def test_a_bad_item_of_a_batch_fails_alone_and_in_its_place(client, admission):
+    wrong = copy.deepcopy(admission)
+    wrong["records"]["patients"][0]["sex"] = SECRET
+    late = admission | {"prediction_time": "2026-02-01T10:00:00"}
+    ended = admission | {"stay_id": "S3", "prediction_point": "discharge"}
+    items = [admission, wrong, 3, late, ended, {"stay_id": SECRET}, admission]
+    response = client.post("/v1/predictions/batch", json={"items": items})
+    assert response.status_code == 200
+    assert SECRET not in response.text
+    found = response.json()["items"]
+    assert [item.get("status", 200) for item in found] == [200, 422, 422, 422, 200, 422, 200]
+    assert found[1]["errors"][0]["field"] == "records.patients.0.sex"
+    assert found[3]["errors"][0]["field"] == "prediction_time"
+    alone = answer(client, admission)
+    for item in (found[0], found[6]):
+        assert item["predictions"] == alone["predictions"]
+    assert found[4]["predictions"][0]["model"] == "readmission-discharge/4"
+    assert found[4]["predictions"] == answer(client, ended)["predictions"]
+
+
+def test_a_batch_has_a_limit_and_may_be_empty(champions, admission):
+    with client_of(champions, max_batch=2) as client:
+        response = client.post("/v1/predictions/batch", json={"items": [admission] * 3})
+        assert problem(response, 422, "invalid-request")["errors"][0]["field"] == "items"
+        assert client.post("/v1/predictions/batch", json={"items": []}).json() == {"items": []}
+
+
+def test_a_body_beyond_the_limit_is_refused_declared_or_not(client):
+    too_large = b" " * (5 * 1024 * 1024 + 1)
+    headers = {"Content-Type": "application/json"}
+    problem(client.post("/v1/predictions", content=too_large, headers=headers), 413, "too-large")
+    in_parts = (too_large[start : start + 2**20] for start in range(0, len(too_large), 2**20))
+    problem(client.post("/v1/predictions", content=in_parts, headers=headers), 413, "too-large")
+
+
+def test_twenty_thousand_rows_are_taken_and_one_more_is_not(client, admission):
+    codes = {"patient_id": "P7", "taken_at": "2026-01-07T11:00:00", "code": "1", "value": 1, "unit": "1"}
+    # 1 patient, 2 stays, 1 diagnosis and 19,996 laboratory values.
+    admission["records"]["observations"] = [codes] * 19_996
+    assert answer(client, admission)
+    admission["records"]["observations"].append(codes)
+    response = client.post("/v1/predictions", json=admission)
+    assert problem(response, 422, "invalid-request")["errors"][0]["field"] == "records"
+
+
+def test_what_is_not_json_is_a_problem(client, admission):
+    def post(content: bytes, media_type: str = "application/json") -> Any:
+        return client.post("/v1/predictions", content=content, headers={"Content-Type": media_type})
+
+    problem(post(f'{{"{SECRET}": NaN}}'.encode()), 400, "malformed-json")
+    problem(post(f'{{"{SECRET}": 1, "{SECRET}": 1}}'.encode()), 400, "malformed-json")
+    problem(post(b"["), 400, "malformed-json")
+    problem(post(json.dumps(admission).encode(), "text/plain"), 415, "unsupported-media-type")
+
+
+def test_other_errors_are_problem_documents_too(client, admission):
+    problem(client.get(f"/v1/{SECRET}"), 404, "not-found")
+    response = client.get("/v1/predictions")
+    problem(response, 405, "method-not-allowed")
+    assert response.headers["allow"] == "POST"
+    response = client.post(f"/v1/predictions?explain={SECRET}", json=admission)
+    assert problem(response, 422, "invalid-request")["errors"][0]["field"] == "query.explain"
+
+
+def test_a_failure_answers_without_its_insides_and_is_logged_without_values(
+    champions, admission, monkeypatch, caplog
+):
+    def fail(*_args: Any, **_options: Any) -> Any:
+        raise RuntimeError(SECRET)
+
+    with client_of(champions) as client, caplog.at_level(logging.DEBUG):
+        monkeypatch.setattr("serving.answers.predict", fail)
+        response = client.post("/v1/predictions", json=admission)
+        items = client.post("/v1/predictions/batch", json={"items": [admission, admission]}).json()["items"]
+    problem(response, 500, "internal-error")
+    assert [item["status"] for item in items] == [500, 500]
+    assert "RuntimeError" in caplog.text
+    assert SECRET not in caplog.text
+
+
+def test_the_log_knows_routes_and_no_values(client, admission, caplog):
+    admission["stay_id"] = admission["records"]["stays"][0]["stay_id"] = SECRET
+    admission["records"]["diagnoses"] = []
+    with caplog.at_level(logging.DEBUG):
+        answer(client, admission)
+        client.get(f"/v1/{SECRET}?name={SECRET}")
+    ours = [json.loads(each.message) for each in caplog.records if each.name == "wardcast.access"]
+    assert [(each["route"], each["status"]) for each in ours] == [
+        ("/v1/predictions", 200),
+        ("unmatched", 404),
+    ]
+    # httpx, the test's own client, logs the address it calls; the server's loggers do not.
+    assert not any(SECRET in each.getMessage() for each in caplog.records if each.name != "httpx")
+
+
+def test_answers_are_kept_by_no_cache(client, admission):
+    assert client.post("/v1/predictions", json=admission).headers["cache-control"] == "no-store"
+
+
+def test_the_champions_are_listed_with_their_evidence(client):
+    document = client.get("/v1/models").json()
+    assert document["refused"] == []
+    first = document["models"][0]
+    assert first["model"] == "complication-admission/1"
+    assert first["metrics"] == {"auroc": {"value": 0.7}}
+    assert first["trained_on"] == {"window": ["2021-01-01", "2024-12-31"]}
+    assert first["feature_fingerprint"] == fingerprint(f.name for f in features_at(Point.ADMISSION))
+
+
+def test_a_server_without_a_champion_lives_but_is_not_ready(tmp_path, admission):
+    with client_of(tmp_path / "none") as client:
+        assert client.get("/health/live").status_code == 200
+        problem(client.get("/health/ready"), 503, "not-ready")
+        problem(client.post("/v1/predictions", json=admission), 503, "not-ready")
+        assert client.get("/v1/models").json() == {"models": [], "refused": []}
+
+
+def test_a_changed_artefact_and_other_features_are_refused(tmp_path):
+    folder = tmp_path / "champions"
+    tampered = promote(folder, "readmission")
+    promote(folder, "complication", fingerprint="0" * 64)
+    model = tampered.folder / "model.txt"
+    model.write_text(model.read_text() + "\n")
+    with client_of(folder) as client:
+        document = problem(client.get("/health/ready"), 503, "not-ready")
+        assert "complication-admission/1, readmission-admission/1" in document["detail"]
+        reasons = {each["model"]: each["reason"] for each in client.get("/v1/models").json()["refused"]}
+    assert "SHA-256 differs" in reasons["readmission-admission/1"]
+    assert "features that this version computes differently" in reasons["complication-admission/1"]
+
+
+def test_a_promotion_is_taken_up_without_a_restart(tmp_path, admission):
+    folder = tmp_path / "champions"
+    promote(folder, "readmission")
+    with client_of(folder, reload_seconds=0) as client:
+        before = answer(client, admission)["predictions"][0]
+        promote(folder, "readmission", version=2, seed=2)
+        after = answer(client, admission)["predictions"][0]
+        assert (before["model"], after["model"]) == ("readmission-admission/1", "readmission-admission/2")
+        assert before["raw_output"] != after["raw_output"]
+        broken = promote(folder, "readmission", version=3, seed=3)
+        (broken.folder / "model.txt").unlink()
+        still = answer(client, admission)["predictions"][0]
+        # Version 3 was already in force whole, or is refused and version 2 goes on: never neither.
+        assert still["model"] == "readmission-admission/2"
+
+
+def test_models_that_disagree_about_the_prediction_time_do_not_answer_together(tmp_path, admission):
+    folder = tmp_path / "champions"
+    promote(folder, "complication")
+    promote(folder, "readmission", landmark_hours=6.0)
+    with client_of(folder) as client:
+        document = client.get("/v1/models").json()
+    assert len(document["models"]) == 1
+    assert len(document["refused"]) == 1
+
+
+def test_records_without_dates_are_answered_by_a_model_that_learned_from_such(tmp_path, client):
+    folder = tmp_path / "champions"
+    promote(folder, "readmission", Point.DISCHARGE, training={"timeline": "none"})
+    stay = {"stay_id": "S9", "patient_id": "P7", "hospital_id": "H1", "admission_type": "emergency",
+            "status": "discharged", "age_years": 74}  # fmt: skip
+    fact = {"stay_id": "S9", "name": "n_stays_prior_365d", "value": "1", "available_from": "admission"}
+    undated = {
+        "stay_id": "S9",
+        "prediction_point": "discharge",
+        "records": {"patients": [{"patient_id": "P7", "sex": "female"}], "stays": [stay], "facts": [fact]},
+    }
+    with client_of(folder) as without_dates:
+        document = answer(without_dates, undated, "?explain=full")
+    assert document["prediction_time"] is None
+    seen = {reason["feature"]: reason["value"] for reason in document["predictions"][0]["reasons"]}
+    assert seen["n_stays_prior_365d"] == 1
+    assert seen["age_years"] == 74
+    # A model that learned from dates asks for them.
+    found = problem(client.post("/v1/predictions", json=undated), 422, "invalid-request")
+    assert [error["field"] for error in found["errors"]] == ["records.stays.0.discharged_at"]
+
+
+def test_many_at_once_are_answered_as_one_alone(client, admission):
+    alone = answer(client, admission)["predictions"]
+    with ThreadPoolExecutor(8) as pool:
+        for document in pool.map(lambda _: answer(client, admission), range(24)):
+            assert document["predictions"] == alone
+
+
+def test_the_description_is_openapi_3_1_with_examples_that_work(client):
+    description = client.get("/openapi.json").json()
+    assert description["openapi"].startswith("3.1")
+    for path in ("/v1/predictions", "/v1/predictions/batch"):
+        operation = description["paths"][path]["post"]
+        example = operation["requestBody"]["content"]["application/json"]["example"]
+        assert client.post(path, json=example).status_code == 200
+        assert {"400", "413", "415", "422", "503"} <= set(operation["responses"])
+    text = json.dumps(description)
+    referred = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
+    assert referred <= set(description["components"]["schemas"])
+    assert "StaysRow" in referred

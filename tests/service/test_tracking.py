@@ -1,0 +1,556 @@
+"""Training runs in a real MLflow store (SQLite and a folder): logged, registered, promoted, rolled back."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.build import PatientLevelData
+from features.dataset import Declaration
+from features.feature import Feature
+from features.points import Point
+from features.settings import FeatureSettings
+from models.artefact import Artefact, ArtefactError, Context, digest, write_artefact
+from models.bands import cut_points, percentile_grid
+from models.calibration import Calibration
+from models.champions import list_champions, load_champion
+from models.encoding import FeatureSpec, encode
+from models.intervals import Interval
+from models.model import model_from_text
+from training.card import model_card
+from training.gate import Gate, decide
+from training.promotion import PromotionError, champions_table, promote, rollback
+from training.registry import RegistryError, changes, registered
+from training.tracking import Logged, connect, default_tracking, log_trained
+from training.train import train_model
+
+PASSED = Gate(True, ("Passed: auroc 0.740 against 0.660 for lace (must be better).",))
+FAILED = Gate(False, ("Failed: calibration_slope 0.700 (must be 0.80 to 1.25).",))
+NAME = "readmission-discharge"
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What training hands over."""
+
+    artefact: Artefact
+    boosters: dict[str, str]
+    results: dict[str, Any]
+    figures: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Store:
+    """A work folder with its MLflow store and its champions folder."""
+
+    work: Path
+
+    @property
+    def tracking(self) -> tuple[str, Path | None]:
+        return f"sqlite:///{self.work / 'mlflow.db'}", self.work / "mlartifacts"
+
+    @property
+    def uri(self) -> str:
+        return self.tracking[0]
+
+    @property
+    def champions(self) -> Path:
+        return self.work / "champions"
+
+    def log(self, trained: TrainedModel, gate: Gate = PASSED) -> Logged:
+        return log_trained(trained, gate, tracking_uri=self.uri, artifact_root=self.tracking[1])
+
+    def promote(self, version: int, **options: Any) -> Any:
+        where = {"tracking_uri": self.uri, "champions": self.champions, "changed_by": "tester"}
+        return promote(NAME, version, **where, **options)
+
+    def rollback(self) -> Any:
+        return rollback(NAME, tracking_uri=self.uri, champions=self.champions, changed_by="tester")
+
+    def champion_alias(self) -> int:
+        return int(connect(self.uri).get_model_version_by_alias(NAME, "champion").version)
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new MLflow store; its tables take a second to make."""
+    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    connect(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture
+def store(tmp_path: Path, empty_database: Path) -> Store:
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    return Store(tmp_path)
+
+
+FEATURES = (
+    FeatureSpec("age_years", "Age", "number", "years", "admission", False),
+    FeatureSpec("has_diabetes", "Diabetes", "flag", "", "admission", False),
+    FeatureSpec("sex", "Sex", "category", "", "admission", False, ("female", "male")),
+    FeatureSpec("supplied_score", "Supplied score", "number", "", "admission", True),
+)
+
+
+def admissions(n: int = 300) -> pd.DataFrame:
+    random = np.random.default_rng(7)
+    return pd.DataFrame(
+        {
+            "age_years": random.uniform(18, 95, n),
+            "has_diabetes": random.integers(0, 2, n).astype(float),
+            "sex": random.choice(["female", "male"], n),
+            "supplied_score": random.normal(size=n),
+        }
+    )
+
+
+def trained_risk(seed: int = 1) -> TrainedModel:
+    from matplotlib.figure import Figure
+
+    rows = admissions()
+    label = (np.random.default_rng(seed).uniform(size=len(rows)) < rows["age_years"] / 200).astype(float)
+    booster = boost(rows, label, "binary", seed)
+    raw = booster.predict(encode(rows, FEATURES)[0], raw_score=True)
+    value = 1 / (1 + np.exp(-raw))
+    artefact = Artefact(
+        name=NAME,
+        target="readmission",
+        point="discharge",
+        kind="risk",
+        scale="log_odds",
+        context=Context("Asia/Shanghai", "CNY", {"diagnosis": "icd10"}, "charges"),
+        landmark_hours=24.0,
+        features=FEATURES,
+        fingerprint="f" * 64,
+        calibration=Calibration(),
+        interval=None,
+        bands=cut_points(value),
+        percentiles=percentile_grid(value),
+        base_value=float(booster.predict(encode(rows, FEATURES)[0], pred_contrib=True)[0, -1]),
+        training={"n": {"train": 300}, "data_hash": "a" * 64, "seed": seed, "params": {"num_leaves": 7}},
+        metrics={"auroc": {"value": 0.74, "low": 0.72, "high": 0.76}},
+        intended_use="Planning of follow-up after discharge.",
+    )
+    return TrainedModel(artefact, {"model": booster.model_to_string()}, results(), {"calibration": Figure()})
+
+
+def trained_cost() -> TrainedModel:
+    risk, rows = trained_risk(), admissions()
+    cost = np.log(1000 + 50 * rows["age_years"])
+    boosters = {
+        name: boost(rows, cost, "regression", seed) for seed, name in enumerate(("model", "low", "high"))
+    }
+    artefact = replace(
+        risk.artefact,
+        name="cost-admission",
+        target="cost",
+        point="admission",
+        kind="cost",
+        scale="log_money",
+        interval=Interval(0.8, 0.1, None),
+    )
+    document = {**results(), "metrics": {"wape": {"value": 0.4, "low": 0.3, "high": 0.5}}, "baselines": {}}
+    return TrainedModel(artefact, {name: b.model_to_string() for name, b in boosters.items()}, document, {})
+
+
+def boost(rows: pd.DataFrame, label: Any, objective: str, seed: int) -> lgb.Booster:
+    matrix, _ = encode(rows, FEATURES)
+    data = lgb.Dataset(matrix, label=label, feature_name=[spec.name for spec in FEATURES])
+    params = {"objective": objective, "num_leaves": 7, "verbosity": -1, "num_threads": 1, "seed": seed}
+    return lgb.train(params, data, num_boost_round=5)
+
+
+def results() -> dict[str, Any]:
+    return {
+        "target": "readmission",
+        "prediction_point": "discharge",
+        "n": {"train": 300, "calibration": 100, "test": 100},
+        "metrics": {
+            "auroc": {"value": 0.74, "low": 0.72, "high": 0.76},
+            "calibration_slope": {"value": None, "low": None, "high": None, "reason": "too few"},
+        },
+        "baselines": {
+            "lace": {"auroc": {"value": 0.66, "low": 0.64, "high": 0.68}},
+            "hospital": {"missing": "haemoglobin"},
+        },
+        "groups": [],
+    }
+
+
+def files_below(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_a_run_keeps_parameters_data_hash_metrics_with_ends_plots_results_and_card(store: Store):
+    logged = store.log(trained_risk())
+    client = connect(store.uri)
+    run = client.get_run(logged.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["data_hash"] == "a" * 64
+    assert run.data.params["params.num_leaves"] == "7"
+    # The slope of `results` has no value: it is left out, not written as 0.
+    assert run.data.metrics == {
+        "auroc": 0.74,
+        "auroc_low": 0.72,
+        "auroc_high": 0.76,
+        "baseline_lace_auroc": 0.66,
+        "baseline_lace_auroc_low": 0.64,
+        "baseline_lace_auroc_high": 0.68,
+    }
+    assert {item.path for item in client.list_artifacts(logged.run_id)} == {
+        "card.md",
+        "plots",
+        "results.json",
+    }
+    assert [item.path for item in client.list_artifacts(logged.run_id, "plots")] == ["plots/calibration.png"]
+
+
+def test_results_name_model_version_and_gate(store: Store):
+    from mlflow.artifacts import load_dict
+
+    store.log(trained_risk())
+    logged = store.log(trained_risk(), FAILED)
+    run = connect(store.uri).get_run(logged.run_id)
+    document = load_dict(f"{run.info.artifact_uri}/results.json")
+    assert (document["model"], document["version"]) == (NAME, 2)
+    assert document["gate"] == {"passed": False, "reasons": list(FAILED.reasons)}
+    assert document == json.loads(json.dumps(logged.results))
+
+
+def test_the_card_shows_metrics_beside_baselines_groups_and_what_must_not_be_claimed():
+    groups = [
+        {
+            "group": "sex",
+            "level": "female",
+            "suppressed": False,
+            "n": 60,
+            "metrics": {"auroc": {"value": 0.7}},
+        },
+        {"group": "sex", "level": "unknown", "suppressed": True, "reason": "fewer than 50 rows"},
+    ]
+    card = model_card(trained_risk().artefact, {**results(), "groups": groups, "version": 4})
+    assert card.startswith("# readmission-discharge, version 4\n\nPlanning of follow-up after discharge.\n")
+    assert "| auroc | 0.74 (0.72 to 0.76) | 0.66 (0.64 to 0.68) |" in card
+    # The slope could not be computed, and LACE has none here.
+    assert "| calibration_slope | – | – |" in card
+    assert "- hospital: not computed, for want of haemoglobin" in card
+    assert "| sex | female | 60 | 0.7 |" in card
+    assert "| sex | unknown | fewer than 50 rows | – |" in card
+    assert "never a limit for, a ranking of, or a pay input for one physician" in card
+    assert "+0.69 about doubles the odds" in card
+
+
+def test_artefacts_lie_beside_the_store_and_nothing_in_the_working_directory(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    elsewhere = store.work / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    store.log(trained_risk())
+    assert files_below(elsewhere) == []
+    assert files_below(store.work / "mlartifacts")
+
+
+def test_the_registered_model_predicts_in_mlflow_what_it_predicts_here(store: Store):
+    trained = trained_risk()
+    rows = admissions(40)
+    rows.loc[0, ["age_years", "sex"]] = None
+    expected = model_from_text(trained.artefact, trained.boosters).predict(rows)
+    logged = store.log(trained)
+    found = load_pyfunc(store, logged).predict(rows)
+    assert list(found.columns) == ["value"]
+    assert found["value"].to_numpy().tobytes() == expected.value.tobytes()
+    served = load_champion(store.promote(logged.version)).predict(rows)
+    assert served.contributions.tobytes() == expected.contributions.tobytes()
+
+
+def test_a_cost_in_mlflow_has_its_interval_and_no_upper_end_is_missing(store: Store):
+    trained = trained_cost()
+    rows = admissions(10)
+    expected = model_from_text(trained.artefact, trained.boosters).predict(rows)
+    found = load_pyfunc(store, store.log(trained)).predict(rows)
+    assert list(found.columns) == ["value", "low", "high"]
+    assert found["low"].tolist() == list(expected.low)
+    # `high_offset` is None: no finite upper end.
+    assert found["high"].isna().all()
+
+
+def test_mlflow_refuses_rows_without_a_feature_but_not_without_an_extracts_own_fact(store: Store):
+    from mlflow.exceptions import MlflowException
+
+    model = load_pyfunc(store, store.log(trained_risk()))
+    rows = admissions(3)
+    assert len(model.predict(rows.drop(columns="supplied_score"))) == 3
+    with pytest.raises(MlflowException, match="missing inputs"):
+        model.predict(rows.drop(columns="age_years"))
+
+
+def test_the_input_example_is_made_up_and_accepted_by_the_model(store: Store):
+    model = load_pyfunc(store, store.log(trained_risk()))
+    example = model.input_example
+    assert example.to_dict("records") == [
+        {"age_years": 0.0, "has_diabetes": 0.0, "sex": "female", "supplied_score": 0.0}
+    ]
+    assert 0 < model.predict(example)["value"].item() < 1
+
+
+def load_pyfunc(store: Store, logged: Logged) -> Any:
+    from mlflow import pyfunc, set_tracking_uri
+
+    set_tracking_uri(store.uri)
+    return pyfunc.load_model(logged.model_uri)
+
+
+def test_a_promoted_version_is_champion_in_mlflow_and_on_the_spot(store: Store):
+    logged = store.log(trained_risk())
+    champion = store.promote(logged.version)
+    assert champion.model_id == f"{NAME}/1"
+    assert store.champion_alias() == 1
+    assert digest(champion.folder) == logged.digest
+    row = champions_table(tracking_uri=store.uri, champions=store.champions)[0]
+    assert (row.name, row.version, row.target, row.point) == (NAME, 1, "readmission", "discharge")
+    assert (row.evidence, row.changed_by, row.digest) == (PASSED.reasons, "tester", logged.digest)
+    assert row.metrics["auroc"] == 0.74
+    assert row.is_installed
+
+
+def test_promote_promote_rollback_brings_back_the_exact_bytes(store: Store):
+    first = store.promote(store.log(trained_risk(1)).version)
+    before = {file.name: file.read_bytes() for file in files_below(first.folder)}
+    store.promote(store.log(trained_risk(2)).version)
+    assert list_champions(store.champions)[0].version == 2
+    back = store.rollback()
+    assert {file.name: file.read_bytes() for file in files_below(back.folder)} == before
+    assert (list_champions(store.champions)[0].version, store.champion_alias()) == (1, 1)
+    assert load_champion(back).artefact == trained_risk(1).artefact
+    row = champions_table(tracking_uri=store.uri, champions=store.champions)[0]
+    # In force again since the rollback, on the evidence of its promotion.
+    assert row.since == changes(connect(store.uri), NAME)[-1].changed_at
+    assert row.evidence == PASSED.reasons
+
+
+def test_the_record_tells_every_change_with_who_when_what_and_why(store: Store):
+    for seed in (1, 2):
+        store.promote(store.log(trained_risk(seed)).version)
+    store.rollback()
+    client = connect(store.uri)
+    history = changes(client, NAME)
+    assert [(change.action, change.version, change.previous_version) for change in history] == [
+        ("promote", 1, None),
+        ("promote", 2, 1),
+        ("rollback", 1, 2),
+    ]
+    assert {change.changed_by for change in history} == {"tester"}
+    assert [change.changed_at for change in history] == sorted(change.changed_at for change in history)
+    assert history[1].reasons == PASSED.reasons
+    assert history[2].digest == history[0].digest == registered(client, NAME, 1).digest
+
+
+def test_a_second_rollback_goes_one_further_back_and_the_first_champion_stays(store: Store):
+    for seed in (1, 2, 3):
+        store.promote(store.log(trained_risk(seed)).version)
+    assert store.rollback().version == 2
+    assert store.rollback().version == 1
+    with pytest.raises(PromotionError, match="no earlier champion"):
+        store.rollback()
+    assert list_champions(store.champions)[0].version == 1
+
+
+def test_promoting_the_champion_again_installs_it_and_records_nothing(store: Store):
+    store.log(trained_risk())
+    store.promote(1)
+    store.promote(1)
+    assert len(changes(connect(store.uri), NAME)) == 1
+
+
+@pytest.mark.parametrize("step", ["point_champion", "install_champion"])
+def test_an_interrupted_promotion_is_completed_by_repeating_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch, step: str
+):
+    for seed in (1, 2):
+        store.log(trained_risk(seed))
+    store.promote(1)
+    with monkeypatch.context() as during:
+        during.setattr(f"training.promotion.{step}", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            store.promote(2)
+    # Meanwhile the old champion is served, whole, and the table says that the new one is not here yet.
+    assert load_champion(list_champions(store.champions)[0]).artefact == trained_risk(1).artefact
+    assert not champions_table(tracking_uri=store.uri, champions=store.champions)[0].is_installed
+    store.promote(2)
+    assert (list_champions(store.champions)[0].version, store.champion_alias()) == (2, 2)
+    assert [change.version for change in changes(connect(store.uri), NAME)] == [1, 2]
+
+
+def test_an_interrupted_rollback_repeated_goes_back_one_step_only(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    for seed in (1, 2, 3):
+        store.promote(store.log(trained_risk(seed)).version)
+    with monkeypatch.context() as during:
+        during.setattr("training.promotion.install_champion", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            store.rollback()
+    assert store.rollback().version == 2
+    assert (list_champions(store.champions)[0].version, store.champion_alias()) == (2, 2)
+
+
+def interrupt(*_args: object, **_options: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_tampered_artefact_is_refused_and_nothing_changes(store: Store):
+    store.promote(store.log(trained_risk(1)).version)
+    store.log(trained_risk(2))
+    for model in (store.work / "mlartifacts").rglob("model.txt"):
+        if digest(model.parent) == registered(connect(store.uri), NAME, 2).digest:
+            model.write_text(model.read_text().replace("leaf_value=", "leaf_value=9 ", 1))
+    with pytest.raises(ArtefactError, match="SHA-256 differs"):
+        store.promote(2)
+    assert (list_champions(store.champions)[0].version, store.champion_alias()) == (1, 1)
+    assert len(changes(connect(store.uri), NAME)) == 1
+
+
+def test_a_version_that_failed_its_gate_needs_a_persons_reason(store: Store):
+    store.log(trained_risk(), FAILED)
+    with pytest.raises(PromotionError, match=r"did not pass its gate.*calibration_slope 0\.700"):
+        store.promote(1)
+    assert list_champions(store.champions) == []
+    store.promote(1, override="first pilot, reviewed by the committee")
+    reasons = changes(connect(store.uri), NAME)[0].reasons
+    assert reasons == ("Override: first pilot, reviewed by the committee", *FAILED.reasons)
+
+
+@pytest.mark.parametrize("version", [1, 99])
+def test_a_version_that_is_not_there_is_refused_in_words(store: Store, version: int):
+    if version == 99:
+        store.log(trained_risk())
+    with pytest.raises(RegistryError, match=f"no version {version} is registered"):
+        store.promote(version)
+
+
+def test_no_patients_id_or_value_is_in_any_byte_of_the_store(store: Store):
+    """Ids of every row, a level that one patient has, and a feature's largest value, also one patient's."""
+    n = 1500
+    random = np.random.default_rng(3)
+    discharged = pd.Timestamp("2023-01-01") + pd.to_timedelta(np.arange(n) * 12, unit="h")
+    rows = pd.DataFrame(
+        {
+            "stay_id": [f"MARKERSTAY{i}" for i in range(n)],
+            "patient_id": [f"MARKERPATIENT{i}" for i in range(n)],
+            "prediction_time": discharged,
+            "prior_cost": random.uniform(0, 5000, n).round(2),
+            "ward": random.choice(["A", "B"], n),
+            "row_label_end_on_readmission": (discharged + pd.Timedelta(days=30)).date,
+            "row_group_sex": random.choice(["female", "male"], n),
+        }
+    )
+    rows["label_readmission"] = (random.uniform(size=n) < rows["prior_cost"] / 10_000).astype(float)
+    # Row 100 of 1,500 in order of time: in the training slice.
+    rows.loc[100, ["prior_cost", "ward"]] = [987654.375, "MARKERWARD"]
+    trained = train_model(patient_level(rows, store.work), "readmission", replicates=20, threads=1)
+    assert {spec.name for spec in trained.artefact.features} == {"prior_cost", "ward"}
+    store.log(trained, decide(trained.results))
+    store.promote(1, override="for the search")
+    found = [file for file in files_below(store.work) if file.suffix != ".parquet"]
+    assert len(found) > 10
+    for marker in (b"MARKER", b"987654"):
+        assert [file.name for file in found if marker in file.read_bytes()] == []
+
+
+def patient_level(rows: pd.DataFrame, folder: Path) -> PatientLevelData:
+    """A built data set of these rows with two facts of the extract's own."""
+    rows.to_parquet(folder / "rows.parquet")
+    facts = {"prior_cost": "number", "ward": "category"}
+    return PatientLevelData(
+        path=folder / "rows.parquet",
+        flow=(),
+        features=tuple(
+            Feature(name, name, kind, "", Point.DISCHARGE, "", "facts", name, ("facts",), is_fact=True)
+            for name, kind in facts.items()
+        ),
+        point=Point.DISCHARGE,
+        declaration=Declaration(
+            name="marked",
+            source="test",
+            currency="CNY",
+            cost_basis="billed",
+            time_zone="Asia/Shanghai",
+            timeline="real",
+            observed_from=dt.date(2022, 1, 1),
+            observed_until=dt.date(2026, 1, 1),
+            complete_by="admission",
+            deaths="registry",
+            code_systems={"diagnosis": "icd10"},
+        ),
+        settings=FeatureSettings(),
+        data_hash="b" * 64,
+    )
+
+
+def test_a_failing_run_is_marked_and_registers_nothing(store: Store):
+    trained = trained_risk()
+    with pytest.raises(ArtefactError):
+        store.log(replace(trained, boosters={}))
+    client = connect(store.uri)
+    experiment = client.get_experiment_by_name("wardcast")
+    assert [run.info.status for run in client.search_runs([experiment.experiment_id])] == ["FAILED"]
+    assert list(client.search_registered_models()) == []
+
+
+def test_the_address_comes_from_the_environment_or_is_a_file_in_the_work_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert default_tracking(tmp_path) == (f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "mlartifacts")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert default_tracking(tmp_path) == ("http://127.0.0.1:5000", None)
+
+
+def test_logging_and_promoting_make_no_outside_connection_and_say_nothing(store: Store):
+    """In a process of its own, since MLflow reads its settings when it is imported."""
+    write_artefact(store.work / "given", trained_risk().artefact, trained_risk().boosters)
+    script = """
+import socket, sys
+from pathlib import Path
+def refuse(self, address, *rest):
+    raise SystemExit(f"connection attempted: {address}")
+socket.socket.connect = socket.socket.connect_ex = refuse
+socket.getaddrinfo = lambda *given, **named: refuse(None, given)
+from types import SimpleNamespace
+from models.artefact import read_artefact
+from training.gate import Gate
+from training.promotion import promote
+from training.tracking import log_trained
+work = Path(sys.argv[1])
+artefact, boosters = read_artefact(work / "given", None)
+trained = SimpleNamespace(artefact=artefact, boosters=boosters, results={"metrics": {}}, figures={})
+uri = f"sqlite:///{work / 'mlflow.db'}"
+logged = log_trained(trained, Gate(True, ()), tracking_uri=uri, artifact_root=work / "mlartifacts")
+promote(logged.name, 1, tracking_uri=uri, champions=work / "champions", changed_by="tester")
+import threading
+assert not [thread for thread in threading.enumerate() if "telemetry" in thread.name.lower()]
+print("done")
+"""
+    bare = {
+        name: value for name, value in os.environ.items() if "MLFLOW" not in name and name != "DO_NOT_TRACK"
+    }
+    # MLflow keeps its telemetry off by itself under pytest and in continuous integration.
+    for name in ("PYTEST_CURRENT_TEST", "PYTEST_VERSION", "CI"):
+        bare.pop(name, None)
+    command = [sys.executable, "-W", "error", "-c", script, str(store.work)]
+    done = subprocess.run(command, capture_output=True, text=True, env=bare, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")

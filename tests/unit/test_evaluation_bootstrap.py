@@ -1,0 +1,137 @@
+"""Intervals over resampled patients."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+
+from evaluation.arrays import FloatArray, Measures
+from evaluation.bootstrap import paired_difference, patient_codes, resamples, with_intervals
+from evaluation.discrimination import ranking_measures
+
+
+def mean_of(values: FloatArray):  # type: ignore[no-untyped-def]
+    def measure(weights: FloatArray) -> Measures:
+        return {"mean": weights @ values / weights.sum(axis=1)}
+
+    return measure
+
+
+def drawn(patients: list[str], replicates: int, seed: int = 1) -> FloatArray:
+    codes, n_patients = patient_codes(patients, len(patients))
+    return np.concatenate(list(resamples(codes, n_patients, seed=seed, replicates=replicates)))
+
+
+def test_a_patient_is_drawn_with_all_rows_or_not_at_all() -> None:
+    weights = drawn(["a", "b", "a", "c", "b"], 50)
+    assert (weights[:, 0] == weights[:, 2]).all()
+    assert (weights[:, 1] == weights[:, 4]).all()
+
+
+def test_a_resample_draws_as_many_patients_as_there_are() -> None:
+    weights = drawn(["a", "b", "c", "d"], 200)
+    assert (weights.sum(axis=1) == 4).all()
+    # Each patient is drawn once on average; 200 draws have a standard error of √(0.75/200) = 0.06.
+    assert weights.mean(axis=0) == pytest.approx([1, 1, 1, 1], abs=0.25)
+
+
+def test_the_seed_alone_decides_the_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    patients = [f"p{i}" for i in range(7)]
+    first = drawn(patients, 40)
+    assert (first == drawn(patients, 40)).all()
+    assert (first != drawn(patients, 40, seed=2)).any()
+    monkeypatch.setattr("evaluation.bootstrap.CELLS_PER_CHUNK", 21)
+    assert (first == drawn(patients, 40)).all()
+
+
+def test_the_interval_of_a_mean_is_that_of_its_standard_error() -> None:
+    values = np.random.default_rng(1).normal(size=1000)
+    found = with_intervals(mean_of(values), 1000, range(1000), seed=1, replicates=2000, undefined={})["mean"]
+    # 1.96 standard errors of 1/√1000 to each side: a width of 0.124.
+    assert found["low"] is not None
+    assert found["high"] is not None
+    assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * values.std() / np.sqrt(1000), rel=0.06)
+
+
+def test_ten_equal_rows_of_a_patient_say_no_more_than_one() -> None:
+    values = np.random.default_rng(1).normal(size=100)
+    patients = np.arange(100)
+    once = with_intervals(mean_of(values), 100, patients, seed=1, replicates=300, undefined={})
+    ten_times = with_intervals(
+        mean_of(np.repeat(values, 10)), 1000, np.repeat(patients, 10), seed=1, replicates=300, undefined={}
+    )
+    assert ten_times["mean"]["low"] == pytest.approx(once["mean"]["low"])
+    assert ten_times["mean"]["high"] == pytest.approx(once["mean"]["high"])
+
+
+def test_a_value_that_does_not_exist_is_none_with_the_reason() -> None:
+    measure = ranking_measures(np.zeros(3), np.arange(3.0))
+    found = with_intervals(measure, 3, [1, 2, 3], seed=1, replicates=5, undefined={"auroc": "no events"})
+    assert found["auroc"] == {"value": None, "low": None, "high": None, "reason": "undefined: no events"}
+    assert found["prevalence"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+
+
+def test_a_value_that_most_resamples_cannot_repeat_has_no_interval() -> None:
+    # One event of one patient: without that patient, 37 % of the resamples, there is no AUROC.
+    measure = ranking_measures(np.array([1.0, 0, 0, 0]), np.arange(4.0))
+    found = with_intervals(measure, 4, [1, 2, 3, 4], seed=1, replicates=100, undefined={})["auroc"]
+    assert found["value"] == 0.0
+    assert found["low"] is None
+    assert found["reason"].startswith("no interval: undefined in")
+
+
+def test_one_patient_has_no_interval() -> None:
+    found = with_intervals(mean_of(np.arange(3.0)), 3, ["a"] * 3, seed=1, replicates=5, undefined={})["mean"]
+    assert found == {"value": 1.0, "low": None, "high": None, "reason": "no interval: fewer than 2 patients"}
+
+
+def test_a_difference_is_surer_than_its_parts() -> None:
+    values = np.random.default_rng(1).normal(size=200)
+    shifted = values + 0.1
+    found = paired_difference(
+        mean_of(shifted), mean_of(values), 200, range(200), seed=1, replicates=100, undefined={}
+    )["mean"]
+    # The same rows, each 0.1 higher: the difference is 0.1 in every resample.
+    assert found["low"] == pytest.approx(0.1)
+    assert found["high"] == pytest.approx(0.1)
+
+
+def test_missing_patients_and_no_replicates_are_refused() -> None:
+    with pytest.raises(ValueError, match="patient_id: 1 of 3 values are missing"):
+        patient_codes(["a", None, "b"], 3)
+    with pytest.raises(ValueError, match="patient_id: 2 values for 3 rows"):
+        patient_codes(["a", "b"], 3)
+    with pytest.raises(ValueError, match="replicates"):
+        with_intervals(mean_of(np.ones(2)), 2, [1, 2], seed=1, replicates=0, undefined={})
+
+
+def covered_share(repeats: int, replicates: int) -> float:
+    """How often the interval holds the true AUROC: 150 patients of two rows, alike within a patient."""
+    separation = 1.0
+    truth = NormalDist().cdf(separation / np.sqrt(2))
+    n_covered = 0
+    for repeat in range(repeats):
+        random = np.random.default_rng(repeat)
+        label = (np.arange(300) % 5 == 0).astype(float)
+        patient = random.permutation(300) // 2
+        shared = random.normal(size=150)[patient]
+        score = separation * label + np.sqrt(0.5) * shared + np.sqrt(0.5) * random.normal(size=300)
+        found = with_intervals(
+            ranking_measures(label, score), 300, patient, seed=repeat, replicates=replicates, undefined={}
+        )["auroc"]
+        assert found["low"] is not None
+        assert found["high"] is not None
+        n_covered += found["low"] <= truth <= found["high"]
+    return n_covered / repeats
+
+
+def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
+    # 95 % of 200 has a standard error of 1.5 %; percentile intervals of small samples fall a little short.
+    assert 0.89 <= covered_share(repeats=200, replicates=200) <= 0.99
+
+
+@pytest.mark.prove
+def test_the_interval_holds_the_truth_about_as_often_as_it_says_over_many_samples() -> None:
+    assert 0.93 <= covered_share(repeats=2000, replicates=500) <= 0.97

@@ -1,0 +1,294 @@
+"""Ingest: what is kept, what is set aside, and what is never left half-done."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+import features.ingest
+from features.check import check
+from features.dataset import bucket_sql, open_dataset
+from features.ingest import ingest
+from features.tables import DIAGNOSES, OBSERVATIONS, PATIENTS, SQL_TYPES, STAYS, TABLES, TableError
+from tests.tables import table, write_folder
+
+CLEAN = {
+    "patients": """
+        patient_id | birth_date | sex
+        7          | 1950-03-01 | female
+        8          | 1960-01-01 | male
+        9          | 1970-01-01 | male
+    """,
+    "stays": """
+        stay_id | patient_id | hospital_id | status | admitted_at | discharged_at | admission_type |total_cost
+        3 | 8 | H | discharged | 2024-03-20T08:00:00+08:00 | 2024-03-25 09:00 | urgent    | 800.5
+        1 | 7 | H | discharged | 2024-01-01T02:00:00Z      | 2024-01-05 11:00 | emergency | 1000
+        2 | 7 | H | discharged | 2024-02-04 09:00          | 2024-02-06 12:00 | elective  |
+    """,
+    "diagnoses": """
+        stay_id | kind      | position | code
+        3       | discharge | 1        | e11.9
+        1       | discharge | 2        | I10
+        1       | discharge | 1        | i50. 0
+        2       | discharge | 1        | I10
+    """,
+    "observations": """
+        patient_id | taken_at         | code  | value | unit
+        8          | 2024-03-21 06:00 | 718-7 | 11.2  | g/dL
+        7          | 2024-01-02 06:00 | 718-7 | 12    | g/dL
+    """,
+    "payment_groups": """
+        payment_group | scheme_version | insurer | hospital_id | valid_from
+        FR1           | 1              | city    | H           | 2024-01-01
+    """,
+}
+
+
+def rows(out: Path, name: str, bucket: int | None = None) -> pd.DataFrame:
+    return duckdb.sql(open_dataset(out).select(TABLES[name], bucket)).df()
+
+
+def dirty(n_bad: int = 1) -> dict[str, str]:
+    """The clean tables; the first `n_bad` stays are discharged before they are admitted."""
+    stays = table(CLEAN["stays"])
+    stays.loc[: n_bad - 1, "discharged_at"] = "2023-06-01"
+    text = stays.astype("object").where(stays.notna(), "").astype("str")
+    lines = [" | ".join(stays.columns), *(" | ".join(row) for row in text.itertuples(index=False))]
+    return CLEAN | {"stays": "\n".join(lines)}
+
+
+def test_ingest_writes_every_declared_column_with_its_type(tmp_path: Path) -> None:
+    ingest("canonical", write_folder(tmp_path / "in", CLEAN), tmp_path / "out")
+    described = duckdb.sql(f"DESCRIBE {open_dataset(tmp_path / 'out').select(STAYS)}").fetchall()
+    assert [(row[0], row[1]) for row in described] == [
+        (column.name, SQL_TYPES[column.type]) for column in STAYS.columns
+    ]
+
+
+def test_times_become_local_and_codes_lose_dots_and_gain_capitals(tmp_path: Path) -> None:
+    ingest("canonical", write_folder(tmp_path / "in", CLEAN), tmp_path / "out")
+    stays = rows(tmp_path / "out", "stays").set_index("stay_id")
+    # Asia/Shanghai is eight hours ahead of UTC; a time without an offset is local already.
+    assert stays["admitted_at"].astype("str").to_dict() == {
+        "1": "2024-01-01 10:00:00",
+        "2": "2024-02-04 09:00:00",
+        "3": "2024-03-20 08:00:00",
+    }
+    assert stays["total_cost"].isna().to_dict() == {"1": False, "2": True, "3": False}
+    codes = rows(tmp_path / "out", "diagnoses")
+    assert codes["code"].tolist() == ["I500", "I10", "I10", "E119"]  # sorted by stay, kind, position
+    assert rows(tmp_path / "out", "observations")["code"].tolist() == ["718-7", "718-7"]
+
+
+def test_quarantine_keeps_the_row_as_it_came_with_its_reason(tmp_path: Path) -> None:
+    tables = dirty() | {
+        "patients": CLEAN["patients"].replace("sex", "sex | note").replace("male", "male | x")
+    }
+    folder = write_folder(tmp_path / "in", tables)
+    quality = ingest("canonical", folder, tmp_path / "out", max_quarantine_share=0.5)
+    stays = pd.read_parquet(tmp_path / "out/quarantine/stays.parquet")
+    assert stays.columns.tolist() == [*table(CLEAN["stays"]).columns, "reason"]
+    assert stays.iloc[0].to_dict() | {"total_cost": "800.5"} == {
+        "stay_id": "3",
+        "patient_id": "8",
+        "hospital_id": "H",
+        "status": "discharged",
+        "admitted_at": "2024-03-20T08:00:00+08:00",
+        "discharged_at": "2023-06-01",
+        "admission_type": "urgent",
+        "total_cost": "800.5",
+        "reason": "discharged_before_admitted",
+    }
+    diagnoses = pd.read_parquet(tmp_path / "out/quarantine/diagnoses.parquet")
+    assert diagnoses[["stay_id", "code", "reason"]].to_numpy().tolist() == [["3", "e11.9", "unknown_stay"]]
+    counts = {name: (count.n_in, count.n_out, count.n_quarantined) for name, count in quality.counts.items()}
+    assert counts["stays"] == (3, 2, 1)
+    assert counts["diagnoses"] == (4, 3, 1)
+    assert counts["patients"] == (3, 3, 0)
+    assert json.loads((tmp_path / "out/quality.json").read_text("utf-8")) == quality.as_dict()
+
+
+@pytest.mark.parametrize("buckets", [1, 3])
+def test_a_patient_and_all_its_rows_lie_in_one_bucket(tmp_path: Path, buckets: int) -> None:
+    out = tmp_path / "out"
+    quality = ingest("canonical", write_folder(tmp_path / "in", CLEAN), out, buckets=buckets)
+    assert quality.declaration.buckets == open_dataset(out).declaration.buckets == buckets
+    stays = rows(out, "stays").set_index("stay_id")["patient_id"]
+    for bucket in range(buckets):
+        for name in ("patients", "stays", "diagnoses", "observations"):
+            found = rows(out, name, bucket)
+            owners = found["stay_id"].map(stays) if name == "diagnoses" else found["patient_id"]
+            for owner in owners:
+                assert duckdb.sql(f"SELECT {bucket_sql(repr(owner), buckets)}").fetchall() == [(bucket,)]
+    for shape in (PATIENTS, STAYS, DIAGNOSES, OBSERVATIONS):
+        assert len(rows(out, shape.name)) == len(table(CLEAN[shape.name]))
+    assert (out / "payment_groups/data.parquet").is_file()
+
+
+def test_the_same_rows_in_any_order_and_form_give_the_same_bytes(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "csv", CLEAN)
+    other = tmp_path / "parquet"
+    other.mkdir()
+    shutil.copy(folder / "dataset.toml", other)
+    for name, text in CLEAN.items():
+        backwards = table(text).iloc[::-1]
+        (other / name).mkdir()
+        backwards.iloc[:1].to_parquet(other / name / "a.parquet", index=False)
+        backwards.iloc[1:].to_parquet(other / name / "b.parquet", index=False)
+    ingest("canonical", folder, tmp_path / "one", buckets=2, threads=1)
+    ingest("canonical", other, tmp_path / "two", buckets=2)
+    assert open_dataset(tmp_path / "one").digest() == open_dataset(tmp_path / "two").digest()
+
+
+def test_an_ingested_data_set_passes_the_check_and_ingests_to_itself(tmp_path: Path) -> None:
+    quality = ingest("canonical", write_folder(tmp_path / "in", CLEAN), tmp_path / "one", buckets=2)
+    again = check(tmp_path / "one")
+    assert (again.rules, again.warnings) == ((), ())
+    assert again.counts == quality.counts
+    ingest("canonical", tmp_path / "one", tmp_path / "two", buckets=2)
+    assert open_dataset(tmp_path / "one").digest() == open_dataset(tmp_path / "two").digest()
+
+
+def test_natural_parquet_types_read_like_text(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "in", CLEAN)
+    stays = table(CLEAN["stays"])
+    local = pd.Series(
+        pd.to_datetime(["2024-03-20 08:00", "2024-01-01 10:00", "2024-02-04 09:00"])
+    ).dt.tz_localize("Asia/Shanghai")
+    natural = stays.assign(
+        admitted_at=local.dt.tz_convert("UTC"),
+        discharged_at=pd.to_datetime(stays["discharged_at"]),
+        total_cost=[800.5, 1000.0, float("nan")],
+        planned_return_31d=[1.0, 0.0, float("nan")],
+    )
+    ingest("canonical", folder, tmp_path / "text")
+    (folder / "stays.csv").unlink()
+    natural.to_parquet(folder / "stays.parquet", index=False)
+    ingest("canonical", folder, tmp_path / "natural")
+    columns = ["stay_id", "admitted_at", "discharged_at", "total_cost"]
+    text, typed = rows(tmp_path / "text", "stays"), rows(tmp_path / "natural", "stays")
+    pd.testing.assert_frame_equal(text[columns], typed[columns])
+    assert typed["planned_return_31d"].astype("object").where(
+        typed["planned_return_31d"].notna(), None
+    ).tolist() == [
+        False,
+        None,
+        True,
+    ]
+
+
+def test_a_hive_folder_may_name_a_column(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "in", CLEAN)
+    (folder / "stays.csv").unlink()
+    place = folder / "stays" / "hospital_id=North%20Wing"
+    place.mkdir(parents=True)
+    table(CLEAN["stays"]).drop(columns="hospital_id").to_parquet(place / "x.parquet", index=False)
+    ingest("canonical", folder, tmp_path / "out")
+    assert rows(tmp_path / "out", "stays")["hospital_id"].unique().tolist() == ["North Wing"]
+
+
+def test_too_much_quarantine_stops_with_rows_and_rules_and_leaves_nothing(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "in", dirty())
+    with pytest.raises(TableError) as caught:
+        ingest("canonical", folder, tmp_path / "out")
+    # 1 of 3 stays, 1 of 4 diagnoses; 2 of 13 rows (3 + 3 + 4 + 2 + 1) of all tables.
+    assert str(caught.value).splitlines() == [
+        "More than 5.00% of the rows would be quarantined: stays 33.33%, diagnoses 25.00%, "
+        "all tables 15.38%. Correct the extract, or raise max_quarantine_share.",
+        "stays: 1 of 3 rows discharged_before_admitted (first at row 1). "
+        "Correct the times of admission and discharge.",
+        "diagnoses: 1 of 4 rows unknown_stay (first at row 1). Add or correct the stay that the row names.",
+    ]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_share_just_at_the_limit_goes_on(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "in", dirty())
+    quality = ingest("canonical", folder, tmp_path / "out", max_quarantine_share=1 / 3)
+    assert quality.quarantined_share == pytest.approx(2 / 13)
+
+
+@pytest.mark.parametrize("reason", [KeyboardInterrupt, OSError])
+def test_an_interrupt_leaves_no_half_written_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: type[BaseException]
+) -> None:
+    folder = write_folder(tmp_path / "in", CLEAN)
+    ingest("canonical", folder, tmp_path / "out")
+    before = open_dataset(tmp_path / "out").digest()
+    write_table = features.ingest._write_table
+
+    def interrupted(checked: object, shape: object, place: Path, scratch: Path) -> int:
+        if place.name == "diagnoses":
+            raise reason
+        return write_table(checked, shape, place, scratch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(features.ingest, "_write_table", interrupted)
+    for out in ("out", "fresh"):
+        with pytest.raises(reason):
+            ingest("canonical", folder, tmp_path / out, buckets=2)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in", "out"]
+    assert open_dataset(tmp_path / "out").digest() == before
+
+
+def test_a_folder_that_is_no_data_set_is_never_replaced(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "in", CLEAN)
+    for out in (folder, tmp_path):
+        with pytest.raises(TableError, match="holds the source itself"):
+            ingest("canonical", folder, out)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work", "utf-8")
+    with pytest.raises(TableError, match="is not a data set"):
+        ingest("canonical", folder, tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").is_file()
+
+
+def test_damaged_bytes_inside_a_parquet_file_are_fatal_and_named(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "in", CLEAN)
+    many = pd.DataFrame(
+        {"patient_id": [f"p{i}" for i in range(5000)], "sex": "male", "birth_date": "1950-01-01"}
+    )
+    file = folder / "patients.parquet"
+    many.to_parquet(file, index=False)
+    (folder / "patients.csv").unlink()
+    content = bytearray(file.read_bytes())
+    content[200:1200] = b"\xff" * 1000  # the footer, which says where the columns lie, stays whole
+    file.write_bytes(content)
+    with pytest.raises(TableError, match=r"patients: file patients\.parquet cannot be read to its end"):
+        ingest("canonical", folder, tmp_path / "out")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_table_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "in", CLEAN)
+    (folder / "stays").mkdir()
+    with pytest.raises(TableError, match="stays: there is more than one file or folder"):
+        ingest("canonical", folder, tmp_path / "out")
+
+
+def test_an_unknown_source_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match="canonical, diabetes130, synthetic"):
+        ingest("sap", tmp_path, tmp_path / "out")
+
+
+def test_every_planted_fault_of_a_dirty_hospital_is_found_and_nothing_else(tmp_path: Path) -> None:
+    quality = ingest("synthetic", None, tmp_path / "out", options={"admissions": 3_000, "dirty": True})
+    faults = json.loads((tmp_path / "out/truth/faults.json").read_text("utf-8")).values()
+    planted = {(fault["table"], fault["rule"]): fault["rows"] for fault in faults}
+    assert {(rule.table, rule.rule): rule.n_rows for rule in quality.rules} == planted
+    for name, count in quality.counts.items():
+        kept = len(rows(tmp_path / "out", name))
+        aside = tmp_path / "out/quarantine" / f"{name}.parquet"
+        set_aside = len(pd.read_parquet(aside)) if aside.is_file() else 0
+        assert (count.n_in, count.n_out) == (kept + set_aside, kept)
+
+
+def test_a_clean_made_up_hospital_has_nothing_in_quarantine(tmp_path: Path) -> None:
+    quality = ingest("synthetic", None, tmp_path / "out", options={"admissions": 3_000})
+    assert (quality.rules, quality.warnings) == ((), ())
+    assert not (tmp_path / "out/quarantine").exists()
+    assert (tmp_path / "out/truth/admissions.parquet").is_file()

@@ -1,0 +1,275 @@
+"""Fit one model on a training slice and calibrate it on its calibration slice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.catalogue import fingerprint
+from features.feature import Feature
+from features.points import Point
+from models.artefact import Artefact, Context
+from models.bands import cut_points, percentile_grid
+from models.calibration import recalibrate_logistic, rescale_mean
+from models.encoding import PART_ROWS, FeatureSpec, booster_names, encode
+from models.intervals import Interval, conformalize, log_money
+from models.model import Model, model_from_text
+from training.split import Rows, patient_places
+from training.targets import Target, TrainingError
+
+MOST_TREES = 600
+PATIENCE_TREES = 40
+STOPPING_SHARE = 0.15
+FEWEST_LEVEL_ROWS = 20
+FEWEST_TRAINING_ROWS, FEWEST_TRAINING_EVENTS = 200, 50
+FEWEST_OTHER_ROWS, FEWEST_OTHER_EVENTS = 100, 10
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a model is made by, whatever rows it is fitted on.
+
+    `features` are those the point knows. `interval_level` and `cost_truncation_quantile` concern costs.
+    """
+
+    target: Target
+    point: Point
+    features: tuple[Feature, ...]
+    context: Context
+    landmark_hours: float
+    seed: int
+    threads: int
+    interval_level: float = 0.8
+    cost_truncation_quantile: float = 0.995
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model, its boosters as text, and why which features were left out.
+
+    `cost_cut` is where training costs were truncated; None for a risk.
+    """
+
+    model: Model
+    boosters: dict[str, str]
+    left_out: dict[str, str]
+    cost_cut: float | None
+
+
+def fit_model(frame: pd.DataFrame, recipe: Recipe, training: Rows, calibration: Rows) -> Fitted:
+    """Fit and calibrate on the rows at these positions; the artefact's training and metrics stay empty.
+
+    Trees stop growing by a sub-slice of the training patients. Raises TrainingError if a slice holds
+    too few rows or events, or no feature varies.
+    """
+    label = recipe.target.labels(frame)
+    check_slice("training", label[training], recipe.target, FEWEST_TRAINING_ROWS, FEWEST_TRAINING_EVENTS)
+    check_slice("calibration", label[calibration], recipe.target, FEWEST_OTHER_ROWS, FEWEST_OTHER_EVENTS)
+    specs, left_out = choose_specs(frame, recipe.features, training)
+    stops = patient_places(frame["patient_id"].iloc[training], "stopping", recipe.seed) < STOPPING_SHARE
+    # The rows that trees grow on stand first, so that both parts are views of one matrix.
+    ordered = np.concatenate([training[~stops], training[stops]])
+    cut = None
+    if recipe.target.kind == "cost":
+        cut = float(np.quantile(label[training], recipe.cost_truncation_quantile))
+    boosters = _fit_boosters(frame, label, specs, recipe, ordered, int((~stops).sum()), cut)
+    artefact = _calibrated(frame, label, specs, recipe, boosters, calibration)
+    return Fitted(model_from_text(artefact, boosters), boosters, left_out, cut)
+
+
+def check_slice(
+    name: str, label: NDArray[np.float64], target: Target, fewest_rows: int, fewest_events: int
+) -> None:
+    """Raise TrainingError if a slice holds too few rows, or a risk's slice too few events or non-events."""
+    needs_events = target.kind == "risk"
+    n_events = int(min(label.sum(), len(label) - label.sum())) if needs_events else fewest_events
+    if len(label) < fewest_rows or n_events < fewest_events:
+        found = f"{len(label)} rows" + (f", {n_events} events (or non-events)" if needs_events else "")
+        needed = f"{fewest_rows} rows" + (f", {fewest_events} of each" if needs_events else "")
+        raise TrainingError(
+            f"{target.name}: the {name} slice holds {found}; {needed} are needed. Give a longer extract."
+        )
+
+
+def choose_specs(
+    frame: pd.DataFrame, features: tuple[Feature, ...], training: Rows
+) -> tuple[tuple[FeatureSpec, ...], dict[str, str]]:
+    """The features that vary in the training slice, categories with their frequent levels by name.
+
+    A level of fewer than 20 rows is not learned: it counts as missing. Raises TrainingError if no
+    feature is left.
+    """
+    specs, left_out = [], {}
+    for feature in features:
+        column = frame[feature.name].iloc[training]
+        levels: tuple[str, ...] = ()
+        if feature.type == "category":
+            counts = column.value_counts()
+            levels = tuple(sorted(str(level) for level in counts[counts >= FEWEST_LEVEL_ROWS].index))
+        reason = _why_useless(column, levels)
+        if reason:
+            left_out[feature.name] = reason
+            continue
+        specs.append(
+            FeatureSpec(
+                feature.name,
+                feature.label,
+                feature.type,
+                feature.unit,
+                str(feature.available_from),
+                feature.is_fact,
+                levels,
+            )
+        )
+    if not specs:
+        raise TrainingError(
+            f"features: none of {len(features)} varies in the training slice. Check the data."
+        )
+    return tuple(specs), left_out
+
+
+def _why_useless(column: pd.Series, levels: tuple[str, ...]) -> str:
+    present = column.dropna()
+    if present.empty:
+        return "missing in every training row"
+    is_varied = len(levels) > 0 if column.dtype.kind not in "fiub" else present.min() != present.max()
+    if is_varied or len(present) < len(column):
+        return ""
+    return "the same in every training row"
+
+
+def _matrix(frame: pd.DataFrame, specs: tuple[FeatureSpec, ...], rows: Rows) -> NDArray[np.float64]:
+    columns = frame[[spec.name for spec in specs]]
+    matrix = np.empty((len(rows), len(specs)))
+    for start in range(0, len(rows), PART_ROWS):
+        part = slice(start, start + PART_ROWS)
+        matrix[part], _ = encode(columns.iloc[rows[part]], specs)
+    return matrix
+
+
+def parameters(n_rows: int, seed: int, threads: int) -> dict[str, Any]:
+    """LightGBM's settings: moderate trees, cautious with rare categories, the same every time."""
+    return {
+        "learning_rate": 0.05,
+        "num_leaves": 31,
+        "max_depth": 6,
+        "min_data_in_leaf": int(np.clip(n_rows // 500, 20, 200)),
+        "lambda_l2": 5.0,
+        "feature_fraction": 0.5,
+        "bagging_fraction": 0.8,
+        "bagging_freq": 1,
+        "cat_smooth": 50.0,
+        "cat_l2": 20.0,
+        "max_cat_threshold": 16,
+        "min_data_per_group": 100,
+        "feature_pre_filter": False,
+        "deterministic": True,
+        "force_row_wise": True,
+        "seed": seed,
+        "num_threads": threads,
+        "verbosity": -1,
+    }
+
+
+def _fit_boosters(
+    frame: pd.DataFrame,
+    label: NDArray[np.float64],
+    specs: tuple[FeatureSpec, ...],
+    recipe: Recipe,
+    ordered: Rows,
+    n_growing: int,
+    cost_cut: float | None,
+) -> dict[str, str]:
+    """Grow every booster of the model on one binned matrix; only the labels differ."""
+    matrix, actual = _matrix(frame, specs, ordered), label[ordered]
+    settings = parameters(n_growing, recipe.seed, recipe.threads)
+    columns: dict[str, Any] = {
+        "feature_name": booster_names(specs),
+        "categorical_feature": [place for place, spec in enumerate(specs) if spec.type == "category"],
+        "params": settings,
+    }
+    growing = lgb.Dataset(matrix[:n_growing], actual[:n_growing], **columns).construct()
+    stopping = lgb.Dataset(matrix[n_growing:], actual[n_growing:], reference=growing, **columns).construct()
+    del matrix
+    boosters = {}
+    for name, (objective, learned) in _tasks(actual, recipe, cost_cut).items():
+        growing.set_label(learned[:n_growing])
+        stopping.set_label(learned[n_growing:])
+        booster = lgb.train(
+            {**settings, **objective},
+            growing,
+            MOST_TREES,
+            valid_sets=[stopping],
+            callbacks=[lgb.early_stopping(PATIENCE_TREES, verbose=False)],
+        )
+        boosters[name] = booster.model_to_string(num_iteration=booster.best_iteration)
+    return boosters
+
+
+def _tasks(
+    actual: NDArray[np.float64], recipe: Recipe, cost_cut: float | None
+) -> dict[str, tuple[dict[str, Any], NDArray[np.float64]]]:
+    """Each booster's objective and labels."""
+    if cost_cut is None:
+        return {"model": ({"objective": "binary"}, actual)}
+    # A few extreme costs would rule the trees; the calibration gives their mean back.
+    truncated = np.minimum(actual, cost_cut)
+    low, high = Interval(recipe.interval_level, None, None).quantiles
+    logged = log_money(actual)
+    return {
+        "model": ({"objective": "gamma"}, truncated),
+        "low": ({"objective": "quantile", "alpha": low}, logged),
+        "high": ({"objective": "quantile", "alpha": high}, logged),
+    }
+
+
+def _calibrated(
+    frame: pd.DataFrame,
+    label: NDArray[np.float64],
+    specs: tuple[FeatureSpec, ...],
+    recipe: Recipe,
+    boosters: dict[str, str],
+    calibration: Rows,
+) -> Artefact:
+    matrix, actual = _matrix(frame, specs, calibration), label[calibration]
+    raw = {
+        name: np.asarray(
+            lgb.Booster(model_str=text).predict(matrix, raw_score=True, num_threads=recipe.threads)
+        )
+        for name, text in boosters.items()
+    }
+    interval = None
+    if recipe.target.kind == "risk":
+        line = recalibrate_logistic(raw["model"], actual)
+        values = line.probability(raw["model"])
+    else:
+        line = rescale_mean(raw["model"], actual)
+        values = line.money(raw["model"])
+        interval = conformalize(raw["low"], raw["high"], actual, level=recipe.interval_level)
+    contributions = np.asarray(
+        lgb.Booster(model_str=boosters["model"]).predict(matrix[:1], pred_contrib=True)
+    )
+    return Artefact(
+        name=f"{recipe.target.name}-{recipe.point}",
+        target=recipe.target.name,
+        point=str(recipe.point),
+        kind=recipe.target.kind,
+        scale="log_odds" if recipe.target.kind == "risk" else "log_money",
+        context=recipe.context,
+        landmark_hours=float(recipe.landmark_hours),
+        features=specs,
+        fingerprint=fingerprint(spec.name for spec in specs if not spec.is_fact),
+        calibration=line,
+        interval=interval,
+        bands=cut_points(values),
+        percentiles=percentile_grid(values),
+        base_value=float(contributions[0, -1]),
+        training={},
+        metrics={},
+        intended_use=recipe.target.intended_use(recipe.point),
+    )

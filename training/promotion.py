@@ -1,0 +1,176 @@
+"""Changing the champion: promote a registered version, roll back to the one before, list what is in force.
+
+Order of writes: the artefact is fetched and checked; the change is recorded; the alias moves; the local
+champions folder takes the artefact in one rename. A check that fails changes nothing. After an interruption
+the server still has a whole champion, old or new, and the same command again completes what the record says.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from models.artefact import read_artefact
+from models.champions import Champion, install_champion, list_champions
+from training.registry import (
+    Change,
+    Registered,
+    changes,
+    fetch,
+    now,
+    point_champion,
+    record,
+    registered,
+    standing,
+)
+from training.tracking import connect
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+class PromotionError(ValueError):
+    """The champion stays as it is; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class ChampionRow:
+    """One champion as `wardcast models` shows it.
+
+    `since` and `changed_by` tell the last change, a promotion or a rollback to it; `evidence` the reasons of
+    its promotion; `metrics` the numbers of its training run by name. `is_installed` is False where the local
+    champions folder does not hold it.
+    """
+
+    name: str
+    version: int
+    target: str
+    point: str
+    since: str
+    changed_by: str
+    digest: str
+    metrics: dict[str, float]
+    evidence: tuple[str, ...]
+    is_installed: bool
+
+
+def promote(
+    name: str,
+    version: int,
+    *,
+    tracking_uri: str,
+    champions: Path,
+    changed_by: str,
+    override: str | None = None,
+) -> Champion:
+    """Make a registered version champion in MLflow and in the local champions folder.
+
+    A version that failed its gate needs `override`, the reason why it is wanted nevertheless; it is recorded.
+    Promoting the champion again installs it here, and records nothing.
+
+    Raises RegistryError if there is no such version, PromotionError if its gate says no, and ArtefactError
+    if its artefact is not the one that was registered.
+    """
+    client = connect(tracking_uri)
+    model = registered(client, name, version)
+    if not model.gate.passed and not override:
+        raise PromotionError(
+            f"{name}/{version} did not pass its gate. {' '.join(model.gate.reasons)} "
+            "Train a better model, or promote it with a reason of your own."
+        )
+    reasons = (f"Override: {override}", *model.gate.reasons) if override else model.gate.reasons
+    return _put_in_force(client, model, champions, "promote", changed_by, reasons)
+
+
+def rollback(name: str, *, tracking_uri: str, champions: Path, changed_by: str, reason: str = "") -> Champion:
+    """Put the champion before the present one back, with exactly the bytes that it had.
+
+    Where the last change was a rollback that this champions folder has not followed yet, that one is
+    completed instead of going back a further step.
+
+    Raises PromotionError if there is no former champion, and ArtefactError if its artefact is no longer what
+    it was.
+    """
+    client = connect(tracking_uri)
+    history = changes(client, name)
+    in_force = standing(history)
+    is_unfinished = (
+        bool(history) and history[-1].action == "rollback" and not _holds(champions, name, in_force[-1])
+    )
+    back_to = in_force if is_unfinished else in_force[:-1]
+    if not back_to:
+        raise PromotionError(f"{name}: there is no earlier champion to go back to.")
+    former = registered(client, name, back_to[-1].version)
+    if former.digest != back_to[-1].digest:
+        raise PromotionError(
+            f"{name}/{former.version}: the registered digest is not the one it was promoted with. "
+            "Restore the MLflow store from its backup."
+        )
+    return _put_in_force(client, former, champions, "rollback", changed_by, (reason,) if reason else ())
+
+
+def champions_table(*, tracking_uri: str, champions: Path) -> list[ChampionRow]:
+    """Every model's champion by the record, by name, and whether the local champions folder holds it."""
+    client = connect(tracking_uri)
+    names = sorted(model.name for model in client.search_registered_models())
+    rows = []
+    for name in names:
+        history = changes(client, name)
+        if not history:
+            continue
+        change = standing(history)[-1]
+        run = client.get_run(registered(client, name, change.version).run_id)
+        rows.append(
+            ChampionRow(
+                name=name,
+                version=change.version,
+                target=run.data.tags["target"],
+                point=run.data.tags["prediction_point"],
+                since=history[-1].changed_at,
+                changed_by=history[-1].changed_by,
+                digest=change.digest,
+                metrics=dict(run.data.metrics),
+                evidence=change.reasons,
+                is_installed=_holds(champions, name, change),
+            )
+        )
+    return rows
+
+
+def _put_in_force(
+    client: MlflowClient,
+    model: Registered,
+    champions: Path,
+    action: Literal["promote", "rollback"],
+    changed_by: str,
+    reasons: tuple[str, ...],
+) -> Champion:
+    history = changes(client, model.name)
+    in_force = standing(history)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = fetch(client, model, Path(scratch))
+        read_artefact(folder, model.digest)
+        if not in_force or in_force[-1].version != model.version:
+            change = Change(
+                action=action,
+                version=model.version,
+                previous_version=in_force[-1].version if in_force else None,
+                digest=model.digest,
+                changed_at=now(),
+                changed_by=changed_by,
+                reasons=reasons,
+            )
+            record(client, model.name, change, n_before=len(history))
+        point_champion(client, model.name, model.version)
+        return install_champion(
+            champions, folder, name=model.name, version=model.version, digest=model.digest
+        )
+
+
+def _holds(champions: Path, name: str, change: Change) -> bool:
+    return any(
+        (champion.name, champion.version, champion.digest) == (name, change.version, change.digest)
+        for champion in list_champions(champions)
+    )

@@ -1,0 +1,148 @@
+"""Registered models in MLflow: their versions, which one is champion, and the record of every change.
+
+The record is one tag of the registered model for each change, numbered and never rewritten. The champion
+that it tells is the truth; the alias `champion` and the local champions folder follow it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from training.gate import Gate
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CHAMPION = "champion"
+RECORD = "champion_change."
+
+
+class RegistryError(ValueError):
+    """The registry does not hold what was asked for; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One registered version: where its artefact lies, its digest, and what the gate said of it."""
+
+    name: str
+    version: int
+    run_id: str
+    source: str
+    digest: str
+    gate: Gate
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of champion, as recorded: when (UTC), by whom, to which version, on what evidence."""
+
+    action: Literal["promote", "rollback"]
+    version: int
+    previous_version: int | None
+    digest: str
+    changed_at: str
+    changed_by: str
+    reasons: tuple[str, ...]
+
+
+def register(
+    client: MlflowClient, name: str, *, source: str, run_id: str, model_id: str, digest: str, gate: Gate
+) -> int:
+    """Register a logged model as the next version of `name`; digest and gate stand in its tags."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    tags = {"digest": digest, "gate": json.dumps(asdict(gate), ensure_ascii=False)}
+    return int(client.create_model_version(name, source, run_id, tags=tags, model_id=model_id).version)
+
+
+def registered(client: MlflowClient, name: str, version: int) -> Registered:
+    """Look up a version. Raises RegistryError if there is none or wardcast did not register it."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = client.get_model_version(name, str(version))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise RegistryError(
+            f"{name}: no version {version} is registered. `wardcast models` lists what there is."
+        ) from error
+    if not {"digest", "gate"} <= set(found.tags):
+        raise RegistryError(
+            f"{name}/{version}: its digest or gate is missing. Only models that `wardcast train` registered "
+            "can be champion."
+        )
+    gate = json.loads(found.tags["gate"])
+    return Registered(
+        name=name,
+        version=version,
+        run_id=found.run_id,
+        source=client.get_model_version_download_uri(name, str(version)),
+        digest=found.tags["digest"],
+        gate=Gate(gate["passed"], tuple(gate["reasons"])),
+    )
+
+
+def fetch(client: MlflowClient, model: Registered, destination: Path) -> Path:
+    """Download the artefact of a version below `destination` and return its folder, unchecked."""
+    from mlflow.artifacts import download_artifacts
+
+    folder = download_artifacts(
+        artifact_uri=f"{model.source.rstrip('/')}/data/{model.name}",
+        dst_path=str(destination),
+        tracking_uri=client.tracking_uri,
+    )
+    return Path(folder)
+
+
+def changes(client: MlflowClient, name: str) -> list[Change]:
+    """Every recorded change of this model's champion, oldest first; none if nothing is registered."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        tags = client.get_registered_model(name).tags
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return []
+    documents = [json.loads(tags[key]) for key in sorted(tags) if key.startswith(RECORD)]
+    return [Change(**{**document, "reasons": tuple(document["reasons"])}) for document in documents]
+
+
+def standing(history: Sequence[Change]) -> list[Change]:
+    """The promotions still in force, the champion last: a rollback takes the last one away."""
+    stack: list[Change] = []
+    for change in history:
+        if change.action == "promote":
+            stack.append(change)
+        else:
+            stack.pop()
+    return stack
+
+
+def record(client: MlflowClient, name: str, change: Change, *, n_before: int) -> None:
+    """Add `change` to the record of `name`, which holds `n_before` changes so far."""
+    # The number keeps the order plain; the time keeps two people's simultaneous records apart.
+    key = f"{RECORD}{n_before + 1:06d}.{change.changed_at}"
+    client.set_registered_model_tag(name, key, json.dumps(asdict(change), ensure_ascii=False))
+
+
+def point_champion(client: MlflowClient, name: str, version: int) -> None:
+    """Move the alias `champion` to `version`."""
+    client.set_registered_model_alias(name, CHAMPION, str(version))
+
+
+def now() -> str:
+    """The present instant in UTC, as records carry it."""
+    return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,180 @@
+"""How good a model was on rows that it did not learn from: metrics, baselines, groups, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evaluation.evaluate import compare_cost, compare_score, evaluate_cost, evaluate_risk
+from evaluation.groups import cost_by_group, risk_by_group
+from training.baselines import Baselines
+from training.split import Rows
+from training.targets import Target
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+GROUP_PREFIX = "row_group_"
+GROUP_REPLICATES = 200
+THRESHOLDS = (0.1, 0.2)
+CAPACITY_SHARE = 0.10
+"""A week's capacity where none is set: this share of its mean number of admissions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Predictions of the rows at these positions, and the baselines' for the same rows.
+
+    `low` and `high` are None for a risk. `cost_cut` is where training costs were truncated.
+    """
+
+    rows: Rows
+    value: NDArray[np.float64]
+    low: NDArray[np.float64] | None
+    high: NDArray[np.float64] | None
+    baselines: Baselines
+    cost_cut: float | None
+
+    def table(self) -> pd.DataFrame:
+        """Row position in the data set, value, and for a cost the interval: no identifiers."""
+        ends = {} if self.low is None else {"low": self.low, "high": self.high}
+        return pd.DataFrame({"row": self.rows, "value": self.value, **ends})
+
+
+def pooled(parts: list[Judged]) -> Judged:
+    """The folds' predictions as one; a baseline counts only if every fold has it."""
+    missing = {name: reason for part in parts for name, reason in part.baselines.missing.items()}
+    names = [name for name in parts[0].baselines.predictions if name not in missing]
+    predictions = {
+        name: np.concatenate([part.baselines.predictions[name] for part in parts]) for name in names
+    }
+    lows = [part.low for part in parts if part.low is not None]
+    highs = [part.high for part in parts if part.high is not None]
+    return Judged(
+        np.concatenate([part.rows for part in parts]),
+        np.concatenate([part.value for part in parts]),
+        np.concatenate(lows) if lows else None,
+        np.concatenate(highs) if highs else None,
+        Baselines(predictions, missing),
+        parts[0].cost_cut,
+    )
+
+
+def assess(
+    frame: pd.DataFrame, target: Target, judged: Judged, *, seed: int, replicates: int
+) -> dict[str, Any]:
+    """Metrics, baselines and groups of the results of training, with 95 % intervals by patient.
+
+    A baseline that could not be computed is `{"missing": reason}`; `difference` is the model's AUROC
+    (WAPE for a cost) minus the baseline's. Groups hold the patients with and without earlier stays too.
+    """
+    rows = frame.iloc[judged.rows]
+    actual = target.labels(rows)
+    assess_kind = _assess_risk if target.kind == "risk" else _assess_cost
+    document = assess_kind(rows, actual, judged, seed, replicates)
+    document["baselines"] |= {name: {"missing": reason} for name, reason in judged.baselines.missing.items()}
+    return document
+
+
+def _assess_risk(
+    rows: pd.DataFrame, label: NDArray[np.float64], judged: Judged, seed: int, replicates: int
+) -> dict[str, Any]:
+    patients = rows["patient_id"]
+    sure: dict[str, Any] = {"seed": seed, "replicates": replicates}
+    week, capacity = _weeks(rows)
+    baselines = {}
+    for name, probability in judged.baselines.predictions.items():
+        difference = compare_score(label, judged.value, probability, patients, **sure)["auroc"]
+        baselines[name] = {
+            **evaluate_risk(label, probability, patients, **sure),
+            "difference": difference,
+        }
+    return {
+        "metrics": evaluate_risk(
+            label,
+            judged.value,
+            patients,
+            week=week,
+            capacity_per_week=capacity,
+            thresholds=THRESHOLDS,
+            **sure,
+        ),
+        "capacity_per_week": capacity,
+        "baselines": baselines,
+        "groups": risk_by_group(
+            label,
+            judged.value,
+            patients,
+            _groups(rows),
+            seed=seed,
+            replicates=min(replicates, GROUP_REPLICATES),
+        ),
+    }
+
+
+def _assess_cost(
+    rows: pd.DataFrame, cost: NDArray[np.float64], judged: Judged, seed: int, replicates: int
+) -> dict[str, Any]:
+    patients = rows["patient_id"]
+    sure: dict[str, Any] = {"seed": seed, "replicates": replicates}
+    ends = (judged.low, judged.high)
+    truncated = np.minimum(cost, np.inf if judged.cost_cut is None else judged.cost_cut)
+    baselines = {}
+    for name, expected in judged.baselines.predictions.items():
+        difference = compare_cost(cost, judged.value, expected, patients, **sure)["wape"]
+        baselines[name] = {
+            **evaluate_cost(cost, expected, None, None, patients, **sure),
+            "difference": difference,
+        }
+    return {
+        "metrics": evaluate_cost(cost, judged.value, *ends, patients, **sure),
+        "metrics_truncated": evaluate_cost(truncated, judged.value, *ends, patients, **sure),
+        "cost_cut": judged.cost_cut,
+        "baselines": baselines,
+        "groups": cost_by_group(
+            cost,
+            judged.value,
+            *ends,
+            patients,
+            _groups(rows),
+            seed=seed,
+            replicates=min(replicates, GROUP_REPLICATES),
+        ),
+    }
+
+
+def _weeks(rows: pd.DataFrame) -> tuple[pd.Series | None, int | None]:
+    times = pd.to_datetime(rows["prediction_time"])
+    if times.isna().any():
+        return None, None
+    week = times.dt.strftime("%G-%V")
+    return week, max(1, round(CAPACITY_SHARE * len(week) / week.nunique()))
+
+
+def _groups(rows: pd.DataFrame) -> pd.DataFrame:
+    names = [name for name in rows.columns if name.startswith(GROUP_PREFIX)]
+    groups = rows[names].rename(columns=lambda name: name.removeprefix(GROUP_PREFIX))
+    if "row_has_earlier_stay" in rows.columns:
+        groups = groups.assign(earlier_stay=rows["row_has_earlier_stay"].map({1: "yes", 0: "no"}))
+    return groups
+
+
+def figures(
+    target: Target, currency: str, actual: NDArray[np.float64], judged: Judged
+) -> Mapping[str, Figure]:
+    """The pictures of a model's evaluation, by name."""
+    from evaluation.plots import calibration_plot, cost_calibration_plot, decision_curve_plot, roc_plot
+
+    if target.kind == "cost":
+        return {"calibration": cost_calibration_plot(actual, judged.value, currency=currency)}
+    both = {"model": judged.value, **judged.baselines.predictions}
+    return {
+        "calibration": calibration_plot(actual, judged.value),
+        "roc": roc_plot(actual, both),
+        "decision_curve": decision_curve_plot(actual, both),
+    }

@@ -1,0 +1,175 @@
+"""Which rows a model learns from, is calibrated on and is judged by: apart in time and in patients."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from training.targets import Target, TrainingError
+
+Rows = NDArray[np.intp]
+TEST_SHARE = 0.20
+CALIBRATION_SHARE = 0.15
+N_FOLDS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Row positions of the three slices; `facts` tells how they came about, with counts.
+
+    `patient` is a number for each row of the table. Raises ValueError if a patient is on two sides.
+    """
+
+    patient: NDArray[np.intp]
+    training: Rows
+    calibration: Rows
+    test: Rows
+    facts: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        for one, other in combinations((self.training, self.calibration, self.test), 2):
+            n_shared = len(np.intersect1d(self.patient[one], self.patient[other]))
+            if n_shared:
+                raise ValueError(f"split: {n_shared} patients stand on two sides. Each must be on one.")
+
+    @property
+    def n(self) -> dict[str, int]:
+        """Rows of each slice."""
+        return {"train": len(self.training), "calibration": len(self.calibration), "test": len(self.test)}
+
+
+def labelled_rows(frame: pd.DataFrame, target: Target) -> tuple[NDArray[np.bool_], dict[str, int]]:
+    """Which rows may be learned from or judged by, and how many leave for which reason.
+
+    A superseded row is a discharge after which the stay went on; an unlabelled one has no outcome yet.
+    """
+    is_superseded = np.zeros(len(frame), dtype=bool)
+    if "row_superseded" in frame.columns:
+        is_superseded = frame["row_superseded"].eq(1).fillna(False).to_numpy(dtype=bool)
+    is_labelled = frame[target.label].notna().to_numpy(dtype=bool)
+    counts = {
+        "superseded": int(is_superseded.sum()),
+        "unlabelled": int((~is_labelled & ~is_superseded).sum()),
+    }
+    return is_labelled & ~is_superseded, counts
+
+
+def split_by_time(
+    frame: pd.DataFrame,
+    target: Target,
+    *,
+    test_share: float = TEST_SHARE,
+    calibration_share: float = CALIBRATION_SHARE,
+) -> Split:
+    """Split by prediction time, at midnights: training, then calibration, then the latest rows as test.
+
+    A row enters a slice only if its label window ended before the next slice starts. A patient with a
+    row in a later slice loses the rows in earlier ones. Shares are of the labelled rows before that.
+    Raises TrainingError if prediction times are missing.
+    """
+    is_usable, left = labelled_rows(frame, target)
+    times = pd.to_datetime(frame["prediction_time"])
+    n_timeless = int(times[is_usable].isna().sum())
+    if n_timeless or not is_usable.any():
+        raise TrainingError(
+            f"{target.name}: {n_timeless} of {int(is_usable.sum())} labelled rows have no prediction time. "
+            "Give dates, or declare timeline = none."
+        )
+    ordered = times[is_usable].sort_values()
+    calibration_from, test_from = (
+        ordered.iloc[int(share * len(ordered))].normalize()
+        for share in (1 - test_share - calibration_share, 1 - test_share)
+    )
+    in_test = is_usable & (times >= test_from).to_numpy()
+    in_calibration = is_usable & ((times >= calibration_from) & (times < test_from)).to_numpy()
+    in_training = is_usable & (times < calibration_from).to_numpy()
+
+    window_ended = pd.to_datetime(frame[target.label_end])
+    patient = pd.factorize(frame["patient_id"])[0].astype(np.intp)
+    calibration, lost_calibration = _kept(
+        frame, target, in_calibration, (window_ended < test_from).to_numpy(), patient, patient[in_test]
+    )
+    later = np.concatenate([patient[in_test], patient[calibration]])
+    training, lost_training = _kept(
+        frame, target, in_training, (window_ended < calibration_from).to_numpy(), patient, later
+    )
+    facts = {
+        "by": "time and patient",
+        "training_from": ordered.iloc[0].date().isoformat(),
+        "calibration_from": calibration_from.date().isoformat(),
+        "test_from": test_from.date().isoformat(),
+        "test_until": ordered.iloc[-1].date().isoformat(),
+        "removed": {"training": lost_training, "calibration": lost_calibration},
+        **left,
+    }
+    return Split(patient, training, calibration, np.flatnonzero(in_test), facts)
+
+
+def _kept(
+    frame: pd.DataFrame,
+    target: Target,
+    in_slice: NDArray[np.bool_],
+    has_ended: NDArray[np.bool_],
+    patient: NDArray[np.intp],
+    later_patients: NDArray[np.intp],
+) -> tuple[Rows, dict[str, Any]]:
+    """The slice's rows that stay, and the counts of those that leave for each reason."""
+    is_open = in_slice & ~has_ended
+    comes_later = in_slice & has_ended & np.isin(patient, later_patients)
+    removed = {
+        "label_window_open": _counted(frame, target, is_open),
+        "patient_in_later_slice": _counted(frame, target, comes_later),
+    }
+    return np.flatnonzero(in_slice & has_ended & ~comes_later), removed
+
+
+def _counted(frame: pd.DataFrame, target: Target, is_counted: NDArray[np.bool_]) -> dict[str, Any]:
+    n_rows = int(is_counted.sum())
+    if target.kind == "cost":
+        return {"rows": n_rows}
+    n_events = int(target.labels(frame.loc[is_counted]).sum())
+    return {"rows": n_rows, "events": n_events, "prevalence": n_events / n_rows if n_rows else None}
+
+
+def split_by_patient(
+    frame: pd.DataFrame,
+    target: Target,
+    *,
+    seed: int,
+    among: Rows | None = None,
+    calibration_share: float = CALIBRATION_SHARE,
+) -> Split:
+    """Split by patient alone, for extracts without dates: training and calibration, no test.
+
+    `among` limits the split to these rows (a fold); otherwise every labelled row takes part.
+    """
+    is_usable, left = labelled_rows(frame, target)
+    rows = np.flatnonzero(is_usable) if among is None else among
+    in_calibration = patient_places(frame["patient_id"].iloc[rows], "calibration", seed) < calibration_share
+    patient = pd.factorize(frame["patient_id"])[0].astype(np.intp)
+    facts = {"by": "patient", **left}
+    empty = np.array([], dtype=np.intp)
+    return Split(patient, rows[~in_calibration], rows[in_calibration], empty, facts)
+
+
+def patient_folds(patient_id: pd.Series, seed: int, n_folds: int = N_FOLDS) -> NDArray[np.intp]:
+    """The fold of each row, 0 … n_folds − 1; all rows of a patient fall in one."""
+    return np.floor(patient_places(patient_id, "fold", seed) * n_folds).astype(np.intp)
+
+
+def patient_places(patient_id: pd.Series, purpose: str, seed: int) -> NDArray[np.float64]:
+    """A number in [0, 1) for each row that depends on nothing but its patient, the purpose and the seed.
+
+    Neither the order of rows nor other patients move it. Different purposes are independent.
+    """
+    key = hashlib.blake2b(f"{purpose}-{seed}".encode(), digest_size=8).hexdigest()
+    hashed = pd.util.hash_array(patient_id.astype(object).to_numpy(), hash_key=key)
+    # 53 bits: a full 64-bit hash could round up to 1.
+    return np.asarray((hashed >> np.uint64(11)) / 2.0**53, dtype=np.float64)

@@ -1,0 +1,86 @@
+"""What is predicted: each target's label, kind and prediction points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.points import Point
+
+
+class TrainingError(ValueError):
+    """A model cannot be trained on this data set; the message says what it needs."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One thing to predict: `label` is its column, `meaning` what the number says, for the card."""
+
+    name: str
+    kind: Literal["risk", "cost"]
+    label: str
+    points: tuple[Point, ...]
+    meaning: str
+
+    @property
+    def label_end(self) -> str:
+        """The column with the date on which the label's window ended."""
+        return f"row_label_end_on_{self.name}"
+
+    def labels(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """The label of each row: 0 or 1 for a risk, money for a cost, NaN where it is missing."""
+        return np.asarray(frame[self.label].to_numpy(dtype=np.float64, na_value=np.nan))
+
+    def intended_use(self, point: Point) -> str:
+        """The sentence that opens the model card."""
+        before = "" if point is Point.DISCHARGE or self.name != "readmission" else IF_DISCHARGED
+        return (
+            f"Estimates {self.meaning}{before}, at {point}, to help clinicians and planners set priorities."
+        )
+
+
+IF_DISCHARGED = ", if the patient is discharged alive and not transferred"
+
+TARGETS = {
+    target.name: target
+    for target in (
+        Target(
+            "readmission",
+            "risk",
+            "label_readmission",
+            (Point.PREADMISSION, Point.ADMISSION, Point.DISCHARGE),
+            "the probability of an unplanned readmission within the window after discharge",
+        ),
+        Target(
+            "complication",
+            "risk",
+            "label_complication",
+            (Point.PREADMISSION, Point.ADMISSION),
+            "the probability of a complication during the stay",
+        ),
+        Target(
+            "cost",
+            "cost",
+            "label_episode_cost",
+            (Point.PREADMISSION, Point.ADMISSION),
+            "the expected cost of the episode with an interval",
+        ),
+    )
+}
+
+
+def target_at(name: str, point: Point) -> Target:
+    """Look a target up for a prediction point. Raises TrainingError if it is not predicted there."""
+    if name not in TARGETS:
+        raise TrainingError(f"target {name}: unknown. Choose one of {', '.join(TARGETS)}.")
+    target = TARGETS[name]
+    if point not in target.points:
+        raise TrainingError(
+            f"target {name}: not predicted at {point}. "
+            f"Build the data set for one of {', '.join(target.points)}."
+        )
+    return target

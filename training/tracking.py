@@ -1,0 +1,245 @@
+"""What a training run leaves in MLflow: parameters, metrics, plots, results and the registered model.
+
+Only figures over whole slices and the artefact are logged; no row of a patient ever is.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models.artefact import Artefact, write_artefact
+from training.card import model_card
+from training.gate import Gate
+from training.registry import register
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from training.train import Trained
+
+EXPERIMENT = "wardcast"
+LOADER = "models.pyfunc"
+DISTRIBUTIONS = ("mlflow", "lightgbm", "numpy", "pandas", "pydantic")
+ENVIRONMENT = {
+    # Nothing leaves the house: MLflow reads these when it is imported, child processes inherit them.
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    # MLflow would copy the lock file of whatever project stands in the working directory.
+    "MLFLOW_UV_AUTO_DETECT": "false",
+    # Standard output belongs to the command's own result.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A trained model in MLflow: its run, its registered version, the digest of its artefact.
+
+    `results` is the document stored with the run: the results of training with `model`, `version` and
+    `gate` filled in.
+    """
+
+    run_id: str
+    model_uri: str
+    name: str
+    version: int
+    digest: str
+    results: dict[str, Any]
+
+
+def default_tracking(work: Path) -> tuple[str, Path | None]:
+    """Return the tracking address and the artefact folder of a work folder.
+
+    `MLFLOW_TRACKING_URI` if it is set, and then the server's own artefact folder (None); otherwise a
+    SQLite file in the work folder with the artefacts beside it.
+    """
+    address = os.environ.get("MLFLOW_TRACKING_URI")
+    if address:
+        return address, None
+    return f"sqlite:///{work.resolve() / 'mlflow.db'}", work.resolve() / "mlartifacts"
+
+
+def connect(tracking_uri: str) -> MlflowClient:
+    """Return a client of an MLflow store; a SQLite store that does not exist yet is made (about 1 s).
+
+    MLflow is imported here before anywhere else, with its telemetry already off.
+    """
+    os.environ.update(ENVIRONMENT)
+    # A new store's migrations speak at INFO. Whoever wants to hear them sets the level.
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    if tracking_uri.startswith("sqlite:///"):
+        Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        # MLflow 3.17 maps a relationship with a loader strategy that SQLAlchemy 2.1 deprecates, and warns
+        # of type hints in its own chat models when pyfunc is imported.
+        warnings.filterwarnings("ignore", "The ``noload`` loader strategy", DeprecationWarning)
+        warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType", UserWarning)
+        import mlflow.pyfunc  # noqa: F401
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+
+
+def log_trained(trained: Trained, gate: Gate, *, tracking_uri: str, artifact_root: Path | None) -> Logged:
+    """Log a trained model with its evidence and register it under its name as a new version.
+
+    Registration comes after everything that it points to. An interrupted call leaves a run marked failed,
+    never a version without its artefact.
+    """
+    client = connect(tracking_uri)
+    artefact = trained.artefact
+    experiment_id = _experiment(client, artifact_root)
+    with _run(client, experiment_id, artefact) as run_id, tempfile.TemporaryDirectory() as scratch:
+        results = {**trained.results, "model": artefact.name, "gate": asdict(gate)}
+        _log_numbers(client, run_id, artefact, results)
+        for name, figure in trained.figures.items():
+            client.log_figure(run_id, figure, f"plots/{name}.png")
+        client.log_text(run_id, model_card(artefact, results), "card.md")
+        boosters = {name: without_ranges(text) for name, text in trained.boosters.items()}
+        digest = write_artefact(Path(scratch) / artefact.name, artefact, boosters)
+        model_id, source = _log_model(client, experiment_id, run_id, artefact, Path(scratch))
+        version = register(
+            client, artefact.name, source=source, run_id=run_id, model_id=model_id, digest=digest, gate=gate
+        )
+        results["version"] = version
+        client.log_dict(run_id, results, "results.json")
+    return Logged(run_id, f"models:/{artefact.name}/{version}", artefact.name, version, digest, results)
+
+
+def without_ranges(booster: str) -> str:
+    """Take out of LightGBM's text each feature's smallest and largest value: they are single patients'.
+
+    Nothing that predicts reads them.
+    """
+    return re.sub(
+        r"^feature_infos=(.*)$",
+        lambda found: f"feature_infos={' '.join('none' for _ in found[1].split())}",
+        booster,
+        count=1,
+        flags=re.MULTILINE,
+    )
+
+
+@contextmanager
+def _run(client: MlflowClient, experiment_id: str, artefact: Artefact) -> Iterator[str]:
+    tags = {
+        "target": artefact.target,
+        "prediction_point": artefact.point,
+        "kind": artefact.kind,
+        "feature_fingerprint": artefact.fingerprint,
+    }
+    run_id: str = client.create_run(experiment_id, tags=tags, run_name=artefact.name).info.run_id
+    status = "FAILED"
+    try:
+        yield run_id
+        status = "FINISHED"
+    finally:
+        client.set_terminated(run_id, status)
+
+
+def _experiment(client: MlflowClient, artifact_root: Path | None) -> str:
+    found = client.get_experiment_by_name(EXPERIMENT)
+    if found is not None:
+        return str(found.experiment_id)
+    location = artifact_root.resolve().as_uri() if artifact_root else None
+    return str(client.create_experiment(EXPERIMENT, artifact_location=location))
+
+
+def _log_numbers(client: MlflowClient, run_id: str, artefact: Artefact, results: Mapping[str, Any]) -> None:
+    from mlflow.entities import Metric, Param
+
+    now_ms = int(time.time() * 1000)
+    metrics = [Metric(name, value, now_ms, 0) for name, value in flat_metrics(results)]
+    settings = {"landmark_hours": artefact.landmark_hours, **artefact.training}
+    params = [Param(name, value) for name, value in flat_params(settings)]
+    client.log_batch(run_id, metrics=metrics, params=params)
+
+
+def flat_metrics(results: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield every finite number of the results' metrics and baselines by a name of its own.
+
+    `auroc`, `auroc_low`, `auroc_high`; for a baseline `baseline_lace_auroc` and so on.
+    """
+    documents = {"": results["metrics"]}
+    documents |= {f"baseline_{name}_": document for name, document in results.get("baselines", {}).items()}
+    for prefix, document in documents.items():
+        for name, estimate in document.items():
+            parts = estimate if isinstance(estimate, Mapping) else {"value": estimate}
+            for part, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
+                value = parts.get(part)
+                if isinstance(value, int | float) and math.isfinite(value):
+                    yield f"{prefix}{name}{suffix}", float(value)
+
+
+def flat_params(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield nested settings as `outer.inner` and text."""
+    for name, value in document.items():
+        if isinstance(value, Mapping):
+            yield from flat_params(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", str(value)
+
+
+def _log_model(
+    client: MlflowClient, experiment_id: str, run_id: str, artefact: Artefact, scratch: Path
+) -> tuple[str, str]:
+    """Log the artefact `scratch/<name>` as an MLflow model; return its id and where it lies."""
+    from mlflow import pyfunc
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.models import Model
+
+    logged = client.create_logged_model(experiment_id, name=artefact.name, source_run_id=run_id)
+    pyfunc.save_model(
+        path=scratch / "model",
+        loader_module=LOADER,
+        data_path=str(scratch / artefact.name),
+        mlflow_model=Model(run_id=run_id, model_id=logged.model_id, model_uuid=logged.model_id),
+        signature=_signature(artefact),
+        input_example=_neutral_example(artefact),
+        # Named, because inferring them loads the model in a new process for seconds.
+        pip_requirements=[f"{name}=={installed_version(name)}" for name in DISTRIBUTIONS],
+    )
+    client.log_model_artifacts(logged.model_id, str(scratch / "model"))
+    client.finalize_logged_model(logged.model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    return str(logged.model_id), str(logged.artifact_location)
+
+
+def _signature(artefact: Artefact) -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+
+    inputs = [
+        ColSpec(
+            DataType.string if feature.type == "category" else DataType.double,
+            feature.name,
+            required=not feature.is_fact,
+        )
+        for feature in artefact.features
+    ]
+    columns = ("value",) if artefact.kind == "risk" else ("value", "low", "high")
+    return ModelSignature(Schema(inputs), Schema([ColSpec(DataType.double, name) for name in columns]))
+
+
+def _neutral_example(artefact: Artefact) -> Any:
+    """One made-up row: every number 0, every category its first level. No patient stands behind it."""
+    import pandas as pd
+
+    row = {
+        feature.name: (feature.levels or ("",))[0] if feature.type == "category" else 0.0
+        for feature in artefact.features
+    }
+    # Names as objects: MLflow 3.17 compares them in a way that pandas deprecates for its string type.
+    return pd.DataFrame([row], columns=pd.Index(list(row), dtype=object))

@@ -1,0 +1,179 @@
+"""From a patient-level data set to a calibrated model with its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from features.build import PatientLevelData
+from features.dataset import Declaration
+from features.progress import Progress, silent
+from models.artefact import Artefact, Context
+from training.cross_validate import judge, out_of_fold
+from training.fit import (
+    FEWEST_OTHER_EVENTS,
+    FEWEST_OTHER_ROWS,
+    Fitted,
+    Recipe,
+    check_slice,
+    fit_model,
+    parameters,
+)
+from training.results import GROUP_PREFIX, assess, figures
+from training.split import Split, split_by_patient, split_by_time
+from training.targets import Target, target_at
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LATER_IN_TIME = "later-in-time test"
+OUT_OF_FOLD = "pooled patient-grouped out-of-fold"
+VERSIONED = ("wardcast", "lightgbm", "numpy", "pandas")
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A model with its evidence: what is logged, registered and decided on.
+
+    `boosters` are LightGBM's texts by name. `results` is the document of results without `version` and
+    `gate`. `test` holds row position, value and interval of the judged rows, without identifiers.
+    """
+
+    artefact: Artefact
+    boosters: dict[str, str]
+    results: dict[str, Any]
+    test: pd.DataFrame
+    figures: Mapping[str, Figure]
+
+
+def train_model(
+    data: PatientLevelData,
+    target: str,
+    *,
+    seed: int = 0,
+    threads: int = 2,
+    replicates: int = 500,
+    progress: Progress = silent,
+) -> Trained:
+    """Train, calibrate and judge a model of `target` at the data set's prediction point.
+
+    With dates, the latest admissions are the test. Without dates (`timeline = none`), every patient is
+    judged out of fold, and the model itself is fitted on all patients but the calibration's. The same
+    data, seed, versions and machine give the same model text. Raises TrainingError if the target is not
+    predicted at this point, or a slice is too small.
+    """
+    chosen = target_at(target, data.point)
+    step, n_steps = f"{target} at {data.point}", 3
+    progress(f"training {step}", 0, n_steps)
+    frame = _read(data, chosen)
+    recipe = _recipe(data, chosen, seed, threads)
+    if data.declaration.timeline == "none":
+        estimate, split = OUT_OF_FOLD, split_by_patient(frame, chosen, seed=seed)
+        fitted = fit_model(frame, recipe, split.training, split.calibration)
+        judged = out_of_fold(frame, recipe, progress=progress)
+    else:
+        estimate, split = LATER_IN_TIME, split_by_time(frame, chosen)
+        test_labels = chosen.labels(frame)[split.test]
+        check_slice("test", test_labels, chosen, FEWEST_OTHER_ROWS, FEWEST_OTHER_EVENTS)
+        fitted = fit_model(frame, recipe, split.training, split.calibration)
+        progress(f"training {step}", 1, n_steps)
+        judged = judge(frame, recipe, fitted, split, split.test)
+    progress(f"evaluating {step}", 2, n_steps)
+    evidence = assess(frame, chosen, judged, seed=seed, replicates=replicates)
+    n_rows = {**split.n, "test": len(judged.rows)}
+    artefact = replace(
+        fitted.model.artefact,
+        training=_training(data, recipe, split, n_rows, estimate),
+        metrics=evidence["metrics"],
+    )
+    actual = chosen.labels(frame)[judged.rows]
+    pictures = figures(chosen, data.declaration.currency, actual, judged)
+    results = _results(artefact, fitted, split, n_rows, estimate, evidence)
+    progress(f"evaluating {step}", 3, n_steps)
+    return Trained(artefact, fitted.boosters, results, judged.table(), pictures)
+
+
+def _read(data: PatientLevelData, target: Target) -> pd.DataFrame:
+    """Only the columns that are needed: a data set may be large."""
+    wanted = {feature.name for feature in data.features}
+    wanted |= {"patient_id", "prediction_time", target.label, target.label_end}
+    wanted |= {"row_superseded", "row_has_earlier_stay"}
+    there = pq.read_schema(data.path).names
+    return pd.read_parquet(
+        data.path, columns=[name for name in there if name in wanted or name.startswith(GROUP_PREFIX)]
+    )
+
+
+def _recipe(data: PatientLevelData, target: Target, seed: int, threads: int) -> Recipe:
+    declaration = data.declaration
+    return Recipe(
+        target=target,
+        point=data.point,
+        features=tuple(feature for feature in data.features if data.point.knows(feature.available_from)),
+        context=Context(
+            time_zone=declaration.time_zone,
+            currency=declaration.currency,
+            code_systems=declaration.code_systems.model_dump(exclude_none=True),
+            cost_basis=declaration.cost_basis,
+        ),
+        landmark_hours=data.settings.landmark_hours,
+        seed=seed,
+        threads=threads,
+    )
+
+
+def _training(
+    data: PatientLevelData, recipe: Recipe, split: Split, n_rows: dict[str, int], estimate: str
+) -> dict[str, Any]:
+    dates = ("training_from", "calibration_from", "test_from", "test_until")
+    return {
+        "data_set": data.declaration.name,
+        "data_hash": data.data_hash,
+        "timeline": data.declaration.timeline,
+        "label": _label(data.declaration, recipe.target, data),
+        "window": {name: split.facts[name] for name in dates if name in split.facts},
+        "rows": n_rows,
+        "estimate": estimate,
+        "seed": recipe.seed,
+        "parameters": parameters(n_rows["train"], recipe.seed, recipe.threads),
+        "versions": {name: version(name) for name in VERSIONED},
+    }
+
+
+def _label(declaration: Declaration, target: Target, data: PatientLevelData) -> dict[str, Any]:
+    if target.name == "readmission":
+        rule = declaration.labels.readmission.model_dump(exclude_none=True)
+        return rule | {"window_days": data.settings.readmission_window_days}
+    return {"window_days": data.settings.cost_window_days} if target.kind == "cost" else {}
+
+
+def _results(
+    artefact: Artefact,
+    fitted: Fitted,
+    split: Split,
+    n_rows: dict[str, int],
+    estimate: str,
+    evidence: dict[str, Any],
+) -> dict[str, Any]:
+    calibration = artefact.calibration
+    return {
+        "target": artefact.target,
+        "prediction_point": artefact.point,
+        "model": artefact.name,
+        "n": n_rows,
+        "estimate": estimate,
+        **evidence,
+        "split": dict(split.facts),
+        "calibration": {
+            "intercept": calibration.intercept,
+            "slope": calibration.slope,
+            **({"reason": calibration.reason} if calibration.reason else {}),
+        },
+        "features": {"used": len(artefact.features), "left_out": fitted.left_out},
+        "trees": {name: booster.num_trees() for name, booster in fitted.model.boosters.items()},
+    }

@@ -1,0 +1,5 @@
+"""`python -m wardcast`."""
+
+from wardcast.cli import main
+
+main()

@@ -1,0 +1,371 @@
+"""The command line. Heavy packages are imported by the command that needs them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from wardcast import __version__
+
+app = typer.Typer(
+    name="wardcast",
+    help="Episode cost, 30-day unplanned readmission and complication risk from admission records.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+DataFolder = Annotated[Path, typer.Argument(metavar="DIR", help="a data set that `wardcast ingest` wrote")]
+Work = Annotated[Path | None, typer.Option(help="work folder: models, tracking, champions")]
+AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON")]
+PointName = Annotated[str, typer.Option("--point", help="preadmission, admission or discharge")]
+
+
+def main() -> None:
+    """Run the command line: exit 0 done, 1 the data or a gate said no, 2 wrong usage."""
+    # No package that a command loads may report to its makers.
+    os.environ.update({"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"})
+    with _problems():
+        app()
+
+
+@contextmanager
+def _problems() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        _stop("Interrupted. Nothing half-written was left.", 130)
+    except RuntimeError as error:
+        # The data engine turns an interrupt into an error of its own.
+        if "interrupted" not in str(error).lower():
+            raise
+        _stop("Interrupted. Nothing half-written was left.", 130)
+    except (ValueError, OSError) as error:
+        if not _is_ours(error):
+            raise
+        _stop(str(error), 1)
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether the message was written for the person at the terminal."""
+    own = ("wardcast", "features", "models", "training", "serving", "evaluation")
+    return type(error).__module__.split(".")[0] in own
+
+
+def _stop(message: str, code: int) -> None:
+    print(message, file=sys.stderr)
+    raise SystemExit(code)
+
+
+@app.callback(invoke_without_command=True)
+def _options(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+def _settings(**options: Any) -> Any:
+    from wardcast.settings import load_settings
+
+    return load_settings(**options)
+
+
+def _point(name: str) -> Any:
+    from features.points import Point
+
+    try:
+        return Point(name)
+    except ValueError:
+        raise typer.BadParameter(f"{name} is none of {', '.join(Point)}") from None
+
+
+def _print_json(document: object) -> None:
+    print(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False))
+
+
+@app.command()
+def demo(
+    source: Annotated[str, typer.Option(help="synthetic, or the source of a real file")] = "synthetic",
+    path: Annotated[Path | None, typer.Option(help="the real file")] = None,
+    admissions: Annotated[int, typer.Option(min=5_000, help="size of the made-up hospital")] = 20_000,
+    work: Work = None,
+    as_json: AsJson = False,
+) -> None:
+    """The whole way on a made-up hospital, or on a real file."""
+    from wardcast.console import progress_bar
+    from wardcast.demo import run_demo, show_demo
+
+    settings = _settings(work=work)
+    with progress_bar() as progress:
+        result = run_demo(source, path, admissions, settings, progress=progress)
+    if as_json:
+        _print_json(result.document)
+    else:
+        show_demo(result)
+
+
+@app.command()
+def ingest(
+    source: Annotated[str, typer.Argument(help="canonical, diabetes130 or synthetic")],
+    path: Annotated[Path | None, typer.Argument(help="the extract; synthetic needs none")] = None,
+    out: Annotated[Path, typer.Option(help="folder of the data set")] = Path("data"),
+    admissions: Annotated[int | None, typer.Option(help="synthetic: how many")] = None,
+    seed: Annotated[int | None, typer.Option(help="synthetic: seed")] = None,
+    dirty: Annotated[bool, typer.Option("--dirty", help="synthetic: plant faults")] = False,
+    max_quarantine_share: Annotated[float, typer.Option(min=0, max=1)] = 0.05,
+    as_json: AsJson = False,
+) -> None:
+    """Read a source into a checked data set, with quarantine and quality report."""
+    from features.ingest import ingest as read
+    from wardcast.console import progress_bar
+    from wardcast.reports import show_quality
+
+    given = {"admissions": admissions, "seed": seed, "dirty": dirty or None}
+    options = {name: value for name, value in given.items() if value is not None}
+    if options and source != "synthetic":
+        raise typer.BadParameter("--admissions, --seed and --dirty go with synthetic alone")
+    settings = _settings()
+    with progress_bar() as progress:
+        quality = read(
+            source,
+            path,
+            out,
+            options=options,
+            max_quarantine_share=max_quarantine_share,
+            threads=settings.threads,
+            memory_limit_mb=settings.memory_limit_mb,
+            progress=progress,
+        )
+    if as_json:
+        _print_json(quality.as_dict())
+    else:
+        show_quality(quality)
+
+
+@app.command()
+def check(data: DataFolder, as_json: AsJson = False) -> None:
+    """The quality report alone; exit 1 if a row breaks a rule."""
+    from features.check import check as report
+    from wardcast.console import progress_bar
+    from wardcast.reports import show_quality
+
+    settings = _settings()
+    with progress_bar() as progress:
+        quality = report(
+            data, threads=settings.threads, memory_limit_mb=settings.memory_limit_mb, progress=progress
+        )
+    if as_json:
+        _print_json(quality.as_dict())
+    else:
+        show_quality(quality)
+    if quality.rules:
+        raise typer.Exit(1)
+
+
+@app.command()
+def features(
+    data: DataFolder,
+    out: Annotated[Path, typer.Option(help="Parquet file of the data set")],
+    point: PointName = "admission",
+    as_json: AsJson = False,
+) -> None:
+    """Build the patient-level data set of a prediction point, with labels."""
+    from features.build import build
+    from features.dataset import open_dataset
+    from wardcast.console import progress_bar
+    from wardcast.reports import flow_document, show_flow
+
+    settings = _settings()
+    with progress_bar() as progress:
+        made = build(open_dataset(data), _point(point), out, settings=settings.features(), progress=progress)
+    if as_json:
+        _print_json({"file": str(made.path), "flow": flow_document(made.flow), "data_hash": made.data_hash})
+    else:
+        show_flow(made.flow, point)
+
+
+@app.command()
+def dictionary(as_json: AsJson = False) -> None:
+    """Every feature: name, type, unit, range, when it is known, meaning."""
+    from wardcast.reports import dictionary_document, show_dictionary
+
+    if as_json:
+        _print_json(dictionary_document())
+    else:
+        show_dictionary()
+
+
+@app.command()
+def train(
+    data: DataFolder,
+    target: Annotated[str, typer.Option(help="readmission, complication or cost")],
+    point: PointName = "discharge",
+    promote: Annotated[bool, typer.Option("--promote", help="make it champion if the gate passes")] = False,
+    work: Work = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train, calibrate, evaluate, log and register a model; exit 1 if --promote and the gate says no."""
+    from wardcast.console import progress_bar
+    from wardcast.pipeline import built
+    from wardcast.pipeline import train as train_one
+    from wardcast.reports import show_training
+
+    settings = _settings(work=work)
+    with progress_bar() as progress:
+        made = built(data, _point(point), settings, progress)
+        outcome = train_one(made, target, settings, promote=promote, progress=progress)
+    if as_json:
+        _print_json(outcome.results)
+    else:
+        show_training([outcome.results])
+    if promote and not outcome.is_champion:
+        raise typer.Exit(1)
+
+
+@app.command()
+def models(work: Work = None, as_json: AsJson = False) -> None:
+    """What is champion, since when, on what evidence."""
+    from dataclasses import asdict
+
+    from training.promotion import champions_table
+    from training.tracking import default_tracking
+    from wardcast.reports import show_champions
+
+    settings = _settings(work=work)
+    rows = champions_table(tracking_uri=default_tracking(settings.work)[0], champions=settings.champions)
+    if as_json:
+        _print_json([asdict(row) for row in rows])
+    else:
+        show_champions(rows)
+
+
+@app.command()
+def promote(
+    name: Annotated[str, typer.Argument(help="model, such as readmission-discharge")],
+    version: Annotated[int, typer.Argument(help="registered version")],
+    override: Annotated[str | None, typer.Option(help="reason to promote against the gate")] = None,
+    work: Work = None,
+) -> None:
+    """Make a registered version champion, with an audit record."""
+    import getpass
+
+    from training.promotion import promote as put_in_force
+    from training.tracking import default_tracking
+
+    settings = _settings(work=work)
+    champion = put_in_force(
+        name,
+        version,
+        tracking_uri=default_tracking(settings.work)[0],
+        champions=settings.champions,
+        changed_by=getpass.getuser(),
+        override=override,
+    )
+    print(f"{champion.model_id} is champion since {champion.promoted_at}.")
+
+
+@app.command()
+def rollback(
+    name: Annotated[str, typer.Argument(help="model, such as readmission-discharge")],
+    reason: Annotated[str, typer.Option(help="why")] = "",
+    work: Work = None,
+) -> None:
+    """Put the former champion back, with an audit record."""
+    import getpass
+
+    from training.promotion import rollback as put_back
+    from training.tracking import default_tracking
+
+    settings = _settings(work=work)
+    champion = put_back(
+        name,
+        tracking_uri=default_tracking(settings.work)[0],
+        champions=settings.champions,
+        changed_by=getpass.getuser(),
+        reason=reason,
+    )
+    print(f"{champion.model_id} is champion since {champion.promoted_at}.")
+
+
+@app.command()
+def score(
+    data: DataFolder,
+    out: Annotated[Path, typer.Option(help="file to write: .parquet or .csv")],
+    since: Annotated[
+        dt.datetime | None, typer.Option(help="only prediction times from then on (local time)")
+    ] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="keep the highest K of each target")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted run")] = False,
+    work: Work = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score the admissions of a data set with the champions, with reasons."""
+    from features.dataset import open_dataset
+    from serving.loaded import load_champions
+    from serving.score import score as score_all
+    from wardcast.console import progress_bar
+
+    settings = _settings(work=work)
+    with progress_bar() as progress:
+        scored = score_all(
+            open_dataset(data),
+            load_champions(settings.champions),
+            out,
+            since=since,
+            top=top,
+            settings=settings.features(),
+            resume=resume,
+            progress=progress,
+        )
+    if as_json:
+        _print_json(
+            {
+                "file": str(scored.path),
+                "admissions": scored.n_admissions,
+                "scored": scored.n_scored,
+                "rows": scored.n_rows,
+                "models": list(scored.models),
+                "run_id": scored.run_id,
+            }
+        )
+    else:
+        print(f"{scored.n_rows} rows for {scored.n_admissions} admissions in {scored.path}")
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
+    port: Annotated[int | None, typer.Option(help="port to listen on")] = None,
+    work: Work = None,
+) -> None:
+    """Serve predictions over HTTP from the champions of the work folder."""
+    import uvicorn
+
+    from serving.api import create_app
+    from serving.settings import ServingSettings
+
+    settings = _settings(host=host, port=port, work=work)
+    application = create_app(ServingSettings(settings.champions, features=settings.features()))
+    # The access log would hold paths; requests are logged by their route's template alone.
+    uvicorn.run(application, host=settings.host, port=settings.port, access_log=False)
+
+
+@app.command(name="settings")
+def show_settings(as_json: AsJson = False) -> None:
+    """What is in force, and where it came from."""
+    from wardcast.console import show_table
+    from wardcast.settings import origins
+
+    found = origins(_settings())
+    if as_json:
+        _print_json({name: {"value": value, "from": origin} for name, (value, origin) in found.items()})
+    else:
+        show_table("Settings", ["setting", "value", "from"], [[name, *pair] for name, pair in found.items()])

@@ -1,0 +1,80 @@
+"""What a person at the terminal sees: progress and tables."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from features.progress import Progress as Report
+
+
+@contextmanager
+def progress_bar() -> Iterator[Report]:
+    """A progress bar on a terminal, plain lines elsewhere; both on standard error."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _plain_lines()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(step, total=total)
+            bars.update(tasks[step], completed=done, total=total)
+
+        yield report
+
+
+def _plain_lines() -> Report:
+    started: dict[str, float] = {}
+
+    def report(step: str, done: int, total: int) -> None:
+        begun = started.setdefault(step, time.monotonic())
+        if done >= total:
+            print(f"{step}: done in {time.monotonic() - begun:.1f} s", file=sys.stderr, flush=True)
+
+    return report
+
+
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table to standard output; numbers are set to the right."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for place, name in enumerate(columns):
+        numeric = bool(rows) and all(_is_number(row[place]) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    _console().print(table)
+
+
+def say(text: str) -> None:
+    """Print a line to standard output, as it is."""
+    _console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _console() -> Console:
+    # A pipe has no width of its own; 140 columns keep the reasons readable.
+    return Console(width=None if sys.stdout.isatty() else 140)
+
+
+def _is_number(cell: object) -> bool:
+    return cell is None or str(cell).replace(",", "").lstrip("-").replace(".", "", 1).isdigit()
+
+
+def with_interval(metric: Mapping[str, Any], digits: int = 3) -> str:
+    """A metric with its 95 % interval, as `0.701 (0.690 to 0.712)`."""
+    if metric.get("value") is None:
+        return "–"
+    value = f"{metric['value']:,.{digits}f}"
+    if metric.get("low") is None or metric.get("high") is None:
+        return value
+    return f"{value} ({metric['low']:,.{digits}f} to {metric['high']:,.{digits}f})"

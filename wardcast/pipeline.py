@@ -1,0 +1,70 @@
+"""From a checked data set to a registered model: built, trained, judged, logged and perhaps promoted."""
+
+from __future__ import annotations
+
+import getpass
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from features.build import PatientLevelData, build
+from features.dataset import open_dataset
+from features.points import Point
+from features.progress import Progress
+from wardcast.settings import Settings
+
+if TYPE_CHECKING:
+    from training.gate import ChampionComparison
+    from training.train import Trained
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A registered model's results, and whether it is champion now."""
+
+    results: dict[str, Any]
+    is_champion: bool
+
+
+def built(data: Path, point: Point, settings: Settings, progress: Progress) -> PatientLevelData:
+    """The data set of a point, in the work folder."""
+    out = settings.work / "features" / f"{point}.parquet"
+    return build(open_dataset(data), point, out, settings=settings.features(), progress=progress)
+
+
+def train(
+    data: PatientLevelData, target: str, settings: Settings, *, promote: bool, progress: Progress
+) -> Outcome:
+    """Train and register a model of `target`; with `promote`, make it champion if the gate passes."""
+    from training.gate import decide
+    from training.promotion import promote as put_in_force
+    from training.tracking import default_tracking, log_trained
+    from training.train import train_model
+
+    trained = train_model(data, target, threads=settings.threads, progress=progress)
+    interval = trained.artefact.interval
+    comparison = _comparison(trained, data, settings)
+    gate = decide(trained.results, comparison, interval_level=interval.level if interval else None)
+    tracking_uri, artifact_root = default_tracking(settings.work)
+    logged = log_trained(trained, gate, tracking_uri=tracking_uri, artifact_root=artifact_root)
+    if promote and gate.passed:
+        put_in_force(
+            logged.name,
+            logged.version,
+            tracking_uri=tracking_uri,
+            champions=settings.champions,
+            changed_by=getpass.getuser(),
+        )
+    return Outcome(logged.results, promote and gate.passed)
+
+
+def _comparison(trained: Trained, data: PatientLevelData, settings: Settings) -> ChampionComparison | None:
+    """Challenger against the present champion on rows later than both models' calibration slices."""
+    from models.champions import list_champions, load_champion
+    from training.compare import compare_with_champion
+
+    name = trained.artefact.name
+    present = [champion for champion in list_champions(settings.champions) if champion.name == name]
+    if not present:
+        return None
+    return compare_with_champion(trained, load_champion(present[0]), present[0].version, data.read())

@@ -1,0 +1,128 @@
+"""Results as a person at the terminal reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from wardcast.console import say, show_table, with_interval
+
+if TYPE_CHECKING:
+    from features.build import FlowStep
+    from features.quality import Quality
+    from training.promotion import ChampionRow
+
+# The metrics that a first look needs; the document of results holds all.
+_RISK_COLUMNS = ("auroc", "auprc", "brier", "calibration_slope", "ici")
+_COST_COLUMNS = ("wape", "mae", "r2", "bias", "interval_coverage")
+
+
+def show_quality(quality: Quality) -> None:
+    """Rows in, out and quarantined by table; then every rule that was broken."""
+    show_table(
+        "Rows",
+        ["table", "in", "out", "quarantined"],
+        [[name, f"{n.n_in:,}", f"{n.n_out:,}", f"{n.n_quarantined:,}"] for name, n in quality.counts.items()],
+    )
+    if quality.rules:
+        show_table(
+            "Rules broken",
+            ["table", "rule", "rows", "share", "first row", "what to do"],
+            [[r.table, r.rule, r.n_rows, f"{r.share:.2%}", r.first_row, r.what_to_do] for r in quality.rules],
+        )
+    for warning in quality.warnings:
+        say(f"Warning: {warning}")
+
+
+def flow_document(flow: Sequence[FlowStep]) -> list[dict[str, Any]]:
+    """The cohort flow as JSON."""
+    return [asdict(step) for step in flow]
+
+
+def show_flow(flow: Sequence[FlowStep], point: str) -> None:
+    """The cohort flow, one line a step."""
+    rows = [[f"{step.n:+,}" if step.n < 0 else f"{step.n:,}", step.meaning] for step in flow]
+    show_table(f"Who is an index admission at {point}", ["rows", "step"], rows)
+
+
+def dictionary_document() -> list[dict[str, Any]]:
+    """Every feature's declaration as JSON."""
+    from features.catalogue import CATALOGUE
+
+    columns = (
+        "name",
+        "label",
+        "type",
+        "unit",
+        "minimum",
+        "maximum",
+        "available_from",
+        "description",
+        "tables",
+    )
+    return [{column: getattr(feature, column) for column in columns} for feature in CATALOGUE.values()]
+
+
+def show_dictionary() -> None:
+    """Every feature, one line each."""
+    rows = [
+        [f["name"], f["type"], f["unit"], _range(f), f["available_from"], f["description"]]
+        for f in dictionary_document()
+    ]
+    show_table("Features", ["name", "type", "unit", "range", "known from", "meaning"], rows)
+
+
+def _range(feature: Mapping[str, Any]) -> str:
+    if feature["type"] == "flag":
+        return "0 or 1"
+    low, high = feature["minimum"], feature["maximum"]
+    if low is None and high is None:
+        return ""
+    return f"{'' if low is None else f'{low:g}'} to {'' if high is None else f'{high:g}'}".strip()
+
+
+def show_training(results: Sequence[Mapping[str, Any]]) -> None:
+    """Models beside their baselines, with 95 % intervals, and what the gate said."""
+    for kind, columns in (("risk", _RISK_COLUMNS), ("cost", _COST_COLUMNS)):
+        rows = [
+            row
+            for result in results
+            if (result["target"] == "cost") == (kind == "cost")
+            for row in _metric_rows(result, columns)
+        ]
+        if rows:
+            show_table("Risks" if kind == "risk" else "Cost", ["model", "rows", *columns], rows)
+    for result in results:
+        gate = result.get("gate")
+        if gate:
+            verdict = "passed" if gate["passed"] else "not passed"
+            say(f"{result['model']}/{result.get('version', '')}: gate {verdict}")
+            for reason in gate["reasons"]:
+                if reason.startswith("Failed"):
+                    say(f"  {reason}")
+
+
+def _metric_rows(result: Mapping[str, Any], columns: Sequence[str]) -> list[list[object]]:
+    def cells(metrics: Mapping[str, Any]) -> list[str]:
+        return [
+            with_interval(metrics[name], 0 if name == "mae" else 3) if name in metrics else ""
+            for name in columns
+        ]
+
+    rows: list[list[object]] = [[result["model"], f"{result['n']['test']:,}", *cells(result["metrics"])]]
+    for name, baseline in result["baselines"].items():
+        if "missing" in baseline:
+            rows.append([f"  {name}", "", f"not possible: {baseline['missing']}", *[""] * (len(columns) - 1)])
+        else:
+            rows.append([f"  {name}", "", *cells(baseline.get("metrics", baseline))])
+    return rows
+
+
+def show_champions(champions: Sequence[ChampionRow]) -> None:
+    """The models in force."""
+    show_table(
+        "Champions",
+        ["model", "version", "since", "by", "installed"],
+        [[c.name, c.version, c.since, c.changed_by, "yes" if c.is_installed else "no"] for c in champions],
+    )

@@ -1,0 +1,94 @@
+"""Settings: `wardcast.toml`, then `WARDCAST_*` variables, then options; and where each came from."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from features.settings import FeatureSettings
+
+CONFIG_FILE = Path("wardcast.toml")
+
+
+class SettingsError(ValueError):
+    """The settings cannot be used; the message says which and why."""
+
+
+class Settings(BaseSettings):
+    """What a hospital may set differently, with its default."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="WARDCAST_", toml_file=CONFIG_FILE, extra="forbid", frozen=True
+    )
+
+    work: Path = Path("work")
+    host: str = "127.0.0.1"
+    port: int = 8000
+    threads: int = 2
+    memory_limit_mb: int = 700
+    landmark_hours: float = 24.0
+    minimum_age: int = 18
+    readmission_window_days: int = 30
+    cost_window_days: int = 30
+    max_stay_days: int = 60
+    coding_lag_hours: float = 0.0
+    cost_lag_hours: float = 0.0
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the base class names it
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def champions(self) -> Path:
+        """The folder of the models in force."""
+        return self.work / "champions"
+
+    def features(self) -> FeatureSettings:
+        """The part that cohort, labels and features use."""
+        own = self.model_dump(exclude={"work", "host", "port"})
+        return FeatureSettings(**own)
+
+
+def load_settings(**options: Any) -> Settings:
+    """Read the settings; options that are None count as not given. Raises SettingsError."""
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_input=False)
+        )
+        raise SettingsError(f"settings: {problems}. See `wardcast settings`.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{CONFIG_FILE}: not readable as TOML ({error}).") from error
+
+
+def origins(settings: Settings) -> dict[str, tuple[str, str]]:
+    """Each setting's value in force and where it came from."""
+    in_file = tomllib.loads(CONFIG_FILE.read_text("utf-8")) if CONFIG_FILE.is_file() else {}
+    found = {}
+    for name, value in settings.model_dump().items():
+        if f"WARDCAST_{name.upper()}" in os.environ:
+            origin = f"WARDCAST_{name.upper()}"
+        else:
+            origin = str(CONFIG_FILE) if name in in_file else "default"
+        found[name] = (str(value), origin)
+    return found
