@@ -151,7 +151,9 @@ def _complication_sql(has_flags: bool) -> str:
     if not has_flags:
         return """
         SELECT s.patient_id, s.episode_id,
-            coalesce(bool_or(f.complication_cannot_be_present), false)::INTEGER AS label_complication
+            -- A principal diagnosis occasions the admission: there it was present.
+            coalesce(bool_or(f.complication_cannot_be_present AND d.position > 1), false)::INTEGER
+                AS label_complication
         FROM episode_stays s JOIN known_diagnoses d ON d.stay_id = s.stay_id AND d.kind = 'discharge'
         LEFT JOIN diagnosis_flags f USING (code, code_system) GROUP BY s.patient_id, s.episode_id"""
     return """

@@ -347,15 +347,12 @@ def serve(
     work: Work = None,
 ) -> None:
     """Serve predictions over HTTP from the champions of the work folder."""
-    import uvicorn
-
-    from serving.api import create_app
+    from serving.server import serve as serve_until_interrupted
     from serving.settings import ServingSettings
 
     settings = _settings(host=host, port=port, work=work)
-    application = create_app(ServingSettings(settings.champions, features=settings.features()))
-    # The access log would hold paths; requests are logged by their route's template alone.
-    uvicorn.run(application, host=settings.host, port=settings.port, access_log=False)
+    limits = ServingSettings(settings.champions, features=settings.features())
+    serve_until_interrupted(limits, host=settings.host, port=settings.port)
 
 
 @app.command(name="settings")

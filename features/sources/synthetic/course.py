@@ -46,6 +46,12 @@ from features.sources.synthetic.stays import (
 )
 
 _LONGEST_COURSE = 400
+_PLACES = np.array(
+    [
+        *(Ending.AGAINST_ADVICE, Ending.TRANSFERRED_OUT, Ending.COMMUNITY),
+        *(Ending.NURSING, Ending.REHABILITATION, Ending.HOME),
+    ]
+)
 
 
 def play(cohort: Cohort, rng: np.random.Generator) -> Stays:
@@ -183,12 +189,10 @@ def _ending(state: State, goes_on: Flags, is_complicated: Flags, rng: np.random.
     open_end = may_continue(state) * ~goes_on
     draw = rng.random(n)
     leaves = rng.random(n)
-    old = (state.age > 75) * 1.0
-    ending = np.select(
-        [leaves < 0.012, leaves < 0.05 + 0.08 * old, leaves < 0.07 + 0.14 * old, leaves < 0.10 + 0.17 * old],
-        [Ending.AGAINST_ADVICE, Ending.COMMUNITY, Ending.NURSING, Ending.REHABILITATION],
-        Ending.HOME,
-    )
+    shares = (0.012, 0.003, 0.038, 0.02, 0.03)
+    shares_beyond_75 = (0.0, 0.001, 0.08, 0.06, 0.03)
+    bounds = np.cumsum(shares) + np.outer(state.age > 75, np.cumsum(shares_beyond_75))
+    ending = _PLACES[(leaves[:, None] >= bounds).sum(axis=1)]
     dies = rng.random(n) < death_in_hospital(state, is_complicated.astype(float))
     ending = np.where(dies, Ending.DIED, ending)
     ending = np.where(draw < (TRANSFER_SHARE + SPLIT_SHARE) * open_end, Ending.SPLIT, ending)

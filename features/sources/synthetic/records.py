@@ -25,7 +25,7 @@ from features.sources.synthetic.writing import dates, instants, money, texts
 DISPOSITIONS = np.array(
     [
         *("home", "community", "acute_transfer", "nursing"),
-        *("rehabilitation", "against_advice", "died", "home"),
+        *("rehabilitation", "against_advice", "died", "home", "acute_transfer"),
     ],
     dtype=object,
 )

@@ -14,7 +14,7 @@ from features.sources.synthetic.codes import Flags, Floats, Integers, cases, con
 from features.sources.synthetic.laboratory import Severity
 
 READMISSION_LEVEL = -3.60
-COMPLICATION_BY_CASE = 0.70
+COMPLICATION_BY_CASE = 0.75
 COMPLICATION_LEVEL = -3.38
 DEATH_IN_HOSPITAL_LEVEL = -5.8
 _NEVER = -80.0
@@ -67,13 +67,13 @@ def complication_base(state: State) -> Floats:
     graded = state.severity
     return np.asarray(
         COMPLICATION_LEVEL
-        + 0.24 * decades_beyond_65(state.age)
+        + 0.30 * decades_beyond_65(state.age)
         + 0.32 * graded.low_albumin
         + 0.25 * graded.kidney
         + 0.10 * graded.anaemia
-        + 0.35 * (state.has @ conditions().complication)
+        + 0.25 * (state.has @ conditions().complication)
         + 0.08 * state.stays_before
-        + 0.10 * state.frailty
+        + 0.08 * state.frailty
     )
 
 

@@ -35,6 +35,7 @@ class Ending(IntEnum):
     AGAINST_ADVICE = 5
     DIED = 6
     SPLIT = 7
+    TRANSFERRED_OUT = 8
 
 
 @dataclass
