@@ -37,27 +37,32 @@ def features_sql(
                 f"{feature.name} is known from {feature.available_from} on, not yet at {point}. "
                 "Build the data set for a later point, or leave the feature out."
             )
+    intermediates = tuple({need.name: need for feature in features for need in feature.needs}.values())
+    from_tables = [f for f in (*features, *intermediates) if f.relation not in _LATER]
     cut = relations(point, has_timeline=has_timeline, settings=settings)
-    used = [name for name in cut if any(feature.relation == name for feature in features)]
+    used = [name for name in cut if any(feature.relation == name for feature in from_tables)]
     parts = [f"{name} AS ({cut[name]})" for name in used]
-    parts += [f"{name}_features AS ({_family_sql(name, features)})" for name in used]
+    parts += [f"{name}_features AS ({_family_sql(name, from_tables)})" for name in used]
     if facts:
         parts.append(f"facts_features AS ({_facts_sql(facts, point)})")
         used = [*used, "facts"]
     supplied = {fact.name for fact in facts}
-    from_tables = [feature for feature in features if feature.relation not in _LATER]
     columns = [_value(feature, supplied) for feature in from_tables]
-    own = {feature.name for feature in features}
+    own = {feature.name: feature for feature in features}
     columns += [
         f'facts_features."fact {fact.name}" AS "{fact.name}"' for fact in facts if fact.name not in own
     ]
     joins = " ".join(f"LEFT JOIN {name}_features USING (index_id)" for name in used)
     parts.append(f"from_tables AS (SELECT i.index_id, {', '.join(columns)} FROM index_rows i {joins})")
-    derived = [feature for feature in features if feature.relation == "features"]
-    more = "".join(
-        f', ({feature.expression})::{SQL_TYPES[feature.type]} AS "{feature.name}"' for feature in derived
+    derived = "".join(
+        f', ({feature.expression})::{SQL_TYPES[feature.type]} AS "{feature.name}"'
+        for feature in features
+        if feature.relation == "features"
     )
-    return f"WITH {', '.join(parts)} SELECT *{more} FROM from_tables"
+    names = ", ".join(
+        f'"{name}"' for name in ("index_id", *own, *(f.name for f in facts if f.name not in own))
+    )
+    return f"WITH {', '.join(parts)} SELECT {names} FROM (SELECT *{derived} FROM from_tables)"
 
 
 def _family_sql(relation: Relation, features: Sequence[Feature]) -> str:

@@ -13,6 +13,7 @@ from features.families import (
     demographics,
     groups,
     history,
+    hospital,
     laboratory,
     lace,
     stay,
@@ -21,7 +22,7 @@ from features.families import (
 from features.feature import Feature
 from features.points import Point
 
-_FAMILIES = (demographics, admission, history, visits, comorbidity, groups, laboratory, stay, lace)
+_FAMILIES = (demographics, admission, history, visits, comorbidity, groups, laboratory, stay, lace, hospital)
 
 CATALOGUE: dict[str, Feature] = {feature.name: feature for family in _FAMILIES for feature in family.FEATURES}
 

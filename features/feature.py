@@ -36,7 +36,9 @@ class Feature:
     a relation with many rows an admission it is an aggregate. `tables` are the canonical tables without
     which the feature is unknown. `when_none` is its value where these tables hold no row for the
     admission. `history_days` says how far back the history must be complete; where it is not, the
-    feature is missing. `minimum` and `maximum` bound plausible values (flags are 0 or 1).
+    feature is missing. `minimum` and `maximum` bound plausible values (flags are 0 or 1). `needs` are
+    intermediate values, no columns of the data set, that the expression of a feature over the relation
+    `features` uses.
     """
 
     name: str
@@ -53,3 +55,4 @@ class Feature:
     minimum: float | None = None
     maximum: float | None = None
     is_fact: bool = False
+    needs: tuple[Feature, ...] = ()

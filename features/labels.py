@@ -97,7 +97,8 @@ def _followed_sql(declaration: Declaration, settings: FeatureSettings) -> str:
     planned = f"({_CMS_PLANNED})"
     if declaration.labels.readmission.variant == "front_page":
         planned = (
-            f"({planned} OR (c.return_admission_type <> 'emergency' AND (coalesce(c.planned_return_31d, false)"
+            f"({planned} OR (c.return_admission_type <> 'emergency'"
+            " AND (coalesce(c.planned_return_31d, false)"
             " OR (c.return_admission_type = 'elective' AND coalesce(r.has_booked_procedure, false)))))"
         )
     return f"""

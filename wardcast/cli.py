@@ -193,12 +193,17 @@ def features(
 
 
 @app.command()
-def dictionary(as_json: AsJson = False) -> None:
+def dictionary(
+    as_json: AsJson = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="print docs/dictionary.md")] = False,
+) -> None:
     """Every feature: name, type, unit, range, when it is known, meaning."""
-    from wardcast.reports import dictionary_document, show_dictionary
+    from wardcast.reports import dictionary_document, dictionary_markdown, show_dictionary
 
     if as_json:
         _print_json(dictionary_document())
+    elif markdown:
+        print(dictionary_markdown(), end="")
     else:
         show_dictionary()
 

@@ -136,7 +136,13 @@ def show_demo(result: DemoResult) -> None:
         show_flow(flow, point)
     show_training(result.results)
     rows = [
-        [row.stay_id, row.prediction_time, f"{row.value:.1%}", row.band, "\n".join(map(str, list(row.reasons)))]
+        [
+            row.stay_id,
+            row.prediction_time,
+            f"{row.value:.1%}",
+            row.band,
+            "\n".join(map(str, list(row.reasons))),
+        ]
         for row in result.top.itertuples()
     ]
     show_table(

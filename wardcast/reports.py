@@ -73,6 +73,29 @@ def show_dictionary() -> None:
     show_table("Features", ["name", "type", "unit", "range", "known from", "meaning"], rows)
 
 
+def dictionary_markdown() -> str:
+    """The page `docs/dictionary.md`."""
+    lines = [
+        "# Data dictionary",
+        "",
+        "Made by `wardcast dictionary --markdown`. A feature is missing where its value is unknown.",
+        "",
+        "| name | type | unit | range | known from | meaning |",
+        "|---|---|---|---|---|---|",
+    ]
+    for feature in dictionary_document():
+        cells = (
+            f"`{feature['name']}`",
+            feature["type"],
+            feature["unit"],
+            _range(feature),
+            feature["available_from"],
+            feature["description"],
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def _range(feature: Mapping[str, Any]) -> str:
     if feature["type"] == "flag":
         return "0 or 1"

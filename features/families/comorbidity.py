@@ -21,8 +21,28 @@ from features.feature import Feature
 from features.points import Point
 
 LOOKBACK_DAYS = 365
-_EARLIER = f"FILTER (admitted_at >= anchor_at - INTERVAL {LOOKBACK_DAYS} DAY)"
-_NOW = "FILTER (kind = 'discharge')"
+
+
+def _mask(system: str, *, earlier: bool) -> Feature:
+    """All conditions of a system as bits: of the stays of the last year, or of this episode."""
+    window = f"admitted_at >= anchor_at - INTERVAL {LOOKBACK_DAYS} DAY" if earlier else "kind = 'discharge'"
+    return Feature(
+        name=f"{system}_bits_earlier" if earlier else f"{system}_bits",
+        label=f"{system} conditions as bits",
+        type="integer",
+        unit="",
+        available_from=Point.PREADMISSION if earlier else Point.DISCHARGE,
+        description="Intermediate.",
+        relation="earlier_diagnoses" if earlier else "these_diagnoses",
+        expression=f"bit_or({system}) FILTER ({window})",
+        tables=("diagnoses", "stays"),
+        when_none=0 if earlier else None,
+        history_days=LOOKBACK_DAYS if earlier else None,
+    )
+
+
+_EARLIER_BITS = {system: _mask(system, earlier=True) for system in ("charlson", "elixhauser")}
+_BITS = {system: _mask(system, earlier=False) for system in ("charlson", "elixhauser", "lace")}
 # Charlson's conditions come first; Elixhauser adds those that Charlson does not name.
 _IN_CHARLSON = frozenset(
     {
@@ -62,7 +82,7 @@ def _score(mask: str, points: Mapping[Condition, int], hierarchy: Hierarchy) -> 
 
 
 def _flags(conditions: Sequence[Condition], system: str, *, earlier: bool) -> tuple[Feature, ...]:
-    mask = f"(bit_or({system}) {_EARLIER if earlier else _NOW})"
+    mask = (_EARLIER_BITS if earlier else _BITS)[system]
     return tuple(
         Feature(
             name=f"had_{condition.name}" if earlier else f"has_{condition.name}",
@@ -73,23 +93,20 @@ def _flags(conditions: Sequence[Condition], system: str, *, earlier: bool) -> tu
             description=f"{condition.label} coded at discharge in the {LOOKBACK_DAYS} days before."
             if earlier
             else f"{condition.label} among the discharge diagnoses of the episode.",
-            relation="earlier_diagnoses" if earlier else "these_diagnoses",
-            expression=f"({mask} & {condition.bit} > 0)::INTEGER",
-            tables=("diagnoses", "stays"),
-            when_none=0 if earlier else None,
-            history_days=LOOKBACK_DAYS if earlier else None,
+            relation="features",
+            expression=f"({mask.name} & {condition.bit} > 0)::INTEGER",
+            tables=mask.tables,
+            needs=(mask,),
         )
         for condition in conditions
     )
 
 
 def _scores(*, earlier: bool) -> tuple[Feature, ...]:
-    when = _EARLIER if earlier else _NOW
-    charlson = _score(
-        f"(bit_or(charlson) {when})", {c: c.weight_quan2011 for c in CHARLSON}, CHARLSON_HIERARCHY
-    )
+    masks = _EARLIER_BITS if earlier else _BITS
+    charlson = _score(masks["charlson"].name, {c: c.weight_quan2011 for c in CHARLSON}, CHARLSON_HIERARCHY)
     elixhauser = _score(
-        f"(bit_or(elixhauser) {when})", {c: c.weight_van_walraven for c in ELIXHAUSER}, ELIXHAUSER_HIERARCHY
+        masks["elixhauser"].name, {c: c.weight_van_walraven for c in ELIXHAUSER}, ELIXHAUSER_HIERARCHY
     )
     suffix, words = ("_earlier", " (earlier stays)") if earlier else ("", "")
     return tuple(
@@ -101,15 +118,20 @@ def _scores(*, earlier: bool) -> tuple[Feature, ...]:
             available_from=Point.PREADMISSION if earlier else Point.DISCHARGE,
             description=f"{label}, {source}, over the discharge diagnoses of "
             + (f"stays in the {LOOKBACK_DAYS} days before." if earlier else "the episode."),
-            relation="earlier_diagnoses" if earlier else "these_diagnoses",
+            relation="features",
             expression=expression,
-            tables=("diagnoses", "stays"),
-            when_none=0 if earlier else None,
-            history_days=LOOKBACK_DAYS if earlier else None,
+            tables=mask.tables,
+            needs=(mask,),
         )
-        for name, label, source, expression in (
-            ("charlson_score", "Charlson score", "weights of Quan 2011", charlson),
-            ("elixhauser_score", "Elixhauser score", "weights of van Walraven 2009", elixhauser),
+        for name, label, source, expression, mask in (
+            ("charlson_score", "Charlson score", "weights of Quan 2011", charlson, masks["charlson"]),
+            (
+                "elixhauser_score",
+                "Elixhauser score",
+                "weights of van Walraven 2009",
+                elixhauser,
+                masks["elixhauser"],
+            ),
         )
     )
 
@@ -130,9 +152,10 @@ FEATURES = (
         unit="points",
         available_from=Point.DISCHARGE,
         description="Sum of LACE's own comorbidity weights over the discharge diagnoses of the episode.",
-        relation="these_diagnoses",
-        expression=_score(f"(bit_or(lace) {_NOW})", {c: c.points for c in LACE_CONDITIONS}, LACE_HIERARCHY),
-        tables=("diagnoses",),
+        relation="features",
+        expression=_score(_BITS["lace"].name, {c: c.points for c in LACE_CONDITIONS}, LACE_HIERARCHY),
+        tables=_BITS["lace"].tables,
         minimum=0,
+        needs=(_BITS["lace"],),
     ),
 )

@@ -31,7 +31,8 @@ def _windowed_features(days: int) -> tuple[Feature, ...]:
             unit="stays",
             relation="earlier_stays",
             tables=("stays",),
-            aggregate="count(*) FILTER (NOT is_continuation AND admission_type IN ('emergency', 'urgent') AND {window})",
+            aggregate="count(*) FILTER (NOT is_continuation "
+            "AND admission_type IN ('emergency', 'urgent') AND {window})",
             description="Earlier emergency or urgent admissions",
         ),
         windowed(

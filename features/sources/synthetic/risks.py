@@ -14,7 +14,7 @@ from features.sources.synthetic.codes import Flags, Floats, Integers, cases, con
 from features.sources.synthetic.laboratory import Severity
 
 READMISSION_LEVEL = -3.60
-COMPLICATION_BY_CASE = 0.75
+COMPLICATION_BY_CASE = 0.72
 COMPLICATION_LEVEL = -3.38
 DEATH_IN_HOSPITAL_LEVEL = -5.8
 _NEVER = -80.0
@@ -67,7 +67,7 @@ def complication_base(state: State) -> Floats:
     graded = state.severity
     return np.asarray(
         COMPLICATION_LEVEL
-        + 0.30 * decades_beyond_65(state.age)
+        + 0.28 * decades_beyond_65(state.age)
         + 0.32 * graded.low_albumin
         + 0.25 * graded.kidney
         + 0.10 * graded.anaemia

@@ -1,0 +1,211 @@
+"""An artefact is whole, finite and the one that was promoted, or it is not used."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.artefact import ArtefactError, digest, read_artefact, write_artefact
+from models.calibration import Calibration
+from models.champions import install_champion, list_champions, load_champion
+from models.model import load_model
+from tests.admission_rows import fitted
+
+RISK = "readmission-admission"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A written risk model."""
+    model = fitted("readmission")
+    write_artefact(tmp_path / RISK, model.model.artefact, model.boosters)
+    return tmp_path / RISK
+
+
+@pytest.mark.parametrize("target", ["readmission", "cost"])
+def test_what_is_written_is_read_back_to_the_last_bit(tmp_path: Path, target: str) -> None:
+    model = fitted(target)
+    written = write_artefact(tmp_path / "model", model.model.artefact, model.boosters)
+    artefact, boosters = read_artefact(tmp_path / "model", written)
+    assert artefact == model.model.artefact
+    assert boosters == model.boosters
+
+
+def test_the_folder_holds_plain_text_only(folder: Path) -> None:
+    assert sorted(file.name for file in folder.iterdir()) == ["artefact.json", "card.md", "model.txt"]
+    card = (folder / "card.md").read_text("utf-8")
+    assert "if the patient is discharged alive" in card
+    assert "Admissions in the last year" in card or "n_stays_prior_365d" in card
+
+
+@pytest.mark.parametrize("name", ["artefact.json", "card.md", "model.txt"])
+def test_a_changed_byte_in_any_file_is_found(folder: Path, name: str) -> None:
+    promoted = digest(folder)
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[:-2] + b"#" + content[-1:])
+    with pytest.raises(ArtefactError, match="SHA-256 differs"):
+        read_artefact(folder, promoted)
+
+
+def test_content_cannot_move_from_one_file_to_the_next(folder: Path) -> None:
+    promoted = digest(folder)
+    card, model = (folder / "card.md").read_bytes(), (folder / "model.txt").read_bytes()
+    (folder / "card.md").write_bytes(card + model[:10])
+    (folder / "model.txt").write_bytes(model[10:])
+    assert digest(folder) != promoted
+
+
+def test_the_digest_is_compared_before_a_byte_is_parsed(folder: Path) -> None:
+    promoted = digest(folder)
+    (folder / "artefact.json").write_text("{ not json", "utf-8")
+    with pytest.raises(ArtefactError, match="SHA-256 differs"):
+        read_artefact(folder, promoted)
+    with pytest.raises(ArtefactError, match="not finite, readable JSON"):
+        read_artefact(folder, None)
+
+
+def _set(path: tuple[str | int, ...], value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(document: dict[str, Any]) -> None:
+        inner: Any = document
+        for part in path[:-1]:
+            inner = inner[part]
+        inner[path[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (_set(("base_value",), float("nan")), "not finite"),
+        (_set(("metrics",), {"auroc": float("inf")}), "not finite"),
+        (_set(("base_value",), "1.0"), "base_value"),
+        (_set(("surprise",), 1), "surprise"),
+        (_set(("features", 0, "levels"), "x"), "levels"),
+        (_set(("percentiles",), [1.0]), "percentiles are not 101"),
+        (_set(("bands",), [0.9, 0.1]), "bands fall"),
+        (_set(("scale",), "log_money"), "scale"),
+        (_set(("name",), "other-admission"), "name is not"),
+        (_set(("point",), "noon"), "point is unknown"),
+        (_set(("calibration", "slope"), -1.0), "does not rise"),
+        (_set(("interval",), {"level": 0.8, "low_offset": 0.0, "high_offset": 0.0}), "interval"),
+    ],
+)
+def test_an_artefact_that_contradicts_itself_is_refused(
+    folder: Path, change: Callable[[dict[str, Any]], None], complaint: str
+) -> None:
+    document = json.loads((folder / "artefact.json").read_text("utf-8"))
+    change(document)
+    (folder / "artefact.json").write_text(json.dumps(document), "utf-8")
+    with pytest.raises(ArtefactError, match=complaint):
+        read_artefact(folder, None)
+
+
+def test_a_number_too_large_for_a_float_is_not_finite(folder: Path) -> None:
+    text = (folder / "artefact.json").read_text("utf-8")
+    (folder / "artefact.json").write_text(text.replace('"metrics": {}', '"metrics": {"a": 1e999}'), "utf-8")
+    with pytest.raises(ArtefactError, match="not finite"):
+        read_artefact(folder, None)
+
+
+def test_a_number_that_is_not_finite_is_never_written(tmp_path: Path) -> None:
+    model = fitted("readmission")
+    broken = replace(model.model.artefact, metrics={"auroc": float("nan")})
+    with pytest.raises(ArtefactError, match="not finite"):
+        write_artefact(tmp_path / "model", broken, model.boosters)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cost_model_without_its_interval_boosters_is_incomplete(tmp_path: Path) -> None:
+    model = fitted("cost")
+    with pytest.raises(ArtefactError, match="boosters"):
+        write_artefact(tmp_path / "model", model.model.artefact, {"model": model.boosters["model"]})
+    write_artefact(tmp_path / "model", model.model.artefact, model.boosters)
+    (tmp_path / "model" / "high.txt").unlink()
+    with pytest.raises(ArtefactError, match=r"high\.txt missing"):
+        read_artefact(tmp_path / "model", None)
+
+
+def test_a_strange_file_and_an_empty_folder_are_refused(folder: Path, tmp_path: Path) -> None:
+    (folder / "code.py").write_text("", "utf-8")
+    with pytest.raises(ArtefactError, match="1 files do not belong"):
+        read_artefact(folder, None)
+    with pytest.raises(ArtefactError, match="no model artefact there"):
+        read_artefact(tmp_path, None)
+
+
+def test_a_booster_of_other_features_is_refused(folder: Path) -> None:
+    text = (folder / "model.txt").read_text("utf-8")
+    (folder / "model.txt").write_text(text.replace("age_years", "age_wears"), "utf-8")
+    with pytest.raises(ArtefactError, match="other features"):
+        load_model(folder)
+
+
+def test_a_booster_that_is_no_model_is_refused(folder: Path) -> None:
+    (folder / "model.txt").write_text("tree\nnothing\n", "utf-8")
+    with pytest.raises(ArtefactError, match="no model"):
+        load_model(folder)
+
+
+def test_a_champion_is_what_was_installed(folder: Path, tmp_path: Path) -> None:
+    champions = tmp_path / "champions"
+    champion = install_champion(champions, folder, name=RISK, version=7, digest=digest(folder))
+    assert champion.model_id == "readmission-admission/7"
+    assert list_champions(champions) == [champion]
+    assert load_champion(champion).artefact == fitted("readmission").model.artefact
+
+
+def test_a_new_champion_takes_the_place_of_the_old_one(folder: Path, tmp_path: Path) -> None:
+    champions = tmp_path / "champions"
+    old = install_champion(champions, folder, name=RISK, version=1, digest=digest(folder))
+    changed = replace(fitted("readmission").model.artefact, calibration=Calibration(intercept=0.1))
+    second = tmp_path / "second"
+    written = write_artefact(second, changed, fitted("readmission").boosters)
+    new = install_champion(champions, second, name=RISK, version=2, digest=written)
+    assert list_champions(champions) == [new]
+    assert load_champion(new).artefact == changed
+    # A process that still holds the old champion can read it to the end, and a rollback finds it.
+    assert load_champion(old).artefact == fitted("readmission").model.artefact
+
+
+def test_a_champion_that_was_tampered_with_is_not_loaded(folder: Path, tmp_path: Path) -> None:
+    champion = install_champion(tmp_path / "champions", folder, name=RISK, version=1, digest=digest(folder))
+    with (champion.folder / "model.txt").open("a", encoding="utf-8") as file:
+        file.write("\n")
+    with pytest.raises(ArtefactError, match="SHA-256 differs"):
+        load_champion(champion)
+
+
+def test_an_installation_that_fails_leaves_the_champion_in_force(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champions = tmp_path / "champions"
+    champion = install_champion(champions, folder, name=RISK, version=1, digest=digest(folder))
+    with pytest.raises(ArtefactError, match="SHA-256 differs"):
+        install_champion(champions, folder, name=RISK, version=2, digest="0" * 64)
+    with pytest.raises(ArtefactError, match="not complication-admission"):
+        install_champion(champions, folder, name="complication-admission", version=2, digest=digest(folder))
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "copytree", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        install_champion(champions, folder, name=RISK, version=2, digest=digest(folder))
+    assert list_champions(champions) == [champion]
+    assert [entry.name for entry in champions.iterdir()] == [RISK]
+
+
+def test_a_champions_record_that_is_no_record_is_refused(folder: Path, tmp_path: Path) -> None:
+    champions = tmp_path / "champions"
+    assert list_champions(champions) == []
+    install_champion(champions, folder, name=RISK, version=1, digest=digest(folder))
+    (champions / RISK / "champion.json").write_text('{"name": "x"}', "utf-8")
+    with pytest.raises(ArtefactError, match="not a champion's record"):
+        list_champions(champions)

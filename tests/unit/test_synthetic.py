@@ -1,0 +1,289 @@
+"""The made-up hospital group: what its records must hold, and that its truth is the truth."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.ingest import ingest
+from features.sources.synthetic import stage
+from features.sources.synthetic.charges import CATEGORIES, charge
+from features.sources.synthetic.codes import cases
+from features.sources.synthetic.costs import cost_noise, stay_days
+from features.sources.synthetic.course import play
+from features.sources.synthetic.laboratory import severity
+from features.sources.synthetic.population import Cohort, draw_cohort
+from features.sources.synthetic.risks import case_weights
+from features.sources.synthetic.stays import Ending, Link, Stays, taken
+from features.sources.synthetic.visits import draw_emergency_visits
+from features.sources.synthetic.writing import pseudonyms
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A staged group of about 6,000 admissions in three chunks."""
+    folder = tmp_path_factory.mktemp("staged")
+    stage(None, folder, admissions=6_000, seed=7, patients_per_chunk=1_500)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def played() -> tuple[Cohort, Stays]:
+    """The courses of 12,000 patients, sorted by patient and time."""
+    rng = np.random.default_rng(11)
+    cohort = draw_cohort(12_000, rng)
+    cohort.visit_keys = draw_emergency_visits(cohort, rng)
+    stays = play(cohort, rng)
+    return cohort, taken(stays, np.lexsort((stays.admitted, stays.patient)))
+
+
+def query(staged: Path, sql: str) -> pd.DataFrame:
+    """Run SQL on the staged tables, each a view of its name."""
+    with duckdb.connect() as data:
+        for folder in staged.iterdir():
+            data.execute(f"CREATE VIEW {folder.name} AS SELECT * FROM read_parquet('{folder}/*.parquet')")
+        return data.execute(sql).df()
+
+
+def digest(folder: Path) -> str:
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    content = b"".join(str(file.relative_to(folder)).encode() + file.read_bytes() for file in files)
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_the_same_seed_and_size_give_the_same_bytes(tmp_path: Path) -> None:
+    for name, seed in (("first", 3), ("again", 3), ("other", 4)):
+        stage(None, tmp_path / name, admissions=500, seed=seed, patients_per_chunk=200)
+    assert digest(tmp_path / "first") == digest(tmp_path / "again")
+    assert digest(tmp_path / "first") != digest(tmp_path / "other")
+
+
+def test_the_size_asked_for_is_about_met(tmp_path: Path) -> None:
+    stage(None, tmp_path, admissions=20_000)
+    assert query(tmp_path, "SELECT count(*) AS n FROM stays")["n"][0] == pytest.approx(20_000, rel=0.03)
+
+
+@pytest.mark.parametrize("admissions", [1, 4])
+def test_a_tiny_group_can_be_read(admissions: int, tmp_path: Path) -> None:
+    quality = ingest("synthetic", None, tmp_path / "out", options={"admissions": admissions})
+    assert not quality.rules
+
+
+def test_a_size_below_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        stage(None, tmp_path, admissions=0)
+
+
+def test_charge_categories_add_up_to_the_total_of_the_stay(staged: Path) -> None:
+    beyond = query(
+        staged,
+        """SELECT s.stay_id FROM stays s JOIN charges c USING (stay_id)
+        WHERE s.status = 'discharged' AND c.category <> 'antimicrobials'
+        GROUP BY s.stay_id, s.total_cost HAVING abs(sum(c.amount) - s.total_cost) > 0.005""",
+    )
+    assert beyond.empty
+
+
+def test_antimicrobials_are_a_part_of_the_drugs_of_the_day(staged: Path) -> None:
+    beyond = query(
+        staged,
+        """SELECT stay_id FROM charges GROUP BY stay_id, incurred_on
+        HAVING coalesce(sum(amount) FILTER (category = 'antimicrobials'), 0)
+             > coalesce(sum(amount) FILTER (category = 'drugs'), 0) + 0.005""",
+    )
+    assert beyond.empty
+
+
+def test_one_stay_of_one_night_is_charged_to_the_cent() -> None:
+    case = np.array([cases().place("pneumonia")])
+    lines = charge(case, np.array([10.4]), np.array([11.5]), np.array([1234.56]), np.random.default_rng(1))
+    is_part = lines.category == CATEGORIES.index("antimicrobials")
+    assert round(float(lines.amount[~is_part].sum()), 2) == 1234.56
+    assert set(lines.day) <= {10.0, 11.0}
+
+
+def test_nothing_is_recorded_after_the_end_of_observation(staged: Path) -> None:
+    late = query(
+        staged,
+        """SELECT (SELECT count(*) FROM stays WHERE admitted_at >= '2026-01-01') AS admitted,
+        (SELECT count(*) FROM stays WHERE discharged_at >= '2026-01-01') AS discharged,
+        (SELECT count(*) FROM stays WHERE booked_at >= '2026-01-01') AS booked,
+        (SELECT count(*) FROM charges WHERE incurred_on >= '2026-01-01') AS charged,
+        (SELECT count(*) FROM observations WHERE known_at >= '2026-01-01') AS measured,
+        (SELECT count(*) FROM procedures WHERE performed_at >= '2026-01-01') AS operated,
+        (SELECT count(*) FROM diagnoses WHERE known_at >= '2026-01-01') AS diagnosed,
+        (SELECT count(*) FROM visits WHERE visited_at >= '2026-01-01') AS visited,
+        (SELECT count(*) FROM patients WHERE death_date >= '2026-01-01') AS died""",
+    )
+    assert late.iloc[0].sum() == 0
+
+
+def test_an_open_stay_knows_neither_its_end_nor_its_discharge_diagnoses(staged: Path) -> None:
+    known = query(
+        staged,
+        """SELECT status, count(*) AS n, count(discharged_at) AS ended, count(total_cost) AS billed,
+        count(discharge_disposition) AS left_for, count(payment_group) AS grouped,
+        count(d.stay_id) AS diagnosed FROM stays LEFT JOIN
+        (SELECT DISTINCT stay_id FROM diagnoses WHERE kind = 'discharge') d USING (stay_id)
+        GROUP BY status""",
+    ).set_index("status")
+    for status in ("in", "booked"):
+        assert known.loc[status, "n"] > 0
+        assert known.loc[status].drop("n").sum() == 0
+    assert known.loc["discharged", "diagnosed"] == known.loc["discharged", "n"]
+
+
+def test_ids_show_neither_time_nor_risk(staged: Path) -> None:
+    rows = query(
+        staged,
+        """SELECT stay_id, admitted_at, complication_probability AS risk FROM stays
+        JOIN truth USING (stay_id) WHERE admitted_at IS NOT NULL""",
+    )
+    place = rows["stay_id"].rank()
+    # Independent ranks of 6,000 rows correlate by 0 ± 1/√6000 = 0.013; four such steps are allowed.
+    assert abs(place.corr(rows["admitted_at"].rank())) < 0.052
+    assert abs(place.corr(rows["risk"].rank())) < 0.052
+
+
+def test_pseudonyms_are_the_shuffled_numbers() -> None:
+    # (0 + 1) × 387420489, (1 + 1) × 387420489, and 3 × 387420489 = 1162261467 less the prime 999999937.
+    assert pseudonyms("S", np.arange(3)).to_pylist() == ["S387420489", "S774840978", "S162261530"]
+
+
+def test_a_patient_lies_in_one_bed_at_a_time_and_not_after_death(played: tuple[Cohort, Stays]) -> None:
+    cohort, stays = played
+    same = stays.patient[1:] == stays.patient[:-1]
+    assert (stays.admitted[1:][same] > stays.discharged[:-1][same]).all()
+    assert (stays.admitted < cohort.death[stays.patient]).all()
+
+
+def test_unplanned_returns_come_as_often_as_their_true_probability_says(played: tuple[Cohort, Stays]) -> None:
+    _, stays = played
+    left = ~np.isin(stays.ending, [Ending.DIED, Ending.ACUTE_TRANSFER, Ending.SPLIT])
+    # Courses end 45 days after the end of observation: leave the returns that are cut off out.
+    left &= stays.discharged < stays.admitted.max() - 45
+    next_link = np.append(stays.link[1:], -1)
+    follows = np.append(stays.patient[1:] == stays.patient[:-1], False)
+    returned = (follows & (next_link == Link.UNPLANNED_RETURN))[left]
+    risk = stays.readmission_probability[left]
+    # The number of returns is a sum of independent draws: its standard deviation is √Σp(1 − p).
+    assert abs(returned.sum() - risk.sum()) < 4 * np.sqrt((risk * (1 - risk)).sum())
+
+
+def test_unplanned_returns_start_0_to_30_days_later_and_are_never_transfers(
+    played: tuple[Cohort, Stays],
+) -> None:
+    _, stays = played
+    returned = np.flatnonzero(stays.link == Link.UNPLANNED_RETURN)
+    gap = np.floor(stays.admitted[returned]) - np.floor(stays.discharged[returned - 1])
+    assert gap.min() == 0
+    assert gap.max() == 30
+    assert (stays.hospital[returned] == stays.hospital[returned - 1])[gap <= 1].all()
+
+
+def test_without_a_drawn_return_nothing_unplanned_starts_within_30_days(played: tuple[Cohort, Stays]) -> None:
+    _, stays = played
+    later = np.flatnonzero((stays.link[1:] == Link.NEW) & (stays.patient[1:] == stays.patient[:-1])) + 1
+    gap = np.floor(stays.admitted[later]) - np.floor(stays.discharged[later - 1])
+    assert gap.min() >= 31
+
+
+def test_chemotherapy_comes_back_as_planned_cycles(played: tuple[Cohort, Stays]) -> None:
+    _, stays = played
+    chemotherapy = cases().place("chemotherapy")
+    cycle = np.flatnonzero((stays.link == Link.PLANNED_RETURN) & (stays.case == chemotherapy))
+    assert len(cycle) > 100
+    start_to_start = np.floor(stays.admitted[cycle]) - np.floor(stays.admitted[cycle - 1])
+    # Cycles of 20 to 23 days.
+    assert np.median(start_to_start) in (20, 21, 22, 23)
+
+
+def test_a_hospital_acquired_complication_is_coded_n_and_only_it(staged: Path) -> None:
+    flags = query(
+        staged,
+        """SELECT count(*) FILTER (present_on_admission = 'N') AS n,
+        count(*) FILTER (present_on_admission IS NULL) AS missing,
+        count(*) FILTER (position = 1 AND present_on_admission <> 'Y') AS principal
+        FROM diagnoses WHERE kind = 'discharge'""",
+    ).iloc[0]
+    assert flags["n"] > 0
+    assert flags["missing"] == flags["principal"] == 0
+
+
+def test_the_heart_valve_programme_is_one_in_forty_of_all_stays(tmp_path: Path) -> None:
+    stage(None, tmp_path, admissions=20_000, seed=5)
+    share = query(
+        tmp_path,
+        """SELECT (SELECT count(*) FROM procedures WHERE code IN ('3521', '3522', '3523', '3524'))
+        / (SELECT count(*) FROM stays) AS share""",
+    )["share"][0]
+    # 500 a year of 100,000 admissions in five years = 2.5 %; ± √(0.025 / 20,000) = 0.11 %, three times.
+    assert share == pytest.approx(0.025, abs=0.0033)
+
+
+def test_grades_of_severity_are_ramps() -> None:
+    graded = severity(
+        {
+            "haemoglobin": np.array([13.0, 9.0]),  # 12 and above is normal; (12 − 9) / 1.5 = 2
+            "sodium": np.array([137.0, 120.0]),  # (137 − 120) / 4 = 4.25, cut at 3
+            "albumin": np.array([4.0, 3.2]),  # (3.7 − 3.2) / 0.5 = 1
+            "creatinine": np.array([0.9, 1.6]),  # (1.6 − 1.2) / 0.8 = 0.5
+        }
+    )
+    assert graded.anaemia == pytest.approx([0, 2])
+    assert graded.low_sodium == pytest.approx([0, 3])
+    assert graded.low_albumin == pytest.approx([0, 1])
+    assert graded.kidney == pytest.approx([0, 0.5])
+
+
+def test_a_complicated_stay_lasts_half_as_long_again_and_two_days_at_least() -> None:
+    mean, normal = np.array([10.0, 0.5]), np.array([0.0, 0.0])
+    plain = stay_days(mean, normal, np.zeros(2))
+    complicated = stay_days(mean, normal, np.ones(2))
+    assert complicated[0] == pytest.approx(1.5 * plain[0])
+    assert complicated[1] == 2
+
+
+def test_cost_noise_has_mean_one_and_a_heavy_tail() -> None:
+    rng = np.random.default_rng(5)
+    noise = cost_noise(rng.normal(0, 1, 400_000), rng)
+    assert noise.mean() == pytest.approx(1, abs=0.005)
+    assert np.quantile(noise, 0.999) > 3.5
+
+
+def test_men_do_not_have_their_womb_removed() -> None:
+    weights = case_weights(
+        cases().entry,
+        np.zeros((2, 18), dtype=bool),
+        np.array([50.0, 50.0]),
+        np.array([True, False]),
+        np.zeros(2),
+    )
+    place = cases().place("hysterectomy")
+    assert weights[0, place] < 1e-30
+    assert weights[1, place] > 0.1
+
+
+def test_planted_faults_end_in_quarantine_with_the_counts_kept(tmp_path: Path) -> None:
+    quality = ingest("synthetic", None, tmp_path / "out", options={"admissions": 4_000, "dirty": True})
+    faults = json.loads((tmp_path / "out" / "truth" / "faults.json").read_text("utf-8"))
+    planted = {(fault["table"], fault["rule"]): fault["rows"] for fault in faults.values()}
+    assert {(rule.table, rule.rule): rule.n_rows for rule in quality.rules} == planted
+    assert len(planted) == len(faults) == 12
+
+
+def test_a_clean_group_has_nothing_to_quarantine(tmp_path: Path) -> None:
+    quality = ingest("synthetic", None, tmp_path / "out", options={"admissions": 4_000})
+    assert not quality.rules
+    assert not quality.warnings
+
+
+def test_faults_need_enough_stays(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="ask for more admissions"):
+        stage(None, tmp_path, admissions=10, dirty=True)
