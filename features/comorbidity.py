@@ -3,7 +3,7 @@
 The mappings are those of Quan et al., Med Care 2005;43(11):1130-9, taken from the package pycomorb;
 names, weights and the severe form that supersedes a mild one are dated files in `features/codes`.
 A patient's flags are the bitwise OR over the patient's codes; only then does the severe form
-supersede the mild one (`conditions_present`).
+supersede the mild one (`score_sql`).
 """
 
 from __future__ import annotations
@@ -154,25 +154,19 @@ def comorbidity_flags(codes: Sequence[str], system: str) -> pd.DataFrame:
     return table
 
 
-def conditions_present(
-    masks: pd.Series[int], conditions: Sequence[Condition], hierarchy: Hierarchy
-) -> pd.DataFrame:
-    """Return one boolean column per condition, with the severe form superseding the mild one.
+def score_sql(bits: str, points: Mapping[Condition, int], hierarchy: Hierarchy) -> str:
+    """Return the SQL of a patient's score: the points of the conditions present, severe before mild.
 
-    `masks` are the bitwise OR over the codes of one patient each.
+    `bits` is the SQL of the patient's bitmask: the bitwise OR over the patient's codes.
     """
-    present = pd.DataFrame({condition.name: (masks & condition.bit) != 0 for condition in conditions})
-    for severe, mild in hierarchy:
-        present[mild] &= ~present[severe]
-    return present
-
-
-def weighted_sum(
-    masks: pd.Series[int], conditions: Sequence[Condition], hierarchy: Hierarchy, weights: Mapping[str, int]
-) -> pd.Series[int]:
-    """Return the sum of the weights (by condition name) of the conditions present, after the hierarchy."""
-    present = conditions_present(masks, conditions, hierarchy)
-    return present.astype("int64") @ pd.Series(dict(weights), dtype="int64").reindex(present.columns)
+    bit_of = {condition.name: condition.bit for condition in points}
+    terms = []
+    for condition, weight in points.items():
+        worse = sum(bit_of[severe] for severe, mild in hierarchy if mild == condition.name)
+        alone = f" AND {bits} & {worse} = 0" if worse else ""
+        if weight:
+            terms.append(f"{weight} * ({bits} & {condition.bit} > 0{alone})::INTEGER")
+    return f"({' + '.join(terms)})"
 
 
 @cache

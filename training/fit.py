@@ -17,7 +17,7 @@ from models.artefact import Artefact, Context
 from models.bands import cut_points, percentile_grid
 from models.calibration import recalibrate_logistic, rescale_mean
 from models.encoding import PART_ROWS, FeatureSpec, booster_names, encode
-from models.intervals import Interval, conformalize, log_money
+from models.intervals import SMALLEST_MONEY, Interval, conformalize, log_money
 from models.model import Model, model_from_text
 from training.split import Rows, patient_places
 from training.targets import Target, TrainingError
@@ -218,7 +218,7 @@ def _tasks(
     if cost_cut is None:
         return {"model": ({"objective": "binary"}, actual)}
     # A few extreme costs would rule the trees; the calibration gives their mean back.
-    truncated = np.minimum(actual, cost_cut)
+    truncated = np.clip(actual, SMALLEST_MONEY, cost_cut)
     low, high = Interval(recipe.interval_level, None, None).quantiles
     logged = log_money(actual)
     return {

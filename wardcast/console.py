@@ -50,7 +50,8 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
     table = Table(title=title, title_justify="left", header_style="bold")
     for place, name in enumerate(columns):
         numeric = bool(rows) and all(_is_number(row[place]) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        # The first column names the row: it is never broken.
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=place == 0)
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     _console().print(table)
@@ -71,10 +72,10 @@ def _is_number(cell: object) -> bool:
 
 
 def with_interval(metric: Mapping[str, Any], digits: int = 3) -> str:
-    """A metric with its 95 % interval, as `0.701 (0.690 to 0.712)`."""
+    """A metric with its 95 % interval, on two lines: `0.701` over `0.690 to 0.712`."""
     if metric.get("value") is None:
         return "–"
     value = f"{metric['value']:,.{digits}f}"
     if metric.get("low") is None or metric.get("high") is None:
         return value
-    return f"{value} ({metric['low']:,.{digits}f} to {metric['high']:,.{digits}f})"
+    return f"{value}\n{metric['low']:,.{digits}f} to {metric['high']:,.{digits}f}"

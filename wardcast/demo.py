@@ -137,13 +137,13 @@ def show_demo(result: DemoResult) -> None:
     show_training(result.results)
     rows = [
         [
-            row.stay_id,
-            row.prediction_time,
-            f"{row.value:.1%}",
-            row.band,
-            "\n".join(map(str, list(row.reasons))),
+            row["stay_id"],
+            row["prediction_time"],
+            f"{row['value']:.1%}",
+            row["band"],
+            "\n".join(row["reasons"]),
         ]
-        for row in result.top.itertuples()
+        for row in result.top.to_dict("records")
     ]
     show_table(
         f"The {len(rows)} latest admissions at the highest risk of unplanned readmission",

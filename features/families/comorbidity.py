@@ -5,7 +5,7 @@ Mappings: Quan et al., Med Care 2005;43(11):1130-9. The severe form of a conditi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 
 from features.comorbidity import (
     CHARLSON,
@@ -15,7 +15,7 @@ from features.comorbidity import (
     LACE_CONDITIONS,
     LACE_HIERARCHY,
     Condition,
-    Hierarchy,
+    score_sql,
 )
 from features.feature import Feature
 from features.points import Point
@@ -64,23 +64,6 @@ _IN_CHARLSON = frozenset(
 )
 
 
-def _present(mask: str, bit: int, severe: Iterable[int]) -> str:
-    """SQL that is true if a condition's bit is set and no severe form's bit is."""
-    worse = sum(severe)
-    return f"({mask} & {bit} > 0)" if not worse else f"({mask} & {bit} > 0 AND {mask} & {worse} = 0)"
-
-
-def _score(mask: str, points: Mapping[Condition, int], hierarchy: Hierarchy) -> str:
-    """SQL of the sum of points over the conditions present, severe before mild."""
-    bits = {condition.name: condition.bit for condition in points}
-    terms = []
-    for condition, weight in points.items():
-        severe = [bits[worse] for worse, mild in hierarchy if mild == condition.name]
-        if weight:
-            terms.append(f"{weight} * {_present(mask, condition.bit, severe)}::INTEGER")
-    return f"({' + '.join(terms)})"
-
-
 def _flags(conditions: Sequence[Condition], system: str, *, earlier: bool) -> tuple[Feature, ...]:
     mask = (_EARLIER_BITS if earlier else _BITS)[system]
     return tuple(
@@ -104,8 +87,8 @@ def _flags(conditions: Sequence[Condition], system: str, *, earlier: bool) -> tu
 
 def _scores(*, earlier: bool) -> tuple[Feature, ...]:
     masks = _EARLIER_BITS if earlier else _BITS
-    charlson = _score(masks["charlson"].name, {c: c.weight_quan2011 for c in CHARLSON}, CHARLSON_HIERARCHY)
-    elixhauser = _score(
+    charlson = score_sql(masks["charlson"].name, {c: c.weight_quan2011 for c in CHARLSON}, CHARLSON_HIERARCHY)
+    elixhauser = score_sql(
         masks["elixhauser"].name, {c: c.weight_van_walraven for c in ELIXHAUSER}, ELIXHAUSER_HIERARCHY
     )
     suffix, words = ("_earlier", " (earlier stays)") if earlier else ("", "")
@@ -153,7 +136,7 @@ FEATURES = (
         available_from=Point.DISCHARGE,
         description="Sum of LACE's own comorbidity weights over the discharge diagnoses of the episode.",
         relation="features",
-        expression=_score(_BITS["lace"].name, {c: c.points for c in LACE_CONDITIONS}, LACE_HIERARCHY),
+        expression=score_sql(_BITS["lace"].name, {c: c.points for c in LACE_CONDITIONS}, LACE_HIERARCHY),
         tables=_BITS["lace"].tables,
         minimum=0,
         needs=(_BITS["lace"],),

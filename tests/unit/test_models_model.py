@@ -132,6 +132,8 @@ def test_the_strongest_contributions_come_first_and_ties_in_feature_order() -> N
     assert strongest(np.array([0.1]), 5) == [0]
 
 
+# shap's import sets colours in a way that matplotlib is about to deprecate.
+@pytest.mark.filterwarnings("ignore:The set_:PendingDeprecationWarning")
 def test_an_explanation_carries_names_and_words() -> None:
     model = fitted("readmission").model
     found = explanation(model, ROWS.head(4))

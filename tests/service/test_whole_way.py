@@ -1,0 +1,381 @@
+"""The whole way: a hospital's records become models and a list of admissions with reasons."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.dataset import open_dataset
+from features.tables import TABLES
+from models.model import Model, load_model
+from serving.loaded import load_champions
+from tests.command import WARDCAST, Done, clean_environment, succeeded, wardcast
+
+PUBLIC_DATA = Path(os.environ.get("WARDCAST_PUBLIC_DATA") or Path(__file__).parents[3] / "shared" / "data")
+ADMISSIONS = 20_000
+LATEST_DAYS = 60
+MODELS = ["readmission-discharge", "readmission-admission", "complication-admission", "cost-admission"]
+RISK_METRICS = {"auroc", "auprc", "prevalence", "brier", "scaled_brier", "calibration_in_the_large",
+                "calibration_slope", "ici"}  # fmt: skip
+COST_METRICS = {"mae", "mdae", "wape", "r2", "bias", "interval_coverage", "interval_width"}
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A finished demo: its work folder, the document that it printed and its standard error."""
+
+    work: Path
+    document: dict[str, Any]
+    err: str
+
+    def rows(self, point: str) -> pd.DataFrame:
+        """The data set of a prediction point."""
+        return pd.read_parquet(self.work / "features" / f"{point}.parquet")
+
+    @property
+    def passed(self) -> list[str]:
+        """The models whose gate said yes."""
+        return sorted(each["model"] for each in self.document["models"] if each["gate"]["passed"])
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """The made-up hospital, in a folder whose name a careless command line would break apart."""
+    work = tmp_path_factory.mktemp("demo") / "a hospital's work"
+    done = succeeded("demo", "--json", "--admissions", ADMISSIONS, "--work", work, cwd=work.parent)
+    return Demo(work, done.document, done.err)
+
+
+@pytest.fixture(scope="module")
+def scored(demo: Demo) -> pd.DataFrame:
+    return pd.read_parquet(demo.work / demo.document["scored"])
+
+
+def test_the_document_says_what_was_made_and_where_it_lies(demo):
+    assert list(demo.document) == ["work", "data", "flow", "models", "scored", "next"]
+    assert Path(demo.document["work"]) == demo.work
+    assert open_dataset(demo.work / demo.document["data"]).declaration.source.startswith("synthetic")
+    assert (demo.work / demo.document["scored"]).is_file()
+    assert (demo.work / "mlflow.db").is_file()
+    assert [each["model"] for each in demo.document["models"]] == MODELS
+
+
+def test_nothing_but_progress_is_said_beside_the_document(demo):
+    lines = demo.err.splitlines()
+    assert lines
+    assert all(line.split(": ")[1].startswith("done in ") for line in lines)
+
+
+def test_every_row_that_came_in_came_out_or_is_in_quarantine(demo):
+    data = demo.work / demo.document["data"]
+    counts = json.loads((data / "quality.json").read_text("utf-8"))["counts"]
+    assert {"patients", "stays", "diagnoses", "procedures", "charges", "observations", "visits"} <= set(counts)
+    for name, count in counts.items():
+        assert count["n_in"] == count["n_out"] + count["n_quarantined"]
+        files = (data / name).rglob("*.parquet")
+        assert sum(len(pd.read_parquet(file, columns=[TABLES[name].columns[0].name])) for file in files) == (
+            count["n_out"]
+        )
+        set_aside = data / "quarantine" / f"{name}.parquet"
+        assert (len(pd.read_parquet(set_aside)) if set_aside.is_file() else 0) == count["n_quarantined"]
+    # About as many as asked for: patients come with whole histories.
+    assert counts["stays"]["n_out"] == pytest.approx(ADMISSIONS, rel=0.1)
+
+
+def test_the_flow_leads_from_all_stays_to_the_rows_of_the_data_set(demo):
+    counts = json.loads((demo.work / "data" / "quality.json").read_text("utf-8"))["counts"]
+    assert set(demo.document["flow"]) == {"discharge", "admission"}
+    for point, flow in demo.document["flow"].items():
+        assert flow == json.loads((demo.work / "features" / f"{point}.parquet.flow.json").read_text("utf-8"))
+        steps = {step["step"]: step["n"] for step in flow}
+        assert steps["stays"] == counts["stays"]["n_out"]
+        # A step that leads on is a subtotal; what leaves is negative.
+        leaving = sum(n for step, n in steps.items() if step not in ("stays", "episodes", "rows"))
+        assert all(n <= 0 for step, n in steps.items() if step not in ("stays", "episodes", "rows"))
+        assert steps["stays"] + leaving == steps["rows"] == len(demo.rows(point))
+
+
+def test_every_model_stands_beside_its_baselines_with_intervals(demo):
+    for results in demo.document["models"]:
+        metrics = RISK_METRICS if results["target"] != "cost" else COST_METRICS
+        assert metrics <= set(results["metrics"])
+        for name in metrics:
+            estimate = results["metrics"][name]
+            assert estimate["low"] <= estimate["value"] <= estimate["high"]
+        assert all(results["n"][part] > 0 for part in ("train", "calibration", "test"))
+        assert results["version"] == 1
+        assert isinstance(results["gate"]["passed"], bool)
+        assert results["gate"]["reasons"]
+        assert {row["group"] for row in results["groups"]} >= {"sex", "age_band", "department"}
+    baselines = {results["model"]: set(results["baselines"]) for results in demo.document["models"]}
+    assert baselines["readmission-discharge"] >= {"prior_admissions", "lace", "hospital", "logistic"}
+    assert baselines["readmission-admission"] >= {"prior_admissions", "logistic"}
+    assert baselines["complication-admission"] >= {"logistic"}
+    assert baselines["cost-admission"] >= {"group_mean", "gamma"}
+
+
+def test_the_champions_are_the_models_whose_gate_said_yes(demo):
+    champions = load_champions(demo.work / "champions")
+    assert champions.refused == ()
+    assert [loaded.champion.name for loaded in champions.loaded] == demo.passed
+    assert demo.passed, "no model passed its gate, so the demo has nothing to show"
+
+
+def latest(demo: Demo, point: str) -> set[str]:
+    """The stays of the data set whose prediction time lies in the last days of the extract."""
+    until = pd.Timestamp(open_dataset(demo.work / "data").declaration.observed_until)
+    times = demo.rows(point).set_index("stay_id")["prediction_time"]
+    in_time = (times >= until - pd.Timedelta(days=LATEST_DAYS)) & (times < until + pd.Timedelta(days=1))
+    return set(times.index[in_time])
+
+
+def test_the_scored_file_holds_one_row_for_each_late_admission_and_target(demo, scored):
+    assert not scored.duplicated(["stay_id", "target", "prediction_point", "model_version"]).any()
+    expected = {tuple(name.rsplit("-", 1)) for name in demo.passed}
+    found = dict(iter(scored.groupby(["target", "prediction_point"])))
+    assert set(found) == expected
+    for (_, point), rows in found.items():
+        assert len(rows) == len(set(rows["stay_id"])) > 100
+        assert set(rows["stay_id"]) == latest(demo, point)
+    assert (scored["model"] == [f"{name}-{point}/1" for name, point in
+                                zip(scored["target"], scored["prediction_point"], strict=True)]).all()  # fmt: skip
+
+
+def registered(demo: Demo, name: str) -> Model:
+    """The model as the registry keeps it, champion or not."""
+    (artefact,) = demo.work.glob(f"mlartifacts/**/data/{name}/artefact.json")
+    return load_model(artefact.parent)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_base_value_and_contributions_add_up_to_the_raw_output_of_every_row(demo, scored, name):
+    model = registered(demo, name)
+    rows = demo.rows(model.artefact.point)
+    rows = rows[rows["stay_id"].isin(latest(demo, model.artefact.point))].reset_index(drop=True)
+    prediction = model.predict(rows, contributions=True, threads=2)
+    total = prediction.base_value + prediction.contributions.sum(axis=1)
+    assert np.abs(total - prediction.raw_output).max() < 1e-6
+    assert np.ptp(prediction.raw_output) > 0.5
+    if name in demo.passed:
+        # The very numbers of the scored file.
+        target, point = name.rsplit("-", 1)
+        ours = scored[(scored["target"] == target) & (scored["prediction_point"] == point)]
+        ours = ours.set_index("stay_id").loc[rows["stay_id"]]
+        assert (ours["raw_output"].to_numpy() == prediction.raw_output).all()
+        assert (ours["value"].to_numpy() == prediction.value).all()
+        assert (ours["base_value"] == prediction.base_value).all()
+
+
+def test_reasons_are_the_strongest_and_name_features_of_the_data_set(demo, scored):
+    for row in scored.itertuples():
+        reasons = json.loads(row.reasons)
+        sizes = [abs(reason["contribution"]) for reason in reasons]
+        assert 0 < len(reasons) <= 5
+        assert sizes == sorted(sizes, reverse=True)
+        assert all(reason["label"] and reason["direction"] in ("raises", "lowers") for reason in reasons)
+    names = set(demo.rows("discharge").columns) | set(demo.rows("admission").columns)
+    assert {reason["feature"] for text in scored["reasons"] for reason in json.loads(text)} <= names
+
+
+def commands(demo: Demo) -> dict[str, list[str]]:
+    """The next commands as a shell reads them, by the name of their subcommand."""
+    found = [shlex.split(line) for line in demo.document["next"]]
+    return {words[words.index("wardcast") + 1] if "wardcast" in words else "mlflow": words for words in found}
+
+
+def test_the_next_commands_work_as_they_stand(demo, tmp_path):
+    following = commands(demo)
+    assert set(following) == {"serve", "models", "score", "mlflow"}
+    listed = succeeded(*following["models"][1:], "--json", cwd=tmp_path).document
+    assert [(each["name"], each["is_installed"]) for each in listed] == [(name, True) for name in demo.passed]
+    done = succeeded(*following["score"][1:], cwd=tmp_path)
+    n_rows = len(demo.passed) * 20
+    assert done.out.startswith(f"{n_rows} rows for ")
+    assert len(pd.read_csv(tmp_path / "scores.csv")) == n_rows
+    address = following["mlflow"][-1]
+    assert Path(address.removeprefix("sqlite:///")).samefile(demo.work / "mlflow.db")
+    assert following["mlflow"][0] == "MLFLOW_DISABLE_TELEMETRY=true"
+
+
+def test_the_server_answers_until_it_is_interrupted(demo, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [*WARDCAST, *commands(demo)["serve"][1:], "--port", str(port)]
+    with subprocess.Popen(command, cwd=tmp_path, env=clean_environment(), stderr=subprocess.PIPE) as server:
+        try:
+            answer = get(f"http://127.0.0.1:{port}/health/ready")
+            assert answer == {"status": "ready", "models": [f"{name}/1" for name in demo.passed]}
+        finally:
+            server.send_signal(signal.SIGINT)
+            err = server.communicate(timeout=60)[1].decode()
+    assert "Traceback" not in err
+    assert server.returncode in (0, 130)
+
+
+def get(address: str, *, seconds: float = 90) -> Any:
+    """The JSON at an address of this machine, as soon as somebody answers there."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=10) as response:
+                return json.load(response)
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def interrupted(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str]:
+    """A second demo over the first one's work folder, interrupted once it has built a data set."""
+    work = tmp_path_factory.mktemp("again") / "work"
+    shutil.copytree(demo.work, work)
+    command = [*WARDCAST, "demo", "--admissions", str(ADMISSIONS), "--work", str(work)]
+    with subprocess.Popen(command, cwd=work.parent, env=clean_environment(), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as process:  # fmt: skip
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("features at discharge: done"):
+                break
+        process.send_signal(signal.SIGINT)
+        err = process.communicate(timeout=120)[1]
+    return work, process.returncode, err
+
+
+def test_an_interrupted_demo_leaves_nothing_half_written(demo, interrupted):
+    work, code, err = interrupted
+    assert code == 130
+    assert "Traceback" not in err
+    # What is there is whole: the same records and rows as the first time, and no champion yet.
+    assert open_dataset(work / "data").digest() == open_dataset(demo.work / "data").digest()
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(work / "features" / "discharge.parquet"), demo.rows("discharge"), check_exact=True
+    )
+    assert load_champions(work / "champions").loaded == ()
+    assert not (work / "scored.parquet").exists()
+    assert [entry.name for entry in work.rglob(".*") if entry.name != ".wardcast-demo"] == []
+
+
+@pytest.fixture(scope="module")
+def shown(interrupted: tuple[Path, int, str]) -> tuple[Path, Done]:
+    """The same command once more, to its end, for a person at a terminal."""
+    work = interrupted[0]
+    return work, succeeded("demo", "--admissions", ADMISSIONS, "--work", work, cwd=work.parent)
+
+
+def test_running_the_demo_again_gives_the_same_models_and_scores(demo, scored, shown):
+    work, _ = shown
+    again = pd.read_parquet(work / "scored.parquet")
+    its_own = ["run_id", "scored_at"]
+    pd.testing.assert_frame_equal(again.drop(columns=its_own), scored.drop(columns=its_own), check_exact=True)
+    for ours, theirs in zip(load_champions(demo.work / "champions").loaded,
+                            load_champions(work / "champions").loaded, strict=True):  # fmt: skip
+        assert (ours.champion.name, ours.champion.version) == (theirs.champion.name, theirs.champion.version)
+        model = Path("model.txt")
+        assert (ours.champion.folder / model).read_bytes() == (theirs.champion.folder / model).read_bytes()
+
+
+def test_a_person_reads_counts_flow_metrics_reasons_and_what_to_do_next(demo, scored, shown):
+    work, done = shown
+    text = done.out
+    for heading in ("Rows", "Who is an index admission at discharge", "Who is an index admission at admission",
+                    "Risks", "Cost", "The 10 latest admissions at the highest risk"):  # fmt: skip
+        assert heading in text
+    for name in ("prior_admissions", "lace", "hospital", "logistic", "group_mean", "gamma", *MODELS):
+        assert name in text
+    assert "raises the risk" in text or "lowers the risk" in text
+    assert "A clinician confirms every recommendation." in text
+    for name in ("data/", "features/", "champions/", "mlflow.db", "scored.parquet"):
+        assert name in text
+    for command in ("serve", "models", "score"):
+        assert f"wardcast {command} " in text
+    assert f"sqlite:///{work}/mlflow.db" in text
+
+
+def test_the_list_for_people_is_the_highest_risk_of_the_last_week(scored, shown):
+    at_discharge = scored[scored["prediction_point"] == scored["prediction_point"].max()]
+    risks = at_discharge[at_discharge["target"] == "readmission"]
+    late = risks[risks["prediction_time"] > risks["prediction_time"].max() - pd.Timedelta(days=7)]
+    for stay in late.nlargest(10, "value")["stay_id"]:
+        assert stay in shown[1].out
+
+
+def test_a_work_folder_that_no_demo_made_is_left_as_it_is(tmp_path):
+    mine = tmp_path / "work" / "mine.txt"
+    mine.parent.mkdir()
+    mine.write_text("years of work")
+    done = wardcast("demo", "--work", mine.parent, cwd=tmp_path)
+    assert done.code == 1
+    assert "holds something that no demo made. Name another folder with --work." in done.err
+    assert [(entry.name, entry.read_text()) for entry in mine.parent.iterdir()] == [("mine.txt", "years of work")]
+
+
+@pytest.fixture(scope="module")
+def diabetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    file = PUBLIC_DATA / "diabetes130_dev.zip"
+    if not file.is_file():
+        pytest.skip("needs the public file diabetes130_dev.zip; set WARDCAST_PUBLIC_DATA to its folder")
+    work = tmp_path_factory.mktemp("diabetes") / "work"
+    done = succeeded("demo", "--json", "--source", "diabetes130", "--path", file, "--work", work, cwd=work.parent)
+    yield Demo(work, done.document, done.err)
+    shutil.rmtree(work)
+
+
+def results_of(demo: Demo, name: str) -> dict[str, Any]:
+    (found,) = [each for each in demo.document["models"] if each["model"] == name]
+    return found
+
+
+def test_real_encounters_go_the_whole_way(diabetes):
+    counts = json.loads((diabetes.work / "data" / "quality.json").read_text("utf-8"))["counts"]
+    # The data's own description: 71,110 encounters of 49,847 patients.
+    assert (counts["stays"]["n_in"], counts["patients"]["n_in"]) == (71_110, 49_847)
+    assert all(count["n_in"] == count["n_out"] + count["n_quarantined"] for count in counts.values())
+    # No complications and no costs in this file.
+    assert [each["model"] for each in diabetes.document["models"]] == ["readmission-discharge", "readmission-admission"]
+    scored = pd.read_parquet(diabetes.work / "scored.parquet")
+    assert not scored.duplicated(["stay_id", "target", "prediction_point"]).any()
+    assert scored["prediction_time"].isna().all()
+    for point, rows in scored.groupby("prediction_point"):
+        assert set(rows["stay_id"]) == set(diabetes.rows(point)["stay_id"])
+
+
+@pytest.mark.parametrize(("name", "at_least"), [("readmission-discharge", 0.65), ("readmission-admission", 0.62)])
+def test_real_readmissions_are_told_apart_as_well_as_honest_models_do(diabetes, name, at_least):
+    results = results_of(diabetes, name)
+    assert results["estimate"] == "pooled patient-grouped out-of-fold"
+    auroc, brier = results["metrics"]["auroc"], results["metrics"]["brier"]
+    # 0.670 and 0.637 were measured on the whole public file; above 0.72 something leaks.
+    assert at_least <= auroc["value"] < 0.72
+    # A patient is one draw: about 7,000 readmissions give an interval of some +- 0.007.
+    assert 0.005 < auroc["high"] - auroc["low"] < 0.03
+    assert auroc["low"] < auroc["value"] < auroc["high"]
+    assert brier["low"] < brier["value"] < brier["high"]
+    if name == "readmission-discharge":
+        assert brier["value"] <= 0.098
+
+
+@pytest.mark.parametrize("name", ["readmission-discharge", "readmission-admission"])
+def test_real_readmissions_are_judged_beside_regression_and_prior_admissions(diabetes, name):
+    results = results_of(diabetes, name)
+    for baseline in ("logistic", "prior_admissions"):
+        estimate = results["baselines"][baseline]["auroc"]
+        assert 0.5 < estimate["low"] < estimate["value"] < estimate["high"] < results["metrics"]["auroc"]["high"]
+    # Prior inpatient visits alone carry much of what can be known: published near 0.60.
+    assert results["baselines"]["prior_admissions"]["auroc"]["value"] < results["metrics"]["auroc"]["value"]

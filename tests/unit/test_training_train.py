@@ -1,0 +1,161 @@
+"""A trained model comes with its evidence, on rows and patients it has not seen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models.artefact import read_artefact, write_artefact
+from models.model import model_from_text
+from tests.admission_rows import FEATURES, admissions, data_set, recipe
+from training.cross_validate import out_of_fold
+from training.targets import TrainingError
+from training.train import Trained, train_model
+
+ROWS = admissions(6000)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("trained")
+
+
+@pytest.fixture(scope="module")
+def risk(folder: Path) -> Trained:
+    return train_model(data_set(folder, ROWS), "readmission", threads=1, replicates=40)
+
+
+@pytest.fixture(scope="module")
+def cost(folder: Path) -> Trained:
+    return train_model(data_set(folder, ROWS), "cost", threads=1, replicates=40)
+
+
+@pytest.fixture(scope="module")
+def undated(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    rows = admissions(3000, has_dates=False)
+    data = data_set(tmp_path_factory.mktemp("undated"), rows, has_dates=False)
+    return train_model(data, "readmission", threads=1, replicates=40)
+
+
+def test_the_results_hold_what_is_promised(risk: Trained) -> None:
+    results = risk.results
+    assert (results["target"], results["prediction_point"]) == ("readmission", "admission")
+    assert results["model"] == risk.artefact.name == "readmission-admission"
+    assert results["estimate"] == "later-in-time test"
+    assert set(results["n"]) == {"train", "calibration", "test"}
+    assert {"auroc", "auprc", "prevalence", "brier", "scaled_brier", "ici"} <= set(results["metrics"])
+    assert {"prior_admissions", "logistic"} <= set(results["baselines"])
+    assert results["baselines"]["logistic"]["difference"]["value"] == pytest.approx(
+        results["metrics"]["auroc"]["value"] - results["baselines"]["logistic"]["auroc"]["value"]
+    )
+    assert {"calibration", "roc", "decision_curve"} == set(risk.figures)
+    # Strictly finite JSON, as it goes to MLflow and to `--json`.
+    json.dumps(results, allow_nan=False)
+
+
+def test_the_model_separates_as_well_as_the_truth_allows(risk: Trained) -> None:
+    # The true probabilities' own AUROC on these test rows is the ceiling.
+    rows = ROWS.iloc[risk.test["row"]]
+    truth = 0.5 * rows["n_stays_prior_365d"] + 0.8 * (rows["admitting_diagnosis_group"] == "Heart failure")
+    events, others = (truth[rows["label_readmission"] == label].to_numpy() for label in (1, 0))
+    wins = (events[:, None] > others).mean() + 0.5 * (events[:, None] == others).mean()
+    assert (risk.results["metrics"]["auroc"]["value"] - 0.5) / (wins - 0.5) > 0.85
+    assert risk.results["metrics"]["calibration_slope"]["value"] == pytest.approx(1, abs=0.25)
+
+
+def test_the_judged_rows_are_the_latest_and_carry_no_identifier(risk: Trained) -> None:
+    assert list(risk.test.columns) == ["row", "value"]
+    assert len(risk.test) == risk.results["n"]["test"]
+    test_from = pd.Timestamp(risk.results["split"]["test_from"])
+    assert (ROWS["prediction_time"].iloc[risk.test["row"]] >= test_from).all()
+
+
+def test_no_patient_identifier_stands_in_anything_that_is_kept(risk: Trained, cost: Trained) -> None:
+    rows = ROWS.assign(patient_id="MARKER" + ROWS["patient_id"], stay_id="MARKER" + ROWS["stay_id"])
+    assert rows["patient_id"].str.startswith("MARKER").all()
+    for trained in (risk, cost):
+        kept = json.dumps(trained.results) + json.dumps(trained.artefact.training)
+        kept += "".join(trained.boosters.values())
+        assert not any(f'"{patient}"' in kept for patient in ROWS["patient_id"].unique())
+
+
+def test_the_cost_comes_with_interval_and_both_ways_of_counting(cost: Trained) -> None:
+    metrics = cost.results["metrics"]
+    assert {"mae", "mdae", "wape", "r2", "bias", "interval_coverage", "interval_width"} <= set(metrics)
+    assert metrics["interval_coverage"]["value"] == pytest.approx(0.8, abs=0.06)
+    assert metrics["bias"]["value"] == pytest.approx(1, abs=0.1)
+    # Truncation takes from the actual costs only, so that the predicted share of them rises.
+    assert cost.results["metrics_truncated"]["bias"]["value"] > metrics["bias"]["value"]
+    assert {"group_mean", "gamma"} == set(cost.results["baselines"])
+    assert list(cost.test.columns) == ["row", "value", "low", "high"]
+
+
+def test_groups_hold_patients_with_and_without_earlier_stays(risk: Trained) -> None:
+    levels = {(group["group"], group["level"]) for group in risk.results["groups"]}
+    assert {("sex", "female"), ("sex", "male"), ("earlier_stay", "yes"), ("earlier_stay", "no")} <= levels
+
+
+def test_what_is_handed_over_is_a_whole_artefact(risk: Trained, tmp_path: Path) -> None:
+    written = write_artefact(tmp_path / "model", risk.artefact, risk.boosters)
+    artefact, boosters = read_artefact(tmp_path / "model", written)
+    value = model_from_text(artefact, boosters).predict(ROWS.iloc[risk.test["row"]]).value
+    np.testing.assert_array_equal(value, risk.test["value"])
+    assert artefact.metrics == risk.results["metrics"]
+    assert artefact.training["rows"] == risk.results["n"]
+    assert set(artefact.training["versions"]) == {"wardcast", "lightgbm", "numpy", "pandas"}
+
+
+def test_the_same_data_and_seed_give_the_same_bytes(risk: Trained, tmp_path: Path) -> None:
+    again = train_model(data_set(tmp_path, ROWS), "readmission", threads=1, replicates=40)
+    assert again.boosters == risk.boosters
+    assert again.artefact == risk.artefact
+    assert again.results == risk.results
+
+
+def test_a_feature_that_is_known_only_later_does_not_enter(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from features.catalogue import CATALOGUE
+
+    data = data_set(tmp_path, ROWS.assign(length_of_stay_days=ROWS["label_readmission"]))
+    leaky = replace(data, features=(*FEATURES, CATALOGUE["length_of_stay_days"]))
+    trained = train_model(leaky, "readmission", threads=1, replicates=40)
+    assert "length_of_stay_days" not in [spec.name for spec in trained.artefact.features]
+
+
+def test_without_dates_every_patient_is_judged_out_of_fold(undated: Trained) -> None:
+    assert undated.results["estimate"] == "pooled patient-grouped out-of-fold"
+    assert sorted(undated.test["row"]) == list(range(3000))
+    assert undated.results["n"]["test"] == 3000
+    assert undated.results["split"]["by"] == "patient"
+    assert {"prior_admissions", "logistic"} <= set(undated.results["baselines"])
+    assert undated.results["capacity_per_week"] is None
+
+
+def test_an_out_of_fold_prediction_never_learned_the_patient() -> None:
+    # The label is a coin thrown once for each patient, and a fact tells who the patient is: a model that
+    # saw the patient would know the answer, one that did not can only guess.
+    rows = admissions(3000, seed=4, stays_per_patient=10, has_dates=False)
+    patients = pd.factorize(rows["patient_id"])[0]
+    coin = np.random.default_rng(0).integers(0, 2, patients.max() + 1)[patients].astype(float)
+    rows = rows.assign(label_readmission=coin, ward_score=patients.astype(float))
+    judged = out_of_fold(rows, recipe("readmission"))
+    label = coin[judged.rows]
+    events, others = judged.value[label == 1], judged.value[label == 0]
+    wins = (events[:, None] > others).mean() + 0.5 * (events[:, None] == others).mean()
+    # 300 patients: the standard error of an AUROC of 0.5 among them is 0.033.
+    assert abs(wins - 0.5) < 0.12
+
+
+def test_too_few_rows_say_what_is_needed(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="Give a longer extract"):
+        train_model(data_set(tmp_path, admissions(150)), "readmission", replicates=40)
+
+
+def test_a_target_that_the_point_does_not_allow_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="unknown"):
+        train_model(data_set(tmp_path, admissions(150)), "survival")
