@@ -12,6 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.pandas_comorbidity import comorbidity
+from benchmarks.pandas_rolling import rolling_comorbidity, rolling_stays, rolling_visits
+from features.catalogue import CATALOGUE
 from features.coding import code_flags_for
 from features.dataset import DataSet
 from features.families.laboratory import ANALYTES
@@ -26,27 +28,41 @@ _STAY_COLUMNS = [
 ]
 
 
-def build_with_pandas(dataset: DataSet, out: Path) -> pd.DataFrame:
+def build_with_pandas(dataset: DataSet, out: Path, *, rolling: bool) -> pd.DataFrame:
     """Write the features of every index admission at the point `admission` to `out`, and return them.
 
-    One row per admission, indexed by stay. Assumes what the made-up hospital gives: dates, one code
-    system, `known_at` in every event table, and no age but the birth date.
+    One row per admission, indexed by stay. `rolling` takes the windows by `groupby().rolling()` instead
+    of merging and filtering. Assumes what the made-up hospital gives: dates, one code system,
+    `known_at` in every event table, and a birth date for everyone.
     """
     stays = _episodes(dataset)
     rows = _index_rows(dataset, stays)
-    history_from = pd.Timestamp(dataset.declaration.observed_from)
-    complete = {days: rows["admitted_at"] - pd.Timedelta(days=days) >= history_from for days in WINDOWS_DAYS}
     flags = _code_flags(dataset)
-    parts = [
-        _this_stay(rows),
-        _earlier_stays(rows, stays, complete),
-        _earlier_visits(rows, dataset, complete),
-        comorbidity(rows, stays, _diagnoses(dataset), flags["diagnosis_flags"], complete[365]),
-        _groups(rows, stays, dataset, flags),
-        _laboratory(rows, dataset),
-    ]
+    diagnoses = _diagnoses(dataset)
+    coded = diagnoses[diagnoses["kind"] == "discharge"].drop(columns=["kind", "position"])
+    visits = _read(dataset, "visits", ["patient_id", "visited_at", "kind", "cost"])
+    visits["cost"] = visits["cost"].astype("float64")
+    parts = [_this_stay(rows), *_last_events(rows, stays, visits)]
+    if rolling:
+        parts += [rolling_stays(stays), rolling_visits(rows, visits)]
+        parts.append(rolling_comorbidity(stays, coded, flags["diagnosis_flags"]))
+    else:
+        parts += [_windowed_stays(rows, stays), _windowed_visits(rows, visits)]
+        parts.append(comorbidity(rows, stays, coded, flags["diagnosis_flags"]))
+    parts += [_groups(rows, stays, dataset, flags), _laboratory(rows, dataset)]
     features = pd.concat([part.reindex(rows.index) for part in parts], axis=1)
+    features = _where_complete(features, rows["admitted_at"], dataset)
     features.to_parquet(out, compression="zstd")
+    return features
+
+
+def _where_complete(features: pd.DataFrame, anchor: pd.Series, dataset: DataSet) -> pd.DataFrame:
+    """Missing where the window starts before the extract does."""
+    history_from = pd.Timestamp(dataset.declaration.observed_from)
+    for days in sorted({CATALOGUE[name].history_days for name in features} - {None}):
+        names = [name for name in features if CATALOGUE[name].history_days == days]
+        is_complete = anchor - pd.Timedelta(days=days) >= history_from
+        features[names] = features[names].where(is_complete)
     return features
 
 
@@ -133,58 +149,64 @@ def _events(rows: pd.DataFrame, events: pd.DataFrame, time: str) -> pd.DataFrame
     return merged[merged[time] < merged["anchor_at"]]
 
 
-def _earlier_stays(
-    rows: pd.DataFrame, stays: pd.DataFrame, complete: dict[int, pd.Series]
-) -> pd.DataFrame:
-    columns = ["patient_id", "stay_id", "admitted_at", "discharged_at", "admission_type", "total_cost"]
+def _last_events(rows: pd.DataFrame, stays: pd.DataFrame, visits: pd.DataFrame) -> list[pd.DataFrame]:
+    """The latest stay and the latest emergency visit before each admission."""
+    stay_columns = ["patient_id", "stay_id", "admitted_at", "discharged_at"]
+    earlier = _events(rows, stays[stay_columns], "admitted_at")
+    earlier["discharged_at"] = earlier["discharged_at"].where(
+        earlier["discharged_at"] <= earlier["prediction_time"]
+    )
+    past = earlier[earlier["discharged_at"] <= earlier["anchor_at"]]
+    since = _midnights(past["discharged_at"], past["anchor_at"]).groupby(past["index_id"]).min()
+    last = earlier.sort_values(["admitted_at", "stay_id"]).drop_duplicates("index_id", keep="last")
+    last_days = _midnights(last["admitted_at"], last["discharged_at"]).set_axis(last["index_id"])
+    emergency = _events(rows, visits[visits["kind"] == "emergency"], "visited_at")
+    emergency = emergency[emergency["visited_at"] < emergency["anchor_at"] - DAY]
+    visited = _midnights(emergency["visited_at"], emergency["anchor_at"]).groupby(emergency["index_id"]).min()
+    return [
+        since.to_frame("days_since_last_discharge"),
+        last_days.to_frame("last_stay_days"),
+        visited.to_frame("days_since_last_emergency_visit"),
+    ]
+
+
+def _midnights(since: pd.Series, until: pd.Series) -> pd.Series:
+    return (until.dt.normalize() - since.dt.normalize()) / DAY
+
+
+def _windowed_stays(rows: pd.DataFrame, stays: pd.DataFrame) -> pd.DataFrame:
+    columns = ["patient_id", "admitted_at", "discharged_at", "admission_type", "total_cost"]
     earlier = _events(rows, stays[[*columns, "is_continuation"]], "admitted_at")
     is_over = earlier["discharged_at"] <= earlier["prediction_time"]
-    earlier["total_cost"] = earlier["total_cost"].where(is_over)
-    earlier["discharged_at"] = earlier["discharged_at"].where(is_over)
-    until = earlier[["discharged_at", "anchor_at"]].min(axis=1)
-    admitted_on = earlier["admitted_at"].dt.normalize()
+    until = earlier[["discharged_at", "anchor_at"]].min(axis=1).where(is_over, earlier["anchor_at"])
     earlier["n_stays"] = (~earlier["is_continuation"]).astype(int)
     urgent = earlier["admission_type"].isin(["emergency", "urgent"])
     earlier["n_emergency_stays"] = earlier["n_stays"] * urgent
-    earlier["stay_cost"] = earlier["total_cost"]
-    earlier["days_in_hospital"] = (until.dt.normalize() - admitted_on) / DAY
+    earlier["stay_cost"] = earlier["total_cost"].where(is_over)
+    earlier["days_in_hospital"] = _midnights(earlier["admitted_at"], until)
     sums = ["n_stays", "n_emergency_stays", "stay_cost", "days_in_hospital"]
-    found = _windowed(rows, earlier, "admitted_at", sums, complete)
-    past = earlier[earlier["discharged_at"] <= earlier["anchor_at"]]
-    days_since = (past["anchor_at"].dt.normalize() - past["discharged_at"].dt.normalize()) / DAY
-    found["days_since_last_discharge"] = days_since.groupby(past["index_id"]).min()
-    last = earlier.sort_values(["index_id", "admitted_at", "stay_id"]).drop_duplicates("index_id", keep="last")
-    last_days = (last["discharged_at"].dt.normalize() - last["admitted_at"].dt.normalize()) / DAY
-    found["last_stay_days"] = last_days.set_axis(last["index_id"])
-    return found
+    return _windowed(rows, earlier, "admitted_at", sums)
 
 
-def _earlier_visits(rows: pd.DataFrame, dataset: DataSet, complete: dict[int, pd.Series]) -> pd.DataFrame:
-    visits = _read(dataset, "visits", ["patient_id", "visited_at", "kind", "cost"])
-    visits["cost"] = visits["cost"].astype("float64")
+def _windowed_visits(rows: pd.DataFrame, visits: pd.DataFrame) -> pd.DataFrame:
     earlier = _events(rows, visits, "visited_at")
     is_emergency = earlier["kind"] == "emergency"
     led_here = earlier["visited_at"] >= earlier["anchor_at"] - DAY
     earlier["n_emergency_visits"] = (is_emergency & ~led_here).astype(int)
     earlier["n_outpatient_visits"] = (~is_emergency).astype(int)
     earlier["visit_cost"] = earlier["cost"]
-    sums = ["n_emergency_visits", "n_outpatient_visits", "visit_cost"]
-    found = _windowed(rows, earlier, "visited_at", sums, complete)
-    past = earlier[is_emergency & ~led_here]
-    days_since = (past["anchor_at"].dt.normalize() - past["visited_at"].dt.normalize()) / DAY
-    found["days_since_last_emergency_visit"] = days_since.groupby(past["index_id"]).min()
-    return found
+    return _windowed(
+        rows, earlier, "visited_at", ["n_emergency_visits", "n_outpatient_visits", "visit_cost"]
+    )
 
 
-def _windowed(
-    rows: pd.DataFrame, earlier: pd.DataFrame, time: str, sums: list[str], complete: dict[int, pd.Series]
-) -> pd.DataFrame:
-    """The sums over each window; 0 where there was nothing, missing where the history is too short."""
+def _windowed(rows: pd.DataFrame, earlier: pd.DataFrame, time: str, sums: list[str]) -> pd.DataFrame:
+    """The sums over each window; 0 where there was nothing."""
     parts = []
     for days in WINDOWS_DAYS:
         window = earlier[earlier[time] >= earlier["anchor_at"] - pd.Timedelta(days=days)]
         totals = window.groupby("index_id")[sums].sum().reindex(rows.index, fill_value=0)
-        parts.append(totals.where(complete[days]).add_suffix(f"_prior_{days}d"))
+        parts.append(totals.add_suffix(f"_prior_{days}d"))
     return pd.concat(parts, axis=1)
 
 

@@ -9,11 +9,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from wardcast import __version__
+
+if TYPE_CHECKING:
+    from models.champions import Champion
 
 app = typer.Typer(
     name="wardcast",
@@ -103,6 +106,8 @@ def demo(
     from wardcast.console import progress_bar
     from wardcast.demo import run_demo, show_demo
 
+    if source == "synthetic" and path is not None:
+        raise typer.BadParameter("--path goes with --source: name the source that the file comes from")
     settings = _settings(work=work)
     with progress_bar() as progress:
         result = run_demo(source, path, admissions, settings, progress=progress)
@@ -117,8 +122,8 @@ def ingest(
     source: Annotated[str, typer.Argument(help="canonical, diabetes130 or synthetic")],
     path: Annotated[Path | None, typer.Argument(help="the extract; synthetic needs none")] = None,
     out: Annotated[Path, typer.Option(help="folder of the data set")] = Path("data"),
-    admissions: Annotated[int | None, typer.Option(help="synthetic: how many")] = None,
-    seed: Annotated[int | None, typer.Option(help="synthetic: seed")] = None,
+    admissions: Annotated[int | None, typer.Option(min=1, help="synthetic: how many")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="synthetic: seed")] = None,
     dirty: Annotated[bool, typer.Option("--dirty", help="synthetic: plant faults")] = False,
     max_quarantine_share: Annotated[float, typer.Option(min=0, max=1)] = 0.05,
     as_json: AsJson = False,
@@ -132,6 +137,8 @@ def ingest(
     options = {name: value for name, value in given.items() if value is not None}
     if options and source != "synthetic":
         raise typer.BadParameter("--admissions, --seed and --dirty go with synthetic alone")
+    if source == "synthetic" and path is not None:
+        raise typer.BadParameter("synthetic reads no file; leave the path out, or name the file's source")
     settings = _settings()
     with progress_bar() as progress:
         quality = read(
@@ -183,9 +190,9 @@ def features(
     from wardcast.console import progress_bar
     from wardcast.reports import flow_document, show_flow
 
-    settings = _settings()
+    at, settings = _point(point), _settings()
     with progress_bar() as progress:
-        made = build(open_dataset(data), _point(point), out, settings=settings.features(), progress=progress)
+        made = build(open_dataset(data), at, out, settings=settings.features(), progress=progress)
     if as_json:
         _print_json({"file": str(made.path), "flow": flow_document(made.flow), "data_hash": made.data_hash})
     else:
@@ -218,14 +225,17 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train, calibrate, evaluate, log and register a model; exit 1 if --promote and the gate says no."""
+    from training.targets import target_at
     from wardcast.console import progress_bar
     from wardcast.pipeline import built
     from wardcast.pipeline import train as train_one
     from wardcast.reports import show_training
 
-    settings = _settings(work=work)
+    at, settings = _point(point), _settings(work=work)
+    # Before the data set is built, which may take long.
+    target_at(target, at)
     with progress_bar() as progress:
-        made = built(data, _point(point), settings, progress)
+        made = built(data, at, settings, progress)
         outcome = train_one(made, target, settings, promote=promote, progress=progress)
     if as_json:
         _print_json(outcome.results)
@@ -252,12 +262,27 @@ def models(work: Work = None, as_json: AsJson = False) -> None:
         show_champions(rows)
 
 
+def _say_champion(champion: Champion, *, as_json: bool) -> None:
+    if as_json:
+        _print_json(
+            {
+                "name": champion.name,
+                "version": champion.version,
+                "digest": champion.digest,
+                "promoted_at": champion.promoted_at,
+            }
+        )
+    else:
+        print(f"{champion.model_id} is champion since {champion.promoted_at}.")
+
+
 @app.command()
 def promote(
     name: Annotated[str, typer.Argument(help="model, such as readmission-discharge")],
     version: Annotated[int, typer.Argument(help="registered version")],
     override: Annotated[str | None, typer.Option(help="reason to promote against the gate")] = None,
     work: Work = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a registered version champion, with an audit record."""
     import getpass
@@ -274,7 +299,7 @@ def promote(
         changed_by=getpass.getuser(),
         override=override,
     )
-    print(f"{champion.model_id} is champion since {champion.promoted_at}.")
+    _say_champion(champion, as_json=as_json)
 
 
 @app.command()
@@ -282,6 +307,7 @@ def rollback(
     name: Annotated[str, typer.Argument(help="model, such as readmission-discharge")],
     reason: Annotated[str, typer.Option(help="why")] = "",
     work: Work = None,
+    as_json: AsJson = False,
 ) -> None:
     """Put the former champion back, with an audit record."""
     import getpass
@@ -297,7 +323,7 @@ def rollback(
         changed_by=getpass.getuser(),
         reason=reason,
     )
-    print(f"{champion.model_id} is champion since {champion.promoted_at}.")
+    _say_champion(champion, as_json=as_json)
 
 
 @app.command()

@@ -87,11 +87,17 @@ def run_demo(
 
 
 def _fresh(work: Path) -> Path:
-    if work.is_dir() and any(work.iterdir()) and not (work / _MARKER).is_file():
+    marker = work / _MARKER
+    if work.exists() and not marker.is_file() and not (work.is_dir() and not any(work.iterdir())):
         raise SettingsError(f"{work}: holds something that no demo made. Name another folder with --work.")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    (work / _MARKER).touch()
+    work.mkdir(parents=True, exist_ok=True)
+    marker.touch()
+    # The marker stays, so that a demo that is interrupted here may clear the rest next time.
+    for entry in work.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        elif entry != marker:
+            entry.unlink()
     return work
 
 

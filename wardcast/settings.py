@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -18,6 +18,8 @@ from pydantic_settings import (
 from features.settings import FeatureSettings
 
 CONFIG_FILE = Path("wardcast.toml")
+Hours = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+WholeNumber = Annotated[int, Field(ge=0)]
 
 
 class SettingsError(ValueError):
@@ -33,16 +35,17 @@ class Settings(BaseSettings):
 
     work: Path = Path("work")
     host: str = "127.0.0.1"
-    port: int = 8000
-    threads: int = 2
-    memory_limit_mb: int = 700
-    landmark_hours: float = 24.0
-    minimum_age: int = 18
-    readmission_window_days: int = 30
-    cost_window_days: int = 30
-    max_stay_days: int = 60
-    coding_lag_hours: float = 0.0
-    cost_lag_hours: float = 0.0
+    port: Annotated[int, Field(ge=1, le=65_535)] = 8000
+    threads: Annotated[int, Field(ge=1)] = 2
+    # Less than this, the data engine cannot even start a query.
+    memory_limit_mb: Annotated[int, Field(ge=100)] = 700
+    landmark_hours: Hours = 24.0
+    minimum_age: WholeNumber = 18
+    readmission_window_days: WholeNumber = 30
+    cost_window_days: WholeNumber = 30
+    max_stay_days: WholeNumber = 60
+    coding_lag_hours: Hours = 0.0
+    cost_lag_hours: Hours = 0.0
 
     @classmethod
     def settings_customise_sources(

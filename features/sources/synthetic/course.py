@@ -101,9 +101,8 @@ def _happen(agenda: Agenda, cohort: Cohort, rng: np.random.Generator) -> tuple[S
     discharged, cost = _length_and_cost(agenda, state, is_complicated, is_part, ending == Ending.DIED, rng)
     nights = np.floor(discharged) - np.floor(agenda.admitted)
     p_return = chance(readmission_log_odds(state, nights, is_complicated.astype(float))) * is_adult
-    frequency = return_frequency(agenda.case)
-    is_male, time = cohort.is_male[agenda.patient], season(agenda.admitted)
-    weights = case_weights(frequency, state.has, state.age, is_male, time)
+    weights = _return_weights(agenda, state, cohort)
+    may_go_on, may_return = may_continue(state), is_adult.astype(float)
     stays = Stays(
         patient=agenda.patient,
         case=agenda.case,
@@ -123,12 +122,16 @@ def _happen(agenda: Agenda, cohort: Cohort, rng: np.random.Generator) -> tuple[S
         cost=cost,
         complication_probability=p_complication,
         readmission_probability=np.where(ending == Ending.DIED, np.nan, p_return),
-        expected_cost=episode_cost(
-            state, weights, p_complication, may_continue(state), is_adult.astype(float)
-        ),
+        expected_cost=episode_cost(state, weights, p_complication, may_go_on, may_return),
     )
     _remember(stays, cohort)
     return stays, state
+
+
+def _return_weights(agenda: Agenda, state: State, cohort: Cohort) -> Floats:
+    """Relative frequency of each case in an unplanned return, as foreseen at admission."""
+    is_male, time = cohort.is_male[agenda.patient], season(agenda.admitted)
+    return case_weights(return_frequency(agenda.case), state.has, state.age, is_male, time)
 
 
 def _bring_conditions(agenda: Agenda, cohort: Cohort) -> None:

@@ -67,6 +67,35 @@ def severity(values: dict[str, Floats]) -> Severity:
     )
 
 
+def _is_for(case: Integers, name: str) -> Floats:
+    """1 where the stay is for the named case."""
+    return np.asarray(case == cases().place(name), dtype=float)
+
+
+@dataclass
+class _Illness:
+    """What moves the values, each 0 (not at all) upward."""
+
+    acute: Floats
+    infected: Floats
+    bleeding: Floats
+    sick: Floats
+    kidney: Floats
+
+
+def _illness(case: Integers, has: Flags) -> _Illness:
+    acute = cases().is_emergency[case].astype(float)
+    sick = acute * (cases().death[case] + 1).clip(0, 3) / 3
+    kidney = has[:, conditions().place("kidney_disease")] + 1.2 * _is_for(case, "kidney_failure")
+    return _Illness(
+        acute=acute,
+        infected=np.isin(case, [cases().place(name) for name in _INFECTIONS]).astype(float),
+        bleeding=_is_for(case, "gi_bleeding"),
+        sick=sick,
+        kidney=kidney + 0.9 * _is_for(case, "acute_kidney_injury") + 0.25 * sick,
+    )
+
+
 def draw_values(
     case: Integers,
     age: Floats,
@@ -77,44 +106,47 @@ def draw_values(
     rng: np.random.Generator,
 ) -> dict[str, Floats]:
     """True values on the first day of a stay, from the reason for it, the conditions and the patient."""
-    listed = cases()
-    n = len(case)
-    acute = listed.is_emergency[case].astype(float)
-    infected = np.isin(case, [listed.place(name) for name in _INFECTIONS]).astype(float)
-    bleeding = (case == listed.place("gi_bleeding")) * 1.0
-    sick = acute * (listed.death[case] + 1).clip(0, 3) / 3
-    old = ((age - 60) / 10).clip(-2, 3.5)
 
     def having(name: str) -> Floats:
         return np.asarray(has[:, conditions().place(name)], dtype=float)
 
     def noise(scale: float) -> Floats:
-        return np.asarray(rng.normal(0, scale, n))
+        return np.asarray(rng.normal(0, scale, len(case)))
 
-    kidney = having("kidney_disease") + (case == listed.place("kidney_failure")) * 1.2
-    kidney = kidney + 0.9 * (case == listed.place("acute_kidney_injury")) + 0.25 * sick
-    haemoglobin = 13.0 + 1.2 * is_male - 0.2 * old - 2.4 * having("anaemia") - 1.0 * kidney
-    haemoglobin = haemoglobin - 1.0 * having("cancer") - 2.3 * bleeding - 0.5 * sick + 0.7 * tendency[:, 0]
-    albumin = 4.15 - 0.10 * old - 0.6 * having("malnutrition") - 0.55 * having("cirrhosis") - 0.45 * sick
-    albumin = albumin - 0.25 * having("cancer") - 0.25 * infected - 0.08 * frailty + 0.15 * tendency[:, 1]
-    creatinine = np.exp(
-        -0.15 + 0.12 * is_male + 0.05 * old + 0.75 * kidney + 0.15 * tendency[:, 2] + noise(0.2)
+    ill = _illness(case, has)
+    old = ((age - 60) / 10).clip(-2, 3.5)
+    haemoglobin = 13.0 + 1.2 * is_male - 0.2 * old - 2.4 * having("anaemia") - 1.0 * ill.kidney
+    haemoglobin = (
+        haemoglobin - 1.0 * having("cancer") - 2.3 * ill.bleeding - 0.5 * ill.sick + 0.7 * tendency[:, 0]
     )
-    sodium = 139.5 - 1.6 * having("heart_failure") - 2.0 * having("cirrhosis") - 1.2 * sick - 0.3 * frailty
-    sodium = sodium - 6.0 * (case == listed.place("electrolytes")) + noise(2.8)
-    crisis = case == listed.place("diabetes_crisis")
-    glucose = np.exp(4.62 + 0.38 * having("diabetes") + 0.65 * crisis + 0.10 * acute + noise(0.17))
+    albumin = 4.15 - 0.10 * old - 0.6 * having("malnutrition") - 0.55 * having("cirrhosis") - 0.45 * ill.sick
+    albumin = albumin - 0.25 * having("cancer") - 0.25 * ill.infected - 0.08 * frailty + 0.15 * tendency[:, 1]
+    creatinine = np.exp(
+        -0.15 + 0.12 * is_male + 0.05 * old + 0.75 * ill.kidney + 0.15 * tendency[:, 2] + noise(0.2)
+    )
+    sodium = (
+        139.5 - 1.6 * having("heart_failure") - 2.0 * having("cirrhosis") - 1.2 * ill.sick - 0.3 * frailty
+    )
+    sodium = sodium - 6.0 * _is_for(case, "electrolytes") + noise(2.8)
+    glucose = np.exp(
+        4.62
+        + 0.38 * having("diabetes")
+        + 0.65 * _is_for(case, "diabetes_crisis")
+        + 0.10 * ill.acute
+        + noise(0.17)
+    )
+    without_cells = _is_for(case, "neutropenia")
     values = {
         "haemoglobin": haemoglobin + noise(1.1),
         "sodium": sodium,
         "creatinine": creatinine,
-        "urea_nitrogen": 15.5 * creatinine**0.7 * np.exp(0.12 * sick + 0.3 * bleeding + noise(0.22)),
+        "urea_nitrogen": 15.5 * creatinine**0.7 * np.exp(0.12 * ill.sick + 0.3 * ill.bleeding + noise(0.22)),
         "albumin": albumin + noise(0.28),
-        "white_cells": np.exp(1.93 + 0.45 * infected + 0.12 * acute + noise(0.28)),
-        "crp": np.exp(1.2 + 2.6 * infected + 0.9 * sick + noise(0.8)),
+        "white_cells": np.exp(
+            1.93 + 0.45 * ill.infected + 0.12 * ill.acute - 2.5 * without_cells + noise(0.28)
+        ),
+        "crp": np.exp(1.2 + 2.6 * ill.infected + 0.9 * ill.sick + noise(0.8)),
         "glucose": glucose,
-        "potassium": 4.15 + 0.25 * kidney + noise(0.42),
+        "potassium": 4.15 + 0.25 * ill.kidney + noise(0.42),
     }
-    neutropenia = case == listed.place("neutropenia")
-    values["white_cells"] = np.where(neutropenia, 0.9 * np.exp(noise(0.4)), values["white_cells"])
     return {name: np.clip(value, *_RANGES[name]) for name, value in values.items()}

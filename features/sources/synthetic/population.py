@@ -61,23 +61,14 @@ def draw_cohort(n: int, rng: np.random.Generator) -> Cohort:
     shares = np.array(list(GROUP_SHARES.values()))
     group = rng.choice(len(shares), n, p=shares / shares.sum())
     kind = dict(zip(GROUP_SHARES, range(len(shares)), strict=True))
-    age = np.where(rng.random(n) < 0.78, rng.normal(67, 12.5, n), rng.uniform(19, 62, n)).clip(18.3, 97)
-    age = np.where(group == kind["valve"], rng.normal(64, 9, n).clip(25, 84), age)
-    age = np.where(group == kind["child"], rng.uniform(0.5, 15, n), age)
-    age = np.where(group == kind["newborn"], 0.0, age)
-    age = np.where(group == kind["delivery"], rng.normal(29.5, 4.5, n).clip(19, 44), age)
+    age = _ages(group, kind, rng)
     is_male = np.where(group == kind["delivery"], False, rng.random(n) < 0.52)
     first = OBSERVED_FROM_DAY - UNDER_CARE_DAYS - 35
     entry = rng.uniform(first, OBSERVED_END_DAY + BOOKING_DAYS, n)
     entry = np.floor(entry) + _time_of_day(rng, n)
     born = np.floor(entry - age * 365.25)
     frailty = rng.normal(0, 1, n)
-    is_old = age > 60
-    payer = np.where(
-        rng.random(n) < np.where(is_old, 0.55, 0.45),
-        "employee_insurance",
-        np.where(rng.random(n) < 0.88, "resident_insurance", "self_pay"),
-    ).astype(object)
+    payer = _payers(age, rng)
     onset = _onsets(born, is_male, frailty, rng)
     _valve_patients(onset, entry, group == kind["valve"], rng)
     return Cohort(
@@ -85,8 +76,7 @@ def draw_cohort(n: int, rng: np.random.Generator) -> Cohort:
         is_male=is_male,
         born=born,
         entry=entry,
-        leaves=entry
-        + np.where(group == kind["adult"], UNDER_CARE_DAYS, np.where(group == kind["valve"], 500, 1)),
+        leaves=entry + np.select([group == kind["adult"], group == kind["valve"]], [UNDER_CARE_DAYS, 500], 1),
         frailty=frailty,
         lab_tendency=rng.normal(0, 1, (n, 3)),
         home_hospital=rng.choice(4, n, p=[0.4, 0.25, 0.2, 0.15]),
@@ -116,6 +106,26 @@ def entry_case(cohort: Cohort, rng: np.random.Generator) -> Integers:
             choices = np.array([listed.place(choice) for choice in fixed[name]])
             case = np.where(cohort.group == place, rng.choice(choices, n), case)
     return case
+
+
+def _ages(group: Integers, kind: dict[str, int], rng: np.random.Generator) -> Floats:
+    """Age at the first stay in years."""
+    n = len(group)
+    age = np.where(rng.random(n) < 0.78, rng.normal(67, 12.5, n), rng.uniform(19, 62, n)).clip(18.3, 97)
+    age = np.where(group == kind["valve"], rng.normal(64, 9, n).clip(25, 84), age)
+    age = np.where(group == kind["child"], rng.uniform(0.5, 15, n), age)
+    age = np.where(group == kind["newborn"], 0.0, age)
+    age = np.where(group == kind["delivery"], rng.normal(29.5, 4.5, n).clip(19, 44), age)
+    return np.asarray(age)
+
+
+def _payers(age: Floats, rng: np.random.Generator) -> Texts:
+    n = len(age)
+    return np.where(
+        rng.random(n) < np.where(age > 60, 0.55, 0.45),
+        "employee_insurance",
+        np.where(rng.random(n) < 0.88, "resident_insurance", "self_pay"),
+    ).astype(object)
 
 
 def _onsets(born: Floats, is_male: Flags, frailty: Floats, rng: np.random.Generator) -> Floats:

@@ -52,17 +52,11 @@ def stays_table(
     listed, n = cases(), len(stays)
     state = status(stays)
     is_done = state == "discharged"
-    has_come = is_done | (state == "in")
     is_booked = ~np.isnan(stays.booked)
-    mode = listed.mode[stays.case]
-    source = np.where(rng.random(n) < 0.9, "home", "nursing")
-    source = np.where(
-        stays.link == Link.TRANSFER, "other_hospital", np.where(is_booked, "outpatient", source)
-    )
+    source = _source(stays, rng)
     department = listed.department[stays.case]
     complicated = stays.complication_code >= 0
     left_from = np.where(complicated & (rng.random(n) < 0.12), "intensive_care", department)
-    group = _payment_group(stays)
     paid_share = rng.uniform(0.2, 0.5, n)
     paid_share = np.where(cohort.payer[stays.patient] == "self_pay", 1.0, paid_share)
     cost = np.round(stays.cost, 2)
@@ -77,16 +71,16 @@ def stays_table(
         "status": texts(state),
         "booked_at": instants(stays.booked),
         "planned_admission_at": instants(np.where(is_booked, np.floor(stays.admitted) + 9 / 24, np.nan)),
-        "admitted_at": instants(np.where(has_come, stays.admitted, np.nan)),
+        "admitted_at": instants(np.where(is_done | (state == "in"), stays.admitted, np.nan)),
         "discharged_at": instants(np.where(is_done, stays.discharged, np.nan)),
-        "admission_type": texts(mode),
+        "admission_type": texts(listed.mode[stays.case]),
         "admission_source": texts(source),
         "admission_department": texts(department),
         "discharge_department": known(is_done, left_from),
         "payer": texts(cohort.payer[stays.patient]),
         "discharge_disposition": known(is_done, DISPOSITIONS[stays.ending]),
         "planned_return_31d": pa.array(stays.is_return_planned, mask=~is_done),
-        "payment_group": known(is_done, group),
+        "payment_group": known(is_done, _payment_group(stays)),
         "total_cost": money(np.where(is_done, cost, np.nan)),
         "patient_paid": money(np.where(is_done, cost * paid_share, np.nan)),
     }
@@ -101,6 +95,12 @@ def patients_table(cohort: Cohort, who: Integers, patient_id: Any) -> dict[str, 
         "sex": texts(np.where(cohort.is_male[who], "male", "female")),
         "death_date": dates(np.where(death < OBSERVED_END_DAY, death, np.nan)),
     }
+
+
+def _source(stays: Stays, rng: np.random.Generator) -> Texts:
+    home = np.where(rng.random(len(stays)) < 0.9, "home", "nursing")
+    booked = np.where(np.isnan(stays.booked), home, "outpatient")
+    return np.where(stays.link == Link.TRANSFER, "other_hospital", booked).astype(object)
 
 
 def _payment_group(stays: Stays) -> Texts:
