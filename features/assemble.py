@@ -69,14 +69,15 @@ def _family_sql(relation: Relation, features: Sequence[Feature]) -> str:
     own = [feature for feature in features if feature.relation == relation]
     columns = ", ".join(f'{feature.expression} AS "{feature.name}"' for feature in own)
     group = "" if relation in _ONE_ROW else " GROUP BY index_id"
-    return f"SELECT index_id, {columns} FROM {relation}{group}"
+    return f"SELECT index_id, true AS has_rows, {columns} FROM {relation}{group}"
 
 
 def _value(feature: Feature, supplied: set[str]) -> str:
     """The feature's value: missing where unknown, `when_none` where known to have no record."""
     value = f'{feature.relation}_features."{feature.name}"::{SQL_TYPES[feature.type]}'
     if feature.when_none is not None:
-        value = f"coalesce({value}, {feature.when_none:g})"
+        has_rows = f"{feature.relation}_features.has_rows"
+        value = f"CASE WHEN {has_rows} THEN {value} ELSE {feature.when_none:g} END"
     conditions = [f"i.has_{table}" for table in feature.tables]
     if feature.history_days is not None:
         conditions.append(f"i.anchor_at - INTERVAL {feature.history_days} DAY >= i.history_from")

@@ -35,7 +35,9 @@ class GateSettings:
     champion_margin: float = 0.01
     """By how much of the primary metric a challenger may be worse and still count as not worse."""
     regressions: frozenset[str] = frozenset({"logistic", "gamma"})
-    """Baselines fitted on the model's own features: to be beaten, but not by a whole interval."""
+    """Baselines fitted on the model's own features."""
+    regression_margin: float = 0.01
+    """By how much of the primary metric a regression on the same features may be better."""
 
 
 DEFAULTS = GateSettings()
@@ -147,8 +149,13 @@ def _against_baselines(
     best = max if primary.is_higher_better else min
     strongest = best(simple, key=lambda name: simple[name].value, default=None)
     for name, score in available.items():
-        is_better = model.value > score.value if primary.is_higher_better else model.value < score.value
+        ahead = model.value - score.value if primary.is_higher_better else score.value - model.value
+        is_better = ahead > 0
         text = f"{primary.name} {model.value:.3f} against {score.value:.3f} for {name}"
+        if name in settings.regressions:
+            margin = settings.regression_margin
+            yield ahead >= -margin - 1e-9, f"{text} (must not be worse by more than {margin:.3f})."
+            continue
         paired = primary.advantage(baselines[name].get("difference")) if name == strongest else None
         if paired is None:
             yield is_better, f"{text} (must be better)."

@@ -33,9 +33,8 @@ FEATURES = (
         available_from=Point.ADMISSION,
         description="The admission was booked before the patient came.",
         relation="this_stay",
-        expression="(booked_at < admitted_at)::INTEGER",
+        expression="coalesce(booked_at < admitted_at, false)::INTEGER",
         tables=("stays",),
-        when_none=0,
     ),
     Feature(
         name="admission_hour",

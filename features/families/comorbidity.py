@@ -26,6 +26,7 @@ LOOKBACK_DAYS = 365
 def _mask(system: str, *, earlier: bool) -> Feature:
     """All conditions of a system as bits: of the stays of the last year, or of this episode."""
     window = f"admitted_at >= anchor_at - INTERVAL {LOOKBACK_DAYS} DAY" if earlier else "kind = 'discharge'"
+    bits = f"bit_or({system}) FILTER ({window})"
     return Feature(
         name=f"{system}_bits_earlier" if earlier else f"{system}_bits",
         label=f"{system} conditions as bits",
@@ -34,7 +35,8 @@ def _mask(system: str, *, earlier: bool) -> Feature:
         available_from=Point.PREADMISSION if earlier else Point.DISCHARGE,
         description="Intermediate.",
         relation="earlier_diagnoses" if earlier else "these_diagnoses",
-        expression=f"bit_or({system}) FILTER ({window})",
+        # Earlier stays without the condition mean no; a stay that is not coded yet means unknown.
+        expression=f"coalesce({bits}, 0)" if earlier else bits,
         tables=("diagnoses", "stays"),
         when_none=0 if earlier else None,
         history_days=LOOKBACK_DAYS if earlier else None,

@@ -72,7 +72,7 @@ FEATURES = (
         available_from=Point.ADMISSION,
         description="At least one procedure was booked by the prediction time.",
         relation="these_procedures",
-        expression="max(is_planned::INTEGER)",
+        expression="coalesce(max(is_planned::INTEGER), 0)",
         tables=("procedures",),
         when_none=0,
     ),

@@ -5,7 +5,7 @@ A stay that only continued another (a transfer, a split stay) is not counted as 
 
 from __future__ import annotations
 
-from features.families.windows import WINDOWS_DAYS, windowed
+from features.families.windows import WINDOWS_DAYS, known_sum, windowed
 from features.feature import Feature
 from features.points import Point
 
@@ -43,8 +43,8 @@ def _windowed_features(days: int) -> tuple[Feature, ...]:
             unit="currency",
             relation="earlier_stays",
             tables=("stays",),
-            aggregate="sum(total_cost) FILTER ({window})",
-            description="Total of the earlier stays whose total was known",
+            aggregate=known_sum("total_cost"),
+            description="Total of the earlier stays; missing if one of them was not known,",
         ),
         windowed(
             "days_in_hospital",
@@ -54,7 +54,8 @@ def _windowed_features(days: int) -> tuple[Feature, ...]:
             unit="days",
             relation="earlier_stays",
             tables=("stays",),
-            aggregate="sum(date_diff('day', admitted_at, least(discharged_at, anchor_at))) FILTER ({window})",
+            aggregate="coalesce(sum(date_diff('day', admitted_at, least(discharged_at, anchor_at))) "
+            "FILTER ({window}), 0)",
             description="Midnights spent in hospital in stays that began",
         ),
     )

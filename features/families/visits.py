@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from features.families.windows import WINDOWS_DAYS, windowed
+from features.families.windows import WINDOWS_DAYS, known_sum, windowed
 from features.feature import Feature
 from features.points import Point
 
@@ -39,8 +39,8 @@ def _windowed_features(days: int) -> tuple[Feature, ...]:
             unit="currency",
             relation="earlier_visits",
             tables=("visits",),
-            aggregate="sum(cost) FILTER ({window})",
-            description="Cost of all visits",
+            aggregate=known_sum("cost"),
+            description="Cost of all visits; missing if one of them was not known,",
         ),
     )
 

@@ -10,6 +10,12 @@ _WORDS = {30: "last 30 days", 90: "last 90 days", 180: "last half year", 365: "l
 _EVENT_AT: dict[Relation, str] = {"earlier_stays": "admitted_at", "earlier_visits": "visited_at"}
 
 
+def known_sum(column: str) -> str:
+    """An aggregate over the window: the sum, missing if a value in it is unknown, 0 if the window is empty."""
+    all_known = f"count({column}) FILTER ({{window}}) = count(*) FILTER ({{window}})"
+    return f"CASE WHEN {all_known} THEN coalesce(sum({column}) FILTER ({{window}}), 0) END"
+
+
 def windowed(
     name: str,
     label: str,
