@@ -18,6 +18,7 @@ from features.coding import code_flags_for
 from features.dataset import DataSet
 from features.families.laboratory import ANALYTES
 from features.families.windows import WINDOWS_DAYS
+from features.feature import Feature
 from features.settings import DEFAULT_SETTINGS
 
 LANDMARK = pd.Timedelta(hours=DEFAULT_SETTINGS.landmark_hours)
@@ -59,11 +60,15 @@ def build_with_pandas(dataset: DataSet, out: Path, *, rolling: bool) -> pd.DataF
 def _where_complete(features: pd.DataFrame, anchor: pd.Series, dataset: DataSet) -> pd.DataFrame:
     """Missing where the window starts before the extract does."""
     history_from = pd.Timestamp(dataset.declaration.observed_from)
-    for days in sorted({CATALOGUE[name].history_days for name in features} - {None}):
-        names = [name for name in features if CATALOGUE[name].history_days == days]
+    for days in WINDOWS_DAYS:
+        names = [name for name in features if days in _history_days(CATALOGUE[name])]
         is_complete = anchor - pd.Timedelta(days=days) >= history_from
         features[names] = features[names].where(is_complete)
     return features
+
+
+def _history_days(feature: Feature) -> set[int | None]:
+    return {declared.history_days for declared in (feature, *feature.needs)}
 
 
 def _read(dataset: DataSet, table: str, columns: list[str]) -> pd.DataFrame:
@@ -76,15 +81,9 @@ def _diagnoses(dataset: DataSet) -> pd.DataFrame:
 
 def _code_flags(dataset: DataSet) -> dict[str, pd.DataFrame]:
     systems = dataset.declaration.code_systems
-    codes = {
-        "diagnoses": [(code, systems.diagnosis) for code in _codes(dataset, "diagnoses")],
-        "procedures": [(code, systems.procedure or "") for code in _codes(dataset, "procedures")],
-    }
-    return code_flags_for(codes)
-
-
-def _codes(dataset: DataSet, table: str) -> list[str]:
-    return sorted(_read(dataset, table, ["code"])["code"].unique())
+    system_of = {"diagnoses": systems.diagnosis, "procedures": systems.procedure or ""}
+    codes = {table: _read(dataset, table, ["code"])["code"].unique() for table in system_of}
+    return code_flags_for({table: [(c, system_of[table]) for c in sorted(codes[table])] for table in codes})
 
 
 def _episodes(dataset: DataSet) -> pd.DataFrame:
@@ -195,17 +194,15 @@ def _windowed_visits(rows: pd.DataFrame, visits: pd.DataFrame) -> pd.DataFrame:
     earlier["n_emergency_visits"] = (is_emergency & ~led_here).astype(int)
     earlier["n_outpatient_visits"] = (~is_emergency).astype(int)
     earlier["visit_cost"] = earlier["cost"]
-    return _windowed(
-        rows, earlier, "visited_at", ["n_emergency_visits", "n_outpatient_visits", "visit_cost"]
-    )
+    return _windowed(rows, earlier, "visited_at", ["n_emergency_visits", "n_outpatient_visits", "visit_cost"])
 
 
 def _windowed(rows: pd.DataFrame, earlier: pd.DataFrame, time: str, sums: list[str]) -> pd.DataFrame:
-    """The sums over each window; 0 where there was nothing."""
+    """The sums over each window; 0 where there was nothing, missing where a value is not known."""
     parts = []
     for days in WINDOWS_DAYS:
         window = earlier[earlier[time] >= earlier["anchor_at"] - pd.Timedelta(days=days)]
-        totals = window.groupby("index_id")[sums].sum().reindex(rows.index, fill_value=0)
+        totals = window.groupby("index_id")[sums].sum(skipna=False).reindex(rows.index, fill_value=0)
         parts.append(totals.add_suffix(f"_prior_{days}d"))
     return pd.concat(parts, axis=1)
 

@@ -35,10 +35,10 @@ class Feature:
     `expression` is SQL over one of the relations that the clock has cut (see `features/clock.py`); over
     a relation with many rows an admission it is an aggregate. `tables` are the canonical tables without
     which the feature is unknown. `when_none` is its value where the relation holds no row for the
-    admission; where it holds rows, the expression alone decides. `history_days` says how far back the history must be complete; where it is not, the
-    feature is missing. `minimum` and `maximum` bound plausible values (flags are 0 or 1). `needs` are
-    intermediate values, no columns of the data set, that the expression of a feature over the relation
-    `features` uses.
+    admission; where it holds rows, the expression alone decides. `history_days` says how far back the
+    history must be complete; where it is not, the feature is missing. `minimum` and `maximum` bound
+    plausible values (flags are 0 or 1). `needs` are intermediate values, no columns of the data set,
+    that the expression of a feature over the relation `features` uses.
     """
 
     name: str

@@ -19,13 +19,15 @@ from models.calibration import recalibrate_logistic, rescale_mean
 from models.encoding import PART_ROWS, FeatureSpec, booster_names, encode
 from models.intervals import SMALLEST_MONEY, Interval, conformalize, log_money
 from models.model import Model, model_from_text
+from training.inputs import choose_specs
 from training.split import Rows, patient_places
 from training.targets import Target, TrainingError
 
 MOST_TREES = 600
 PATIENCE_TREES = 40
 STOPPING_SHARE = 0.15
-FEWEST_LEVEL_ROWS = 20
+MOST_REGROWN_ROWS = 30_000
+"""Up to as many training rows the trees are grown again, now on the stopping rows too."""
 FEWEST_TRAINING_ROWS, FEWEST_TRAINING_EVENTS = 200, 50
 FEWEST_OTHER_ROWS, FEWEST_OTHER_EVENTS = 100, 10
 
@@ -50,13 +52,14 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A model, its boosters as text, and why which features were left out.
+    """A model, its boosters as text, LightGBM's settings, and why which features were left out.
 
     `cost_cut` is where training costs were truncated; None for a risk.
     """
 
     model: Model
     boosters: dict[str, str]
+    parameters: dict[str, Any]
     left_out: dict[str, str]
     cost_cut: float | None
 
@@ -64,8 +67,9 @@ class Fitted:
 def fit_model(frame: pd.DataFrame, recipe: Recipe, training: Rows, calibration: Rows) -> Fitted:
     """Fit and calibrate on the rows at these positions; the artefact's training and metrics stay empty.
 
-    Trees stop growing by a sub-slice of the training patients. Raises TrainingError if a slice holds
-    too few rows or events, or no feature varies.
+    How many trees is found on a sub-slice of the training patients; where rows are few, that many are
+    then grown on the whole slice. Raises TrainingError if a slice holds too few rows or events, or no
+    feature varies.
     """
     label = recipe.target.labels(frame)
     check_slice("training", label[training], recipe.target, FEWEST_TRAINING_ROWS, FEWEST_TRAINING_EVENTS)
@@ -77,9 +81,11 @@ def fit_model(frame: pd.DataFrame, recipe: Recipe, training: Rows, calibration: 
     cut = None
     if recipe.target.kind == "cost":
         cut = float(np.quantile(label[training], recipe.cost_truncation_quantile))
-    boosters = _fit_boosters(frame, label, specs, recipe, ordered, int((~stops).sum()), cut)
+    n_growing = int((~stops).sum())
+    settings = parameters(n_growing, recipe.seed, recipe.threads)
+    boosters = _fit_boosters(frame, label, specs, recipe, settings, ordered, n_growing, cut)
     artefact = _calibrated(frame, label, specs, recipe, boosters, calibration)
-    return Fitted(model_from_text(artefact, boosters), boosters, left_out, cut)
+    return Fitted(model_from_text(artefact, boosters), boosters, settings, left_out, cut)
 
 
 def check_slice(
@@ -94,53 +100,6 @@ def check_slice(
         raise TrainingError(
             f"{target.name}: the {name} slice holds {found}; {needed} are needed. Give a longer extract."
         )
-
-
-def choose_specs(
-    frame: pd.DataFrame, features: tuple[Feature, ...], training: Rows
-) -> tuple[tuple[FeatureSpec, ...], dict[str, str]]:
-    """The features that vary in the training slice, categories with their frequent levels by name.
-
-    A level of fewer than 20 rows is not learned: it counts as missing. Raises TrainingError if no
-    feature is left.
-    """
-    specs, left_out = [], {}
-    for feature in features:
-        column = frame[feature.name].iloc[training]
-        levels: tuple[str, ...] = ()
-        if feature.type == "category":
-            counts = column.value_counts()
-            levels = tuple(sorted(str(level) for level in counts[counts >= FEWEST_LEVEL_ROWS].index))
-        reason = _why_useless(column, levels)
-        if reason:
-            left_out[feature.name] = reason
-            continue
-        specs.append(
-            FeatureSpec(
-                feature.name,
-                feature.label,
-                feature.type,
-                feature.unit,
-                str(feature.available_from),
-                feature.is_fact,
-                levels,
-            )
-        )
-    if not specs:
-        raise TrainingError(
-            f"features: none of {len(features)} varies in the training slice. Check the data."
-        )
-    return tuple(specs), left_out
-
-
-def _why_useless(column: pd.Series, levels: tuple[str, ...]) -> str:
-    present = column.dropna()
-    if present.empty:
-        return "missing in every training row"
-    is_varied = len(levels) > 0 if column.dtype.kind not in "fiub" else present.min() != present.max()
-    if is_varied or len(present) < len(column):
-        return ""
-    return "the same in every training row"
 
 
 def _matrix(frame: pd.DataFrame, specs: tuple[FeatureSpec, ...], rows: Rows) -> NDArray[np.float64]:
@@ -168,8 +127,8 @@ def parameters(n_rows: int, seed: int, threads: int) -> dict[str, Any]:
         "feature_fraction": 0.5,
         "bagging_fraction": 0.8,
         "bagging_freq": 1,
-        "cat_smooth": 50.0,
-        "cat_l2": 20.0,
+        "cat_smooth": 20.0,
+        "cat_l2": 5.0,
         "max_cat_threshold": 16,
         "min_data_per_group": 100,
         "feature_pre_filter": False,
@@ -186,13 +145,13 @@ def _fit_boosters(
     label: NDArray[np.float64],
     specs: tuple[FeatureSpec, ...],
     recipe: Recipe,
+    settings: dict[str, Any],
     ordered: Rows,
     n_growing: int,
     cost_cut: float | None,
 ) -> dict[str, str]:
     """Grow every booster of the model on one binned matrix; only the labels differ."""
     matrix, actual = _matrix(frame, specs, ordered), label[ordered]
-    settings = parameters(n_growing, recipe.seed, recipe.threads)
     columns: dict[str, Any] = {
         "feature_name": booster_names(specs),
         "categorical_feature": [place for place, spec in enumerate(specs) if spec.type == "category"],
@@ -200,6 +159,7 @@ def _fit_boosters(
     }
     growing = lgb.Dataset(matrix[:n_growing], actual[:n_growing], **columns).construct()
     stopping = lgb.Dataset(matrix[n_growing:], actual[n_growing:], reference=growing, **columns).construct()
+    regrown = lgb.Dataset(matrix, actual, **columns).construct() if len(actual) <= MOST_REGROWN_ROWS else None
     del matrix
     boosters = {}
     for name, (objective, learned) in _tasks(actual, recipe, cost_cut).items():
@@ -212,7 +172,10 @@ def _fit_boosters(
             valid_sets=[stopping],
             callbacks=[lgb.early_stopping(PATIENCE_TREES, verbose=False)],
         )
-        boosters[name] = booster.model_to_string(num_iteration=booster.best_iteration)
+        n_trees = booster.best_iteration
+        if regrown is not None:
+            booster = lgb.train({**settings, **objective}, regrown.set_label(learned), n_trees)
+        boosters[name] = booster.model_to_string(num_iteration=n_trees)
     return boosters
 
 

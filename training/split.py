@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,10 @@ N_FOLDS = 5
 class Split:
     """Row positions of the three slices; `facts` tells how they came about, with counts.
 
-    `patient` is a number for each row of the table. Raises ValueError if a patient is on two sides.
+    `patient` is a number for each row of the table. No patient that the trees learned from is met again:
+    the patients of the training slice are in no other. Calibration and test share patients but no row,
+    since leaving out of the calibration whoever came back later would leave out the very readmissions
+    (see `docs/decisions.md`). Raises ValueError otherwise.
     """
 
     patient: NDArray[np.intp]
@@ -34,10 +36,13 @@ class Split:
     facts: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        for one, other in combinations((self.training, self.calibration, self.test), 2):
-            n_shared = len(np.intersect1d(self.patient[one], self.patient[other]))
+        for other in (self.calibration, self.test):
+            n_shared = len(np.intersect1d(self.patient[self.training], self.patient[other]))
             if n_shared:
                 raise ValueError(f"split: {n_shared} patients stand on two sides. Each must be on one.")
+        n_twice = len(np.intersect1d(self.calibration, self.test))
+        if n_twice:
+            raise ValueError(f"split: {n_twice} rows stand in calibration and test. Each must be in one.")
 
     @property
     def n(self) -> dict[str, int]:
@@ -71,7 +76,7 @@ def split_by_time(
     """Split by prediction time, at midnights: training, then calibration, then the latest rows as test.
 
     A row enters a slice only if its label window ended before the next slice starts. A patient with a
-    row in a later slice loses the rows in earlier ones. Shares are of the labelled rows before that.
+    row in a later slice loses the rows in the training slice. Shares are of the labelled rows before that.
     Raises TrainingError if prediction times are missing.
     """
     is_usable, left = labelled_rows(frame, target)
@@ -93,8 +98,9 @@ def split_by_time(
 
     window_ended = pd.to_datetime(frame[target.label_end])
     patient = pd.factorize(frame["patient_id"])[0].astype(np.intp)
+    nobody = np.array([], dtype=np.intp)
     calibration, lost_calibration = _kept(
-        frame, target, in_calibration, (window_ended < test_from).to_numpy(), patient, patient[in_test]
+        frame, target, in_calibration, (window_ended < test_from).to_numpy(), patient, nobody
     )
     later = np.concatenate([patient[in_test], patient[calibration]])
     training, lost_training = _kept(
@@ -107,6 +113,7 @@ def split_by_time(
         "test_from": test_from.date().isoformat(),
         "test_until": ordered.iloc[-1].date().isoformat(),
         "removed": {"training": lost_training, "calibration": lost_calibration},
+        "calibration_rows_of_test_patients": int(np.isin(patient[calibration], patient[in_test]).sum()),
         **left,
     }
     return Split(patient, training, calibration, np.flatnonzero(in_test), facts)

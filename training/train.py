@@ -22,7 +22,6 @@ from training.fit import (
     Recipe,
     check_slice,
     fit_model,
-    parameters,
 )
 from training.results import GROUP_PREFIX, assess, figures
 from training.split import Split, split_by_patient, split_by_time
@@ -88,7 +87,7 @@ def train_model(
     n_rows = {**split.n, "test": len(judged.rows)}
     artefact = replace(
         fitted.model.artefact,
-        training=_training(data, recipe, split, n_rows, estimate),
+        training=_training(data, recipe, fitted, split, n_rows, estimate),
         metrics=evidence["metrics"],
     )
     actual = chosen.labels(frame)[judged.rows]
@@ -128,7 +127,12 @@ def _recipe(data: PatientLevelData, target: Target, seed: int, threads: int) -> 
 
 
 def _training(
-    data: PatientLevelData, recipe: Recipe, split: Split, n_rows: dict[str, int], estimate: str
+    data: PatientLevelData,
+    recipe: Recipe,
+    fitted: Fitted,
+    split: Split,
+    n_rows: dict[str, int],
+    estimate: str,
 ) -> dict[str, Any]:
     dates = ("training_from", "calibration_from", "test_from", "test_until")
     return {
@@ -140,7 +144,7 @@ def _training(
         "rows": n_rows,
         "estimate": estimate,
         "seed": recipe.seed,
-        "parameters": parameters(n_rows["train"], recipe.seed, recipe.threads),
+        "parameters": fitted.parameters,
         "versions": {name: version(name) for name in VERSIONED},
     }
 

@@ -29,6 +29,8 @@ app = typer.Typer(
 DataFolder = Annotated[Path, typer.Argument(metavar="DIR", help="a data set that `wardcast ingest` wrote")]
 Work = Annotated[Path | None, typer.Option(help="work folder: models, tracking, champions")]
 AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON")]
+_INTERRUPTED = 130
+_INTERRUPTION = "Interrupted. Nothing half-written was left."
 PointName = Annotated[str, typer.Option("--point", help="preadmission, admission or discharge")]
 
 
@@ -44,13 +46,18 @@ def main() -> None:
 def _problems() -> Iterator[None]:
     try:
         yield
+    except SystemExit as ended:
+        # Typer answers Ctrl-C with this code and without a word.
+        if ended.code == _INTERRUPTED:
+            print(_INTERRUPTION, file=sys.stderr)
+        raise
     except KeyboardInterrupt:
-        _stop("Interrupted. Nothing half-written was left.", 130)
+        _stop(_INTERRUPTION, _INTERRUPTED)
     except RuntimeError as error:
         # The data engine turns an interrupt into an error of its own.
         if "interrupted" not in str(error).lower():
             raise
-        _stop("Interrupted. Nothing half-written was left.", 130)
+        _stop(_INTERRUPTION, _INTERRUPTED)
     except (ValueError, OSError) as error:
         if not _is_ours(error):
             raise

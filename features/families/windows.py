@@ -11,7 +11,7 @@ _EVENT_AT: dict[Relation, str] = {"earlier_stays": "admitted_at", "earlier_visit
 
 
 def known_sum(column: str) -> str:
-    """An aggregate over the window: the sum, missing if a value in it is unknown, 0 if the window is empty."""
+    """The sum over the window: missing if a value in it is unknown, 0 if the window is empty."""
     all_known = f"count({column}) FILTER ({{window}}) = count(*) FILTER ({{window}})"
     return f"CASE WHEN {all_known} THEN coalesce(sum({column}) FILTER ({{window}}), 0) END"
 

@@ -155,7 +155,9 @@ def test_neither_the_order_of_rows_nor_the_number_of_buckets_matters(
     point: Point, tables: dict[str, pd.DataFrame], seed: int, buckets: int
 ) -> None:
     shuffled = {name: frame.sample(frac=1, random_state=seed) for name, frame in tables.items()}
-    pd.testing.assert_frame_equal(feature_rows(tables, point), feature_rows(shuffled, point, buckets=buckets), check_dtype=False)
+    pd.testing.assert_frame_equal(
+        feature_rows(tables, point), feature_rows(shuffled, point, buckets=buckets), check_dtype=False
+    )
 
 
 @pytest.mark.parametrize("point", [Point.ADMISSION, Point.DISCHARGE])

@@ -56,6 +56,18 @@ def test_readmission_rate_and_the_truth_s_own_discrimination(at_discharge: pd.Da
     assert 0.70 <= roc_auc_score(rows["label_readmission"], rows["readmission_probability"]) <= 0.80
 
 
+def test_simple_scores_see_only_a_part_of_the_risk(at_discharge: pd.DataFrame) -> None:
+    rows = _labelled(at_discharge, "label_readmission")
+    # With a year of history before each discharge.
+    rows = rows[rows["prediction_time"] >= "2022-01-01"]
+    actual = rows["label_readmission"]
+    lace = roc_auc_score(actual, rows["lace_index"].astype(float).fillna(rows["lace_index"].median()))
+    # Published AUROCs of LACE lie between 0.66 and 0.70; ± 0.015 for the chance of 30,000 rows.
+    assert 0.645 <= lace <= 0.715
+    assert roc_auc_score(actual, rows["n_stays_prior_365d"].astype(float).fillna(0)) <= 0.66
+    assert roc_auc_score(actual, rows["readmission_probability"]) >= lace + 0.07
+
+
 def test_complication_rate_and_the_truth_s_own_discrimination(at_admission: pd.DataFrame) -> None:
     rows = _labelled(at_admission, "label_complication")
     assert 0.04 <= rows["label_complication"].mean() <= 0.08

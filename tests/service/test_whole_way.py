@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import math
 import shlex
 import shutil
 import signal
@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,17 @@ import pytest
 from features.dataset import open_dataset
 from features.tables import TABLES
 from models.model import Model, load_model
+from serving.api import create_app
 from serving.loaded import load_champions
+from serving.settings import ServingSettings
 from tests.command import WARDCAST, Done, clean_environment, succeeded, wardcast
+from tests.parity.test_batch_and_api import sent
 
-PUBLIC_DATA = Path(os.environ.get("WARDCAST_PUBLIC_DATA") or Path(__file__).parents[3] / "shared" / "data")
+with warnings.catch_warnings():
+    # The test client names a successor of httpx that it will need one day.
+    warnings.filterwarnings("ignore", "Using `httpx` with")
+    from starlette.testclient import TestClient
+
 ADMISSIONS = 20_000
 LATEST_DAYS = 60
 MODELS = ["readmission-discharge", "readmission-admission", "complication-admission", "cost-admission"]
@@ -81,15 +89,24 @@ def test_nothing_but_progress_is_said_beside_the_document(demo):
     assert all(line.split(": ")[1].startswith("done in ") for line in lines)
 
 
+def counts_of(data: Path) -> dict[str, dict[str, int]]:
+    """Rows in, out and quarantined of each table, as the quality report tells them."""
+    tables = json.loads((data / "quality.json").read_text("utf-8"))["tables"]
+    return {table.pop("table"): table for table in tables}
+
+
 def test_every_row_that_came_in_came_out_or_is_in_quarantine(demo):
     data = demo.work / demo.document["data"]
-    counts = json.loads((data / "quality.json").read_text("utf-8"))["counts"]
-    assert {"patients", "stays", "diagnoses", "procedures", "charges", "observations", "visits"} <= set(counts)
+    counts = counts_of(data)
+    assert {"patients", "stays", "diagnoses", "procedures", "charges", "observations", "visits"} <= set(
+        counts
+    )
     for name, count in counts.items():
         assert count["n_in"] == count["n_out"] + count["n_quarantined"]
         files = (data / name).rglob("*.parquet")
-        assert sum(len(pd.read_parquet(file, columns=[TABLES[name].columns[0].name])) for file in files) == (
-            count["n_out"]
+        assert (
+            sum(len(pd.read_parquet(file, columns=[TABLES[name].columns[0].name])) for file in files)
+            == (count["n_out"])
         )
         set_aside = data / "quarantine" / f"{name}.parquet"
         assert (len(pd.read_parquet(set_aside)) if set_aside.is_file() else 0) == count["n_quarantined"]
@@ -98,7 +115,7 @@ def test_every_row_that_came_in_came_out_or_is_in_quarantine(demo):
 
 
 def test_the_flow_leads_from_all_stays_to_the_rows_of_the_data_set(demo):
-    counts = json.loads((demo.work / "data" / "quality.json").read_text("utf-8"))["counts"]
+    counts = counts_of(demo.work / "data")
     assert set(demo.document["flow"]) == {"discharge", "admission"}
     for point, flow in demo.document["flow"].items():
         assert flow == json.loads((demo.work / "features" / f"{point}.parquet.flow.json").read_text("utf-8"))
@@ -152,8 +169,7 @@ def test_the_scored_file_holds_one_row_for_each_late_admission_and_target(demo, 
     for (_, point), rows in found.items():
         assert len(rows) == len(set(rows["stay_id"])) > 100
         assert set(rows["stay_id"]) == latest(demo, point)
-    assert (scored["model"] == [f"{name}-{point}/1" for name, point in
-                                zip(scored["target"], scored["prediction_point"], strict=True)]).all()  # fmt: skip
+    assert (scored["model"] == scored["target"] + "-" + scored["prediction_point"] + "/1").all()
 
 
 def registered(demo: Demo, name: str) -> Model:
@@ -190,6 +206,82 @@ def test_reasons_are_the_strongest_and_name_features_of_the_data_set(demo, score
         assert all(reason["label"] and reason["direction"] in ("raises", "lowers") for reason in reasons)
     names = set(demo.rows("discharge").columns) | set(demo.rows("admission").columns)
     assert {reason["feature"] for text in scored["reasons"] for reason in json.loads(text)} <= names
+
+
+@pytest.fixture(scope="module")
+def client(demo: Demo) -> Iterator[TestClient]:
+    with TestClient(create_app(ServingSettings(demo.work / "champions"))) as client:
+        yield client
+
+
+def asked(demo: Demo, scored: pd.DataFrame) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Every so many scored rows with the request that asks for it: all of the patient's records."""
+    dataset = open_dataset(demo.work / "data")
+    for row in scored.iloc[:: max(1, len(scored) // 25)].itertuples():
+        yield row, sent(dataset, row.stay_id, row.prediction_point)
+
+
+def test_every_contribution_of_an_answer_adds_up_to_its_raw_output(demo, scored, client):
+    for row, request in asked(demo, scored):
+        answer = client.post("/v1/predictions?explain=full", json=request).json()
+        (found,) = [each for each in answer["predictions"] if each["model"] == row.model]
+        total = found["base_value"] + math.fsum(reason["contribution"] for reason in found["reasons"])
+        assert total == pytest.approx(found["raw_output"], abs=1e-6)
+        # The answer is the scored file's, to the last bit.
+        assert (found["base_value"], found["raw_output"]) == (row.base_value, row.raw_output)
+
+
+def with_later_records(request: dict[str, Any], at: pd.Timestamp) -> dict[str, Any]:
+    """The request with what came to be known after the prediction time `at`, all of it alarming."""
+    records = json.loads(json.dumps(request["records"]))
+    (stay,) = [each for each in records["stays"] if each["stay_id"] == request["stay_id"]]
+    patient, after = stay["patient_id"], (at + pd.Timedelta(days=20)).isoformat()
+    records["patients"][0]["death_date"] = after[:10]
+    if request["prediction_point"] == "admission":
+        # How the stay went on was not known either.
+        stay |= {"total_cost": 900_000.0, "discharge_disposition": "hospice", "discharged_at": after}
+        records["diagnoses"] = [
+            each for each in records["diagnoses"]
+            if each["stay_id"] != stay["stay_id"] or each["kind"] == "admitting"
+        ]  # fmt: skip
+    records["stays"].append(
+        stay | {"stay_id": "later", "admitted_at": (at + pd.Timedelta(days=40)).isoformat(),
+                "booked_at": after, "discharged_at": None, "status": "in", "total_cost": None}
+    )  # fmt: skip
+    for stay_id in (stay["stay_id"], "later") if request["prediction_point"] == "admission" else ("later",):
+        records["diagnoses"].append(
+            {
+                "stay_id": stay_id,
+                "kind": "discharge",
+                "position": 1,
+                "code": "C349",
+                "present_on_admission": "N",
+            }
+        )
+    records["visits"].append(
+        {
+            "visit_id": "later",
+            "patient_id": patient,
+            "visited_at": after,
+            "kind": "emergency",
+            "cost": 9_999.0,
+        }
+    )
+    records["observations"] += [
+        {"patient_id": patient, "taken_at": after, "code": each["code"], "value": 999.0, "unit": each["unit"]}
+        for each in records["observations"][:20]
+    ]
+    return request | {"records": records}
+
+
+def test_records_that_come_later_change_no_answer(demo, scored, client):
+    for row, request in asked(demo, scored):
+        before = client.post("/v1/predictions?explain=full", json=request)
+        after = client.post(
+            "/v1/predictions?explain=full", json=with_later_records(request, row.prediction_time)
+        )
+        assert (before.status_code, after.status_code) == (200, 200), after.text
+        assert after.json()["predictions"] == before.json()["predictions"]
 
 
 def commands(demo: Demo) -> dict[str, list[str]]:
@@ -294,8 +386,14 @@ def test_running_the_demo_again_gives_the_same_models_and_scores(demo, scored, s
 def test_a_person_reads_counts_flow_metrics_reasons_and_what_to_do_next(demo, scored, shown):
     work, done = shown
     text = done.out
-    for heading in ("Rows", "Who is an index admission at discharge", "Who is an index admission at admission",
-                    "Risks", "Cost", "The 10 latest admissions at the highest risk"):  # fmt: skip
+    for heading in (
+        "Rows",
+        "Who is an index admission at discharge",
+        "Who is an index admission at admission",
+        "Risks",
+        "Cost",
+        "The 10 latest admissions at the highest risk",
+    ):
         assert heading in text
     for name in ("prior_admissions", "lace", "hospital", "logistic", "group_mean", "gamma", *MODELS):
         assert name in text
@@ -323,59 +421,6 @@ def test_a_work_folder_that_no_demo_made_is_left_as_it_is(tmp_path):
     done = wardcast("demo", "--work", mine.parent, cwd=tmp_path)
     assert done.code == 1
     assert "holds something that no demo made. Name another folder with --work." in done.err
-    assert [(entry.name, entry.read_text()) for entry in mine.parent.iterdir()] == [("mine.txt", "years of work")]
-
-
-@pytest.fixture(scope="module")
-def diabetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    file = PUBLIC_DATA / "diabetes130_dev.zip"
-    if not file.is_file():
-        pytest.skip("needs the public file diabetes130_dev.zip; set WARDCAST_PUBLIC_DATA to its folder")
-    work = tmp_path_factory.mktemp("diabetes") / "work"
-    done = succeeded("demo", "--json", "--source", "diabetes130", "--path", file, "--work", work, cwd=work.parent)
-    yield Demo(work, done.document, done.err)
-    shutil.rmtree(work)
-
-
-def results_of(demo: Demo, name: str) -> dict[str, Any]:
-    (found,) = [each for each in demo.document["models"] if each["model"] == name]
-    return found
-
-
-def test_real_encounters_go_the_whole_way(diabetes):
-    counts = json.loads((diabetes.work / "data" / "quality.json").read_text("utf-8"))["counts"]
-    # The data's own description: 71,110 encounters of 49,847 patients.
-    assert (counts["stays"]["n_in"], counts["patients"]["n_in"]) == (71_110, 49_847)
-    assert all(count["n_in"] == count["n_out"] + count["n_quarantined"] for count in counts.values())
-    # No complications and no costs in this file.
-    assert [each["model"] for each in diabetes.document["models"]] == ["readmission-discharge", "readmission-admission"]
-    scored = pd.read_parquet(diabetes.work / "scored.parquet")
-    assert not scored.duplicated(["stay_id", "target", "prediction_point"]).any()
-    assert scored["prediction_time"].isna().all()
-    for point, rows in scored.groupby("prediction_point"):
-        assert set(rows["stay_id"]) == set(diabetes.rows(point)["stay_id"])
-
-
-@pytest.mark.parametrize(("name", "at_least"), [("readmission-discharge", 0.65), ("readmission-admission", 0.62)])
-def test_real_readmissions_are_told_apart_as_well_as_honest_models_do(diabetes, name, at_least):
-    results = results_of(diabetes, name)
-    assert results["estimate"] == "pooled patient-grouped out-of-fold"
-    auroc, brier = results["metrics"]["auroc"], results["metrics"]["brier"]
-    # 0.670 and 0.637 were measured on the whole public file; above 0.72 something leaks.
-    assert at_least <= auroc["value"] < 0.72
-    # A patient is one draw: about 7,000 readmissions give an interval of some +- 0.007.
-    assert 0.005 < auroc["high"] - auroc["low"] < 0.03
-    assert auroc["low"] < auroc["value"] < auroc["high"]
-    assert brier["low"] < brier["value"] < brier["high"]
-    if name == "readmission-discharge":
-        assert brier["value"] <= 0.098
-
-
-@pytest.mark.parametrize("name", ["readmission-discharge", "readmission-admission"])
-def test_real_readmissions_are_judged_beside_regression_and_prior_admissions(diabetes, name):
-    results = results_of(diabetes, name)
-    for baseline in ("logistic", "prior_admissions"):
-        estimate = results["baselines"][baseline]["auroc"]
-        assert 0.5 < estimate["low"] < estimate["value"] < estimate["high"] < results["metrics"]["auroc"]["high"]
-    # Prior inpatient visits alone carry much of what can be known: published near 0.60.
-    assert results["baselines"]["prior_admissions"]["auroc"]["value"] < results["metrics"]["auroc"]["value"]
+    assert [(entry.name, entry.read_text()) for entry in mine.parent.iterdir()] == [
+        ("mine.txt", "years of work")
+    ]

@@ -17,12 +17,8 @@ def outcomes(*shares: tuple[int, int]) -> np.ndarray:
 
 def test_the_line_is_that_of_the_observed_odds() -> None:
     raw = np.repeat([0.0, 1.0], 200)
-    label = outcomes((40, 200), (100, 200))
-    line = recalibrate_logistic(raw, label)
     # Two points determine it: odds 40/160 = 1/4 at 0, odds 1 at 1, so −ln 4 and slope + ln 4.
-    assert line.intercept == pytest.approx(-math.log(4), abs=1e-9)
-    assert line.slope == pytest.approx(math.log(4), abs=1e-9)
-    assert line.probability(np.array([0.0, 1.0])) == pytest.approx([0.2, 0.5])
+    assert logistic_line(raw, outcomes((40, 200), (100, 200))) == pytest.approx((-math.log(4), math.log(4)))
 
 
 def test_a_calibrated_model_is_left_as_it_is() -> None:
@@ -30,6 +26,23 @@ def test_a_calibrated_model_is_left_as_it_is() -> None:
     raw = np.repeat([-math.log(4), math.log(4)], 500)
     line = recalibrate_logistic(raw, outcomes((100, 500), (400, 500)))
     assert (line.intercept, line.slope) == (pytest.approx(0, abs=1e-9), pytest.approx(1))
+
+
+def test_a_slice_of_few_rows_moves_the_slope_little_and_the_intercept_freely() -> None:
+    raw = np.repeat([0.0, 1.0], 200)
+    line = recalibrate_logistic(raw, outcomes((40, 200), (100, 200)))
+    probability = line.probability(np.array([0.0, 1.0]))
+    # The optimum: predicted events = 140, and Σ raw (label − p) = (slope − 1) / 0.1².
+    assert 200 * probability.sum() == pytest.approx(140)
+    assert 100 - 200 * probability[1] == pytest.approx((line.slope - 1) / 0.01)
+    # So it lies between 1 and the free slope ln 4 = 1.39.
+    assert 1.0 < line.slope < 1.25
+
+
+def test_a_slice_of_many_rows_sets_the_slope_itself() -> None:
+    raw = np.repeat([0.0, 1.0], 200_000)
+    line = recalibrate_logistic(raw, outcomes((40_000, 200_000), (100_000, 200_000)))
+    assert line.slope == pytest.approx(math.log(4), abs=0.01)
 
 
 def test_few_events_leave_identity_with_the_reason() -> None:
@@ -45,7 +58,8 @@ def test_few_non_events_leave_identity_too() -> None:
 
 
 def test_a_line_that_falls_is_not_used() -> None:
-    line = recalibrate_logistic(np.repeat([0.0, 1.0], 200), outcomes((100, 200), (60, 200)))
+    falling = outcomes((10_000, 20_000), (6_000, 20_000))
+    line = recalibrate_logistic(np.repeat([0.0, 1.0], 20_000), falling)
     assert (line.intercept, line.slope) == (0.0, 1.0)
     assert "does not rise" in line.reason
 

@@ -14,12 +14,18 @@ import pytest
 from features.ingest import ingest
 from features.sources.synthetic import stage
 from features.sources.synthetic.charges import CATEGORIES, charge
-from features.sources.synthetic.codes import cases
-from features.sources.synthetic.costs import cost_noise, stay_days
+from features.sources.synthetic.codes import cases, conditions
+from features.sources.synthetic.costs import cost_noise, stay_cost, stay_days
 from features.sources.synthetic.course import play
 from features.sources.synthetic.laboratory import severity
+from features.sources.synthetic.outcomes import (
+    complication_log_odds,
+    complication_log_odds_by_case,
+    place_shares,
+    readmission_log_odds,
+)
 from features.sources.synthetic.population import Cohort, draw_cohort
-from features.sources.synthetic.risks import case_weights
+from features.sources.synthetic.risks import State, case_weights
 from features.sources.synthetic.stays import Ending, Link, Stays, taken
 from features.sources.synthetic.visits import draw_emergency_visits
 from features.sources.synthetic.writing import pseudonyms
@@ -233,13 +239,106 @@ def test_grades_of_severity_are_ramps() -> None:
             "haemoglobin": np.array([13.0, 9.0]),  # 12 and above is normal; (12 − 9) / 1.5 = 2
             "sodium": np.array([137.0, 120.0]),  # (137 − 120) / 4 = 4.25, cut at 3
             "albumin": np.array([4.0, 3.2]),  # (3.7 − 3.2) / 0.5 = 1
-            "creatinine": np.array([0.9, 1.6]),  # (1.6 − 1.2) / 0.8 = 0.5
+            "creatinine": np.array([0.9, 1.6]),  # (1.6 − 1.2) / 0.8 = 0.5; above 1.5 is poor
+            "potassium": np.array([4.2, 3.4]),  # (3.7 − 3.4) / 0.15 = 2
+            "glucose": np.array([100.0, 172.5]),  # (172.5 − 165) / 15 = 0.5; above 145 is high
+            "white_cells": np.array([8.0, 15.0]),  # above 13 is many
         }
     )
     assert graded.anaemia == pytest.approx([0, 2])
     assert graded.low_sodium == pytest.approx([0, 3])
     assert graded.low_albumin == pytest.approx([0, 1])
     assert graded.kidney == pytest.approx([0, 0.5])
+    assert graded.sodium_off == pytest.approx([0, 2])  # (135.5 − 120) / 1.5 = 10.3, cut at 2
+    assert graded.potassium_off == pytest.approx([0, 2])
+    assert graded.glucose_off == pytest.approx([0, 0.5])
+    # Haemoglobin 9 lies below 10; albumin 3.2 does not lie below 3.2.
+    flags = (graded.deep_anaemia, graded.poor_kidney, graded.high_glucose, graded.many_white_cells)
+    assert all(flag.tolist() == [0, 1] for flag in flags)
+    assert graded.very_low_albumin.tolist() == [0, 0]
+
+
+def one_patient(
+    case: str, *, having: tuple[str, ...] = (), age: float = 60.0, values: dict[str, float] | None = None
+) -> State:
+    """A patient with normal laboratory values but for `values`, in summer, without earlier stays."""
+    normal = {"haemoglobin": 14.0, "sodium": 139.0, "albumin": 4.2, "creatinine": 0.9}
+    normal |= {"potassium": 4.2, "glucose": 100.0, "white_cells": 8.0}
+    return State(
+        case=np.array([cases().place(case)]),
+        age=np.array([age]),
+        has=np.isin(conditions().names, having)[None, :],
+        frailty=np.zeros(1),
+        severity=severity({name: np.array([value]) for name, value in (normal | (values or {})).items()}),
+        stays_before=np.zeros(1),
+        discharged_30d=np.zeros(1, dtype=bool),
+        discharged_90d=np.zeros(1, dtype=bool),
+        emergency_visits=np.zeros(1),
+        is_self_pay=np.zeros(1, dtype=bool),
+        winter=np.array([-1.0]),
+    )
+
+
+def readmission_risk(state: State, days: float = 8.0, ending: Ending = Ending.HOME) -> float:
+    return float(readmission_log_odds(state, np.array([days]), np.zeros(1), np.array([ending]))[0])
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high"), [("potassium", 3.3, 5.2), ("sodium", 131, 146), ("glucose", 70, 200)]
+)
+def test_a_value_off_normal_on_either_side_raises_the_risk_of_a_return(
+    value: str, low: float, high: float
+) -> None:
+    usual = readmission_risk(one_patient("pneumonia"))
+    assert readmission_risk(one_patient("pneumonia", values={value: low})) > usual + 0.5
+    assert readmission_risk(one_patient("pneumonia", values={value: high})) > usual + 0.5
+
+
+def test_an_early_discharge_weighs_on_the_polymorbid() -> None:
+    four = ("heart_failure", "hypertension", "coronary_disease", "stroke_history")
+    added = [
+        readmission_risk(one_patient("pneumonia", having=having), days=3)
+        - readmission_risk(one_patient("pneumonia", having=having), days=8)
+        for having in ((), four)
+    ]
+    assert added[1] > added[0] + 0.5
+
+
+def test_leaving_against_advice_raises_the_risk_of_a_return() -> None:
+    patient = one_patient("pneumonia")
+    assert readmission_risk(patient, ending=Ending.AGAINST_ADVICE) > readmission_risk(patient) + 0.5
+
+
+def test_the_risk_of_every_case_is_that_of_the_own_case() -> None:
+    patient = one_patient("valve_surgery", age=82, values={"albumin": 2.9, "glucose": 180, "creatinine": 2})
+    own = complication_log_odds(patient, patient.case)
+    assert complication_log_odds_by_case(patient)[0, patient.case] == pytest.approx(own)
+
+
+def test_high_glucose_weighs_on_a_complication_of_major_surgery_only() -> None:
+    added = [
+        complication_log_odds(one_patient(case, values={"glucose": 160}), np.array([cases().place(case)]))
+        - complication_log_odds(one_patient(case), np.array([cases().place(case)]))
+        for case in ("hip_replacement", "pneumonia")
+    ]
+    assert added[0] > 0.5
+    assert added[1] == pytest.approx(0)
+
+
+def test_old_age_makes_planned_major_surgery_dearer_and_an_emergency_cheaper() -> None:
+    def ratio(case: str) -> float:
+        old, young = (one_patient(case, age=age) for age in (85.0, 75.0))
+        return float(stay_cost(old, old.case)[0] / stay_cost(young, young.case)[0])
+
+    assert ratio("hip_replacement") > 1.2
+    assert ratio("pneumonia") < 0.9
+
+
+def test_survivors_leave_somewhere() -> None:
+    shares = place_shares(np.array([50.0, 90.0]))
+    total = np.sum(list(shares.values()), axis=0)
+    # Not home at 50: 0.012 + 0.003 + 0.038 + 0.02 + 0.03; beyond 75 another 0.001 + 0.08 + 0.06 + 0.03.
+    assert total == pytest.approx([0.103, 0.274])
 
 
 def test_a_complicated_stay_lasts_half_as_long_again_and_two_days_at_least() -> None:

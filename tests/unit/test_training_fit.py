@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.admission_rows import FEATURES, admissions, fitted, recipe
-from training.fit import choose_specs, fit_model
+from training.fit import fit_model
+from training.inputs import choose_specs
 from training.targets import TrainingError
 
 ROWS = admissions(4000)
@@ -60,6 +61,13 @@ def test_a_feature_that_is_sometimes_missing_and_otherwise_the_same_stays() -> N
     rows = ROWS.assign(ward_score=np.where(np.arange(4000) % 2, 1.0, np.nan))
     specs, _ = choose_specs(rows, FEATURES, TRAINING)
     assert "ward_score" in [spec.name for spec in specs]
+
+
+def test_a_category_of_one_level_or_of_rare_levels_only_says_nothing() -> None:
+    rare = [f"Group {row // 10}" for row in range(4000)]
+    for groups, reason in ((["Stroke"] * 4000, "the same in every"), (rare, "missing in every")):
+        _, left_out = choose_specs(ROWS.assign(admitting_diagnosis_group=groups), FEATURES, TRAINING)
+        assert left_out["admitting_diagnosis_group"] == f"{reason} training row"
 
 
 def test_no_feature_at_all_is_an_error() -> None:

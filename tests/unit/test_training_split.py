@@ -82,11 +82,21 @@ def test_rows_without_a_time_cannot_be_split_by_time() -> None:
         split_by_time(rows, READMISSION)
 
 
-def test_a_split_with_a_patient_on_two_sides_cannot_exist() -> None:
-    patient = np.array([0, 1, 1])
+def test_a_split_with_a_learned_patient_or_a_row_on_two_sides_cannot_exist() -> None:
     one, two, three = (np.array([row]) for row in range(3))
     with pytest.raises(ValueError, match="1 patients stand on two sides"):
-        Split(patient, one, two, three, {})
+        Split(np.array([0, 1, 0]), one, two, three, {})
+    with pytest.raises(ValueError, match="1 rows stand in calibration and test"):
+        Split(np.array([0, 1, 2]), one, two, two, {})
+
+
+def test_whoever_comes_back_in_the_test_stays_in_the_calibration() -> None:
+    rows = ten_months()
+    # Row 7 is calibration, row 8 test, of the same patient.
+    rows["patient_id"] = list("abcdefghhj")
+    split = split_by_time(rows, READMISSION, test_share=0.2, calibration_share=0.2)
+    assert split.calibration.tolist() == [6, 7]
+    assert split.facts["calibration_rows_of_test_patients"] == 1
 
 
 @pytest.mark.parametrize("target", [READMISSION, COST])
@@ -96,8 +106,7 @@ def test_the_slices_of_a_larger_hospital_are_apart_and_lose_nothing_uncounted(ta
     removed = sum(reason["rows"] for part in split.facts["removed"].values() for reason in part.values())
     assert sum(split.n.values()) + removed == len(rows)
     sides = [set(rows["patient_id"].iloc[part]) for part in (split.training, split.calibration, split.test)]
-    assert not sides[0] & sides[1]
-    assert not (sides[0] | sides[1]) & sides[2]
+    assert not sides[0] & (sides[1] | sides[2])
     times = rows["prediction_time"]
     assert times.iloc[split.training].max() < times.iloc[split.calibration].min()
     assert times.iloc[split.calibration].max() < times.iloc[split.test].min()

@@ -24,15 +24,14 @@ from features.sources.synthetic.costs import (
 )
 from features.sources.synthetic.following import choose_hospital, season, what_follows
 from features.sources.synthetic.laboratory import draw_values, severity
+from features.sources.synthetic.outcomes import complication_log_odds, place_shares, readmission_log_odds
 from features.sources.synthetic.population import BOOKING_DAYS, OBSERVED_END_DAY, Cohort, entry_case
 from features.sources.synthetic.risks import (
     State,
     case_weights,
     chance,
-    complication_log_odds,
     death_in_hospital,
     draw_case,
-    readmission_log_odds,
 )
 from features.sources.synthetic.stays import (
     PATIENT_KEY,
@@ -46,12 +45,6 @@ from features.sources.synthetic.stays import (
 )
 
 _LONGEST_COURSE = 400
-_PLACES = np.array(
-    [
-        *(Ending.AGAINST_ADVICE, Ending.TRANSFERRED_OUT, Ending.COMMUNITY),
-        *(Ending.NURSING, Ending.REHABILITATION, Ending.HOME),
-    ]
-)
 
 
 def play(cohort: Cohort, rng: np.random.Generator) -> Stays:
@@ -100,7 +93,7 @@ def _happen(agenda: Agenda, cohort: Cohort, rng: np.random.Generator) -> tuple[S
     is_part = goes_on | np.isin(ending, [Ending.SPLIT, Ending.ACUTE_TRANSFER])
     discharged, cost = _length_and_cost(agenda, state, is_complicated, is_part, ending == Ending.DIED, rng)
     nights = np.floor(discharged) - np.floor(agenda.admitted)
-    p_return = chance(readmission_log_odds(state, nights, is_complicated.astype(float))) * is_adult
+    p_return = chance(readmission_log_odds(state, nights, is_complicated.astype(float), ending)) * is_adult
     weights = _return_weights(agenda, state, cohort)
     may_go_on, may_return = may_continue(state), is_adult.astype(float)
     stays = Stays(
@@ -151,6 +144,8 @@ def _state(agenda: Agenda, cohort: Cohort, rng: np.random.Generator) -> tuple[St
     )
     here = who * PATIENT_KEY + day
     seen = np.searchsorted(cohort.visit_keys, here) - np.searchsorted(cohort.visit_keys, here - 180)
+    # The rest of a stay that was broken up is no return.
+    is_back, gap = agenda.link < Link.TRANSFER, day - cohort.last_discharge[who]
     state = State(
         case=agenda.case,
         age=age,
@@ -158,8 +153,11 @@ def _state(agenda: Agenda, cohort: Cohort, rng: np.random.Generator) -> tuple[St
         frailty=cohort.frailty[who],
         severity=severity(values),
         stays_before=(cohort.recent[who] > day[:, None] - 365).sum(axis=1).astype(float),
-        recent_discharge=cohort.last_discharge[who] > day - 90,
+        discharged_30d=is_back & (gap < 31),
+        discharged_90d=is_back & (gap < 91),
         emergency_visits=np.minimum(seen, 4).astype(float),
+        is_self_pay=cohort.payer[who] == "self_pay",
+        winter=season(day),
     )
     return state, values
 
@@ -172,7 +170,9 @@ def _length_and_cost(
     part = np.where(is_part, TRANSFERRED_FIRST_PART, 1.0)
     days = stay_days(stay_days_mean(state), normal, is_complicated.astype(float)) * part
     surcharge = 1 + COMPLICATION_SURCHARGE * is_complicated
-    cost = cases().cost[agenda.case] * stay_cost(state) * cost_noise(normal, rng) * surcharge * part
+    cost = (
+        cases().cost[agenda.case] * stay_cost(state, agenda.case) * cost_noise(normal, rng) * surcharge * part
+    )
     return _discharge_time(agenda.admitted, days, dies, rng), cost
 
 
@@ -192,10 +192,9 @@ def _ending(state: State, goes_on: Flags, is_complicated: Flags, rng: np.random.
     open_end = may_continue(state) * ~goes_on
     draw = rng.random(n)
     leaves = rng.random(n)
-    shares = (0.012, 0.003, 0.038, 0.02, 0.03)
-    shares_beyond_75 = (0.0, 0.001, 0.08, 0.06, 0.03)
-    bounds = np.cumsum(shares) + np.outer(state.age > 75, np.cumsum(shares_beyond_75))
-    ending = _PLACES[(leaves[:, None] >= bounds).sum(axis=1)]
+    places = place_shares(state.age)
+    bounds = np.cumsum(np.column_stack(list(places.values())), axis=1)
+    ending = np.array([*places, Ending.HOME])[(leaves[:, None] >= bounds).sum(axis=1)]
     dies = rng.random(n) < death_in_hospital(state, is_complicated.astype(float))
     ending = np.where(dies, Ending.DIED, ending)
     ending = np.where(draw < (TRANSFER_SHARE + SPLIT_SHARE) * open_end, Ending.SPLIT, ending)

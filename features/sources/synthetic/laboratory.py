@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -33,7 +33,7 @@ _RANGES = {
     "potassium": (2.0, 7.5),
 }
 
-_INFECTIONS = (
+INFECTIONS = (
     *("pneumonia", "sepsis", "urinary_infection", "cholangitis", "appendicitis", "ulcer_perforation"),
     *("cellulitis", "wound_infection", "respiratory_failure", "influenza", "neutropenia", "child_pneumonia"),
 )
@@ -41,29 +41,55 @@ _INFECTIONS = (
 
 @dataclass
 class Severity:
-    """How far values lie on the bad side, 0 (normal) to 3; a straight ramp between."""
+    """How far values lie on the bad side, 0 (normal) to 3, a straight ramp between; and sharp thresholds.
+
+    `..._off` grade both sides, 0 to 2: sodium, potassium and glucose too low or too high.
+    """
 
     anaemia: Floats
     low_sodium: Floats
     low_albumin: Floats
     kidney: Floats
+    sodium_off: Floats
+    potassium_off: Floats
+    glucose_off: Floats
+    deep_anaemia: Floats
+    very_low_albumin: Floats
+    poor_kidney: Floats
+    high_glucose: Floats
+    many_white_cells: Floats
 
     def at(self, rows: Integers) -> Severity:
         """The severity of some of the patients."""
-        return Severity(self.anaemia[rows], self.low_sodium[rows], self.low_albumin[rows], self.kidney[rows])
+        return Severity(**{item.name: getattr(self, item.name)[rows] for item in fields(self)})
+
+    def faded(self, share: float) -> Severity:
+        """The severity with every grade at this share of itself."""
+        return Severity(**{item.name: share * getattr(self, item.name) for item in fields(self)})
 
 
 def severity(values: dict[str, Floats]) -> Severity:
     """Grade the true values that the risks hang on."""
 
-    def ramp(distance: Floats, step: float) -> Floats:
-        return np.asarray(np.clip(distance / step, 0, 3))
+    def ramp(distance: Floats, step: float, most: float = 3) -> Floats:
+        return np.asarray(np.clip(distance / step, 0, most))
+
+    def off(name: str, low: float, low_step: float, high: float, high_step: float) -> Floats:
+        return ramp(low - values[name], low_step, 2) + ramp(values[name] - high, high_step, 2)
 
     return Severity(
         anaemia=ramp(12 - values["haemoglobin"], 1.5),
         low_sodium=ramp(137 - values["sodium"], 4),
         low_albumin=ramp(3.7 - values["albumin"], 0.5),
         kidney=ramp(values["creatinine"] - 1.2, 0.8),
+        sodium_off=off("sodium", 135.5, 1.5, 142.5, 1),
+        potassium_off=off("potassium", 3.7, 0.15, 4.7, 0.15),
+        glucose_off=off("glucose", 84, 5, 165, 15),
+        deep_anaemia=(values["haemoglobin"] < 10).astype(float),
+        very_low_albumin=(values["albumin"] < 3.2).astype(float),
+        poor_kidney=(values["creatinine"] > 1.5).astype(float),
+        high_glucose=(values["glucose"] > 145).astype(float),
+        many_white_cells=(values["white_cells"] > 13).astype(float),
     )
 
 
@@ -89,7 +115,7 @@ def _illness(case: Integers, has: Flags) -> _Illness:
     kidney = has[:, conditions().place("kidney_disease")] + 1.2 * _is_for(case, "kidney_failure")
     return _Illness(
         acute=acute,
-        infected=np.isin(case, [cases().place(name) for name in _INFECTIONS]).astype(float),
+        infected=np.isin(case, [cases().place(name) for name in INFECTIONS]).astype(float),
         bleeding=_is_for(case, "gi_bleeding"),
         sick=sick,
         kidney=kidney + 0.9 * _is_for(case, "acute_kidney_injury") + 0.25 * sick,
@@ -119,7 +145,7 @@ def draw_values(
     haemoglobin = (
         haemoglobin - 1.0 * having("cancer") - 2.3 * ill.bleeding - 0.5 * ill.sick + 0.7 * tendency[:, 0]
     )
-    albumin = 4.15 - 0.10 * old - 0.6 * having("malnutrition") - 0.55 * having("cirrhosis") - 0.45 * ill.sick
+    albumin = 4.05 - 0.10 * old - 0.6 * having("malnutrition") - 0.55 * having("cirrhosis") - 0.45 * ill.sick
     albumin = albumin - 0.25 * having("cancer") - 0.25 * ill.infected - 0.08 * frailty + 0.15 * tendency[:, 1]
     creatinine = np.exp(
         -0.15 + 0.12 * is_male + 0.05 * old + 0.75 * ill.kidney + 0.15 * tendency[:, 2] + noise(0.2)
@@ -141,7 +167,7 @@ def draw_values(
         "sodium": sodium,
         "creatinine": creatinine,
         "urea_nitrogen": 15.5 * creatinine**0.7 * np.exp(0.12 * ill.sick + 0.3 * ill.bleeding + noise(0.22)),
-        "albumin": albumin + noise(0.28),
+        "albumin": albumin + noise(0.38),
         "white_cells": np.exp(
             1.93 + 0.45 * ill.infected + 0.12 * ill.acute - 2.5 * without_cells + noise(0.28)
         ),

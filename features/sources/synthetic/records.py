@@ -29,7 +29,7 @@ DISPOSITIONS = np.array(
     ],
     dtype=object,
 )
-CODED_SHARE = 0.88
+CODED_SHARE = 0.94
 """The share of a patient's conditions that a stay's record names."""
 
 HOSPITALS = np.array(["H1", "H2", "H3", "H4"], dtype=object)
@@ -113,7 +113,7 @@ def diagnoses_table(stays: Stays, cohort: Cohort, stay_id: Any, rng: np.random.G
     """The columns of `diagnoses`: the admitting one, and at discharge all with their flags."""
     listed, n = cases(), len(stays)
     everyone = np.arange(n)
-    is_vague = (rng.random(n) < 0.07) & (listed.vague[stays.case] != "") & (stays.link != Link.TRANSFER)
+    is_vague = (rng.random(n) < 0.04) & (listed.vague[stays.case] != "") & (stays.link != Link.TRANSFER)
     admitting = np.where(is_vague, listed.vague[stays.case], listed.admitting[stays.case])
     known = np.where(np.isnan(stays.booked), stays.admitted, stays.booked)
     done = np.flatnonzero(status(stays) == "discharged")

@@ -14,7 +14,7 @@ from features.sources.synthetic.stays import Stays
 from features.sources.synthetic.writing import instants, texts
 
 _DECIMALS = np.array([1, 0, 2, 1, 1, 1, 1, 0, 1])
-_MEASURED = np.array([0.98, 0.97, 0.97, 0.96, 0.93, 0.98, 0.60, 0.93, 0.97])
+_MEASURED = np.array([0.98, 0.98, 0.98, 0.96, 0.96, 0.98, 0.60, 0.96, 0.98])
 """How often each value is part of a first-day panel that was taken."""
 
 _REPEATED = ("haemoglobin", "sodium", "creatinine")
@@ -27,7 +27,7 @@ def observations_table(
     """The columns of `observations`: first-day panels, missing more often in electives, and repeats."""
     n, names = len(stays), list(LOINC)
     is_booked = ~np.isnan(stays.booked)
-    taken = rng.random(n) < np.where(is_booked, 0.82, 0.96)
+    taken = rng.random(n) < np.where(is_booked, 0.90, 0.97)
     row, column = np.nonzero(taken[:, None] & (rng.random((n, len(names))) < _MEASURED))
     at = stays.admitted + np.where(is_booked, rng.uniform(1, 14, n), rng.uniform(0.2, 4, n)) / 24
     later_row, later_column, later_at = _repeats(stays, taken, rng)

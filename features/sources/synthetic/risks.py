@@ -1,21 +1,17 @@
-"""The true risks of the made-up hospital group, from which outcomes are drawn.
+"""The state of patients at an admission, and their true risks of death and of further illness.
 
-Everything on log-odds. The strong drivers stand in the records by the time of the prediction; frailty,
-which no table shows, is a minor part and shows itself through earlier stays and visits.
+Frailty, which no table shows, is a minor part and shows itself through earlier stays and visits.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from features.sources.synthetic.codes import Flags, Floats, Integers, cases, conditions
 from features.sources.synthetic.laboratory import Severity
 
-READMISSION_LEVEL = -3.60
-COMPLICATION_BY_CASE = 0.72
-COMPLICATION_LEVEL = -3.38
 DEATH_IN_HOSPITAL_LEVEL = -5.8
 _NEVER = -80.0
 DEATH_AFTER_LEVEL = -5.35
@@ -23,7 +19,12 @@ DEATH_AFTER_LEVEL = -5.35
 
 @dataclass
 class State:
-    """What is true of each patient at an admission; times in days, counts before the admission."""
+    """What is true of each patient at an admission.
+
+    `stays_before` counts the year before, `emergency_visits` half a year; `discharged_30d` and
+    `discharged_90d` say whether the last discharge lies that few days back. `winter` is 1 in mid-January,
+    −1 in mid-July.
+    """
 
     case: Integers
     age: Floats
@@ -31,8 +32,11 @@ class State:
     frailty: Floats
     severity: Severity
     stays_before: Floats
-    recent_discharge: Flags
+    discharged_30d: Flags
+    discharged_90d: Flags
     emergency_visits: Floats
+    is_self_pay: Flags
+    winter: Floats
 
     def having(self, name: str) -> Floats:
         """1 where the patient has the condition."""
@@ -40,16 +44,10 @@ class State:
 
     def at(self, rows: Integers) -> State:
         """The state of some of the patients."""
-        return State(
-            case=self.case[rows],
-            age=self.age[rows],
-            has=self.has[rows],
-            frailty=self.frailty[rows],
-            severity=self.severity.at(rows),
-            stays_before=self.stays_before[rows],
-            recent_discharge=self.recent_discharge[rows],
-            emergency_visits=self.emergency_visits[rows],
-        )
+        others = {
+            item.name: getattr(self, item.name)[rows] for item in fields(self) if item.name != "severity"
+        }
+        return State(severity=self.severity.at(rows), **others)
 
 
 def chance(log_odds: Floats) -> Floats:
@@ -60,58 +58,6 @@ def chance(log_odds: Floats) -> Floats:
 def decades_beyond_65(age: Floats) -> Floats:
     """Age as the risks use it: flat below 40 and above 90."""
     return np.asarray((age.clip(40, 90) - 65) / 10)
-
-
-def complication_base(state: State) -> Floats:
-    """Log-odds of a complication apart from the reason for the stay, from what is known at admission."""
-    graded = state.severity
-    return np.asarray(
-        COMPLICATION_LEVEL
-        + 0.28 * decades_beyond_65(state.age)
-        + 0.32 * graded.low_albumin
-        + 0.25 * graded.kidney
-        + 0.10 * graded.anaemia
-        + 0.25 * (state.has @ conditions().complication)
-        + 0.08 * state.stays_before
-        + 0.08 * state.frailty
-    )
-
-
-def complication_log_odds(state: State, case: Integers) -> Floats:
-    """Log-odds of a complication for `case`; diabetes and old age weigh more in major surgery."""
-    is_major = cases().surgery[case] == 2
-    return np.asarray(
-        complication_base(state)
-        + COMPLICATION_BY_CASE * cases().complication[case]
-        + is_major * (0.45 * state.having("diabetes") + 0.35 * (state.age > 75))
-    )
-
-
-def readmission_log_odds(state: State, stay_days: Floats, is_complicated: Floats) -> Floats:
-    """Log-odds of an unplanned return within 30 days of a live discharge."""
-    graded = state.severity
-    is_valve = state.case == cases().place("valve_surgery")
-    interactions = (
-        0.25 * state.having("heart_failure") * state.having("kidney_disease")
-        + 0.25 * (state.age > 80) * (stay_days >= 10)
-        + is_valve * (0.65 * state.having("atrial_fibrillation") + 0.55 * state.having("diabetes"))
-    )
-    return np.asarray(
-        READMISSION_LEVEL
-        + 0.75 * cases().readmission[state.case]
-        + 0.55 * (state.has @ conditions().readmission)
-        + 0.12 * decades_beyond_65(state.age)
-        + 0.28 * state.stays_before
-        + 0.25 * state.recent_discharge
-        + 0.12 * state.emergency_visits.clip(0, 4)
-        + 0.18 * graded.anaemia
-        + 0.12 * graded.low_sodium
-        + 0.12 * graded.low_albumin
-        + 0.20 * np.log1p(stay_days.clip(0, 40))
-        + 0.35 * is_complicated
-        + 0.10 * state.frailty
-        + interactions
-    )
 
 
 def death_in_hospital(state: State, is_complicated: Floats) -> Floats:

@@ -1,0 +1,98 @@
+"""What each part measures, against what. Every line of a part is one way of doing the same work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measuring import Measured, best_of, measure
+
+_AGREE_AT = 20_000
+_SCORED = 50_000
+_CHAMPIONS_FROM = 200_000
+_REPLICATES = 500
+_REQUESTS, _WARM_UP = 100, 20
+_REPEATS = 2
+
+Part = dict[str, Any]
+
+
+def features(work: Path, rows: int) -> Part:
+    """The data-set builder against the same features in plain pandas, written in two ways."""
+    agreement = {}
+    for n in dict.fromkeys((min(_AGREE_AT, rows), rows)):
+        built = _built(work, n)
+        ways = {way: _pandas(work, n, rolling=way == "rolling") for way in ("merge", "rolling")}
+        agreement[n] = {
+            way: measure("feature_tasks.compare_features", out=out, data=built).facts
+            for way, (out, _) in ways.items()
+        }
+    wardcast = best_of(_REPEATS, "feature_tasks.wardcast_features", data=_data(work, rows), out=built)
+    lines = {"wardcast": asdict(wardcast)} | {way: asdict(run) for way, (_, run) in ways.items()}
+    return {"rows": rows, "lines": lines, "agreement": agreement}
+
+
+def training(work: Path, rows: int) -> Part:
+    """`train_model` against `lightgbm.train` of the same boosters on the ready matrix."""
+    built = _built(work, rows)
+    wardcast = measure("model_tasks.wardcast_training", built=built, replicates=_REPLICATES)
+    bare = measure("model_tasks.bare_training", built=built)
+    return {"rows": rows, "lines": {"wardcast": asdict(wardcast), "bare": asdict(bare)}}
+
+
+def scoring(work: Path, rows: int) -> Part:
+    """Batch scoring with reasons, records to file, against the booster's contributions alone."""
+    champions = _champions(work, rows)
+    data = _data(work, min(_SCORED, rows))
+    out = work / "scored.parquet"
+    bare = best_of(_REPEATS, "model_tasks.bare_contributions", data=data, champions=champions)
+    wardcast = best_of(_REPEATS, "model_tasks.wardcast_scoring", data=data, champions=champions, out=out)
+    return {
+        "rows": min(_SCORED, rows),
+        "trained_on": min(_CHAMPIONS_FROM, rows),
+        "lines": {"wardcast": asdict(wardcast), "bare": asdict(bare)},
+    }
+
+
+def online(work: Path, rows: int) -> Part:
+    """One admission at a time through the API, every target of its point with reasons."""
+    champions = _champions(work, rows)
+    asked = measure("online_tasks.online_requests", champions=champions, requests=_REQUESTS, warm_up=_WARM_UP)
+    return {"trained_on": min(_CHAMPIONS_FROM, rows), "lines": {"wardcast": asdict(asked)}}
+
+
+PARTS: dict[str, Callable[[Path, int], Part]] = {
+    part.__name__: part for part in (features, training, scoring, online)
+}
+
+
+def _data(work: Path, rows: int) -> Path:
+    """The made-up hospital of this size; what is there already is used again."""
+    data = work / f"data-{rows}"
+    if not data.is_dir():
+        measure("feature_tasks.make_data", data=data, admissions=rows)
+    return data
+
+
+def _built(work: Path, rows: int) -> Path:
+    out = work / f"built-{rows}.parquet"
+    if not out.with_suffix(".pickle").is_file():
+        measure("feature_tasks.wardcast_features", data=_data(work, rows), out=out)
+    return out
+
+
+def _pandas(work: Path, rows: int, *, rolling: bool) -> tuple[Path, Measured]:
+    out = work / f"pandas-{rows}-{'rolling' if rolling else 'merge'}.parquet"
+    return out, measure("feature_tasks.pandas_features", data=_data(work, rows), out=out, rolling=rolling)
+
+
+def _champions(work: Path, rows: int) -> Path:
+    """Champions for admission, all three targets."""
+    n = min(_CHAMPIONS_FROM, rows)
+    champions = work / f"champions-{n}"
+    for target in ("readmission", "complication", "cost"):
+        if not (champions / f"{target}-admission" / "champion.json").is_file():
+            measure("model_tasks.make_champion", built=_built(work, n), champions=champions, target=target)
+    return champions

@@ -1,0 +1,129 @@
+"""The table of results as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+_WAYS = {
+    "features": {
+        "wardcast": "`features.build`: features, labels, cohort flow, data hash",
+        "rolling": "pandas, `groupby().rolling()`: features alone",
+        "merge": "pandas, merge and filter: features alone",
+    },
+    "scoring": {
+        "wardcast": "`serving.score`: records to scored file, with reasons",
+        "bare": "bare: `predict(pred_contrib=True)` on the ready matrix",
+    },
+}
+
+
+def as_markdown(results: dict[str, Any]) -> str:
+    """The committed table, from the document of results."""
+    lines = [
+        "# Results",
+        "",
+        "Made by `make bench`; `README.md` says what is measured and how to read it.",
+        "",
+    ]
+    for name, describe in (
+        ("features", _features),
+        ("training", _training),
+        ("scoring", _scoring),
+        ("online", _online),
+    ):
+        if name in results:
+            lines += [*describe(results[name]), "", _machine(results[name]), ""]
+    return "\n".join(lines)
+
+
+def _features(part: dict[str, Any]) -> Iterator[str]:
+    runs = part["lines"]
+    yield f"## Features at admission, {part['rows']:,} admissions"
+    yield ""
+    yield from _table(runs, _WAYS["features"], "wardcast")
+    yield ""
+    for n, ways in part["agreement"].items():
+        for way, found in ways.items():
+            n_values = found["rows"] * found["compared"]
+            n_differing = sum(found["differing_values"].values())
+            yield (
+                f"- {int(n):,} admissions, pandas {way}: {found['compared']} features compared on "
+                f"{found['rows']:,} rows, {n_differing} of {n_values:,} values differ"
+                + (f"; not covered: {', '.join(found['not_covered'])}." if found["not_covered"] else ".")
+            )
+
+
+def _training(part: dict[str, Any]) -> Iterator[str]:
+    whole, bare = part["lines"]["wardcast"], part["lines"]["bare"]
+    facts = whole["facts"]
+    phases = {
+        "`train_model`: read, split, encode, fit, calibrate": facts["fitting"],
+        "and predict the test slice": facts["judging"],
+        "and evaluate, 500 bootstrap replicates, figures": facts["evaluating"],
+    }
+    runs, so_far = {}, [0.0, 0.0]
+    for phase, (wall, cpu) in phases.items():
+        so_far = [so_far[0] + wall, so_far[1] + cpu]
+        runs[phase] = {"wall_s": so_far[0], "cpu_s": so_far[1], "peak_mb": None}
+    last = list(runs)[-1]
+    runs[last]["peak_mb"] = whole["peak_mb"]
+    runs["bare"] = bare
+    names = {phase: phase for phase in phases}
+    names["bare"] = "bare: `lightgbm.Dataset` and `lightgbm.train`, matrix ready"
+    yield f"## Training readmission at admission, {part['rows']:,} admissions"
+    yield ""
+    yield from _table(runs, names, "bare")
+    yield ""
+    same = "the same model" if facts["digest"] == bare["facts"]["digest"] else "NOT the same model"
+    rows = ", ".join(f"{name} {n:,}" for name, n in facts["rows"].items())
+    trees = bare["facts"]["trees"]
+    yield f"Rows: {rows}; {facts['features']} features, {trees} trees; both ways grow {same}."
+
+
+def _scoring(part: dict[str, Any]) -> Iterator[str]:
+    bare = part["lines"]["bare"]["facts"]
+    yield f"## Scoring with reasons, {part['rows']:,} admissions"
+    yield ""
+    yield from _table(part["lines"], _WAYS["scoring"], "bare")
+    yield ""
+    trained = f"{bare['trees']} trees, trained on {part['trained_on']:,} admissions"
+    yield f"{bare['rows']:,} rows scored by one champion ({trained})."
+
+
+def _online(part: dict[str, Any]) -> Iterator[str]:
+    facts = part["lines"]["wardcast"]["facts"]
+    yield "## One request through the API"
+    yield ""
+    yield "| | p50 | p99 | CPU per request |"
+    yield "|---|---|---|---|"
+    cpu = 1000 * part["lines"]["wardcast"]["cpu_s"] / facts["requests"]
+    yield (
+        f"| {', '.join(facts['targets'])} with reasons | {facts['p50_ms']:.0f} ms | {facts['p99_ms']:.0f} ms "
+        f"| {cpu:.0f} ms |"
+    )
+    yield ""
+    yield (
+        f"{facts['requests']} requests, one after another, of {facts['body_bytes']:,} bytes: 5 earlier "
+        "stays, 40 diagnoses, 30 laboratory values. CPU includes the client's."
+    )
+
+
+def _table(runs: dict[str, Any], names: dict[str, str], base: str) -> Iterator[str]:
+    """One row per way; the ratio is to the way `base`, in wall and in CPU time."""
+    yield f"| way | wall | CPU | peak memory | wall ÷ {base} | CPU ÷ {base} |"
+    yield "|---|---|---|---|---|---|"
+    for key, name in names.items():
+        run = runs[key]
+        peak = "" if run["peak_mb"] is None else f"{run['peak_mb']:,.0f} MB"
+        wall, cpu = (run[unit] / runs[base][unit] for unit in ("wall_s", "cpu_s"))
+        yield f"| {name} | {run['wall_s']:.1f} s | {run['cpu_s']:.1f} s | {peak} | {wall:.2f} | {cpu:.2f} |"
+
+
+def _machine(part: dict[str, Any]) -> str:
+    machine = part["machine"]
+    libraries = ", ".join(f"{name} {number}" for name, number in machine["libraries"].items())
+    return (
+        f"{part['measured_on']}; {machine['cores']} cores, {machine['memory_gb']} GB, {machine['system']}, "
+        f"load before {machine['load_before']}; Python {machine['python']}, {libraries}."
+    )

@@ -1,0 +1,58 @@
+"""Which of a data set's features a model reads, and which levels of the categories it knows."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from features.feature import Feature
+from models.encoding import FeatureSpec
+from training.split import Rows
+from training.targets import TrainingError
+
+FEWEST_LEVEL_ROWS = 20
+
+
+def choose_specs(
+    frame: pd.DataFrame, features: tuple[Feature, ...], training: Rows
+) -> tuple[tuple[FeatureSpec, ...], dict[str, str]]:
+    """The features that vary in the training slice, categories with their frequent levels by name.
+
+    A level of fewer than 20 rows is not learned: it counts as missing. Raises TrainingError if no
+    feature is left.
+    """
+    specs, left_out = [], {}
+    for feature in features:
+        column = frame[feature.name].iloc[training]
+        levels: tuple[str, ...] = ()
+        if feature.type == "category":
+            counts = column.value_counts()
+            levels = tuple(sorted(str(level) for level in counts[counts >= FEWEST_LEVEL_ROWS].index))
+            column = column.map({level: place for place, level in enumerate(levels)})
+        reason = _why_useless(column)
+        if reason:
+            left_out[feature.name] = reason
+            continue
+        specs.append(
+            FeatureSpec(
+                feature.name,
+                feature.label,
+                feature.type,
+                feature.unit,
+                str(feature.available_from),
+                feature.is_fact,
+                levels,
+            )
+        )
+    if not specs:
+        raise TrainingError(
+            f"features: none of {len(features)} varies in the training slice. Check the data."
+        )
+    return tuple(specs), left_out
+
+
+def _why_useless(column: pd.Series) -> str:
+    present = column.dropna()
+    if present.empty:
+        return "missing in every training row"
+    is_constant = len(present) == len(column) and present.min() == present.max()
+    return "the same in every training row" if is_constant else ""
