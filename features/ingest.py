@@ -17,8 +17,8 @@ from features.quality import Quality, TableCount
 from features.sources import stage_of
 from features.tables import Table, TableError
 
-STAYS_PER_BUCKET = 250_000
-"""Stays that one bucket holds, so that the work on one bucket fits a laptop's memory."""
+STAYS_PER_BUCKET = 80_000
+"""Stays that one bucket holds, so that the work on one bucket stays under 1 GB."""
 
 
 def ingest(
@@ -37,7 +37,7 @@ def ingest(
 
     `out` gets one folder per table (bucketed by patient), `dataset.toml`, `quality.json`, and the rows
     that broke a rule in `quarantine/`. It appears only when it is complete; a data set that stood there
-    is replaced. `buckets` defaults to one per 250,000 stays. The same input gives the same bytes.
+    is replaced. `buckets` defaults to one per 80,000 stays. The same input gives the same bytes.
 
     Raises TableError for a fatal problem, or if the quarantined share of all rows or of one table
     passes `max_quarantine_share`; nothing is left at `out` then.
