@@ -12,8 +12,8 @@ FEWEST_EVENTS = 50
 """Below as many events (or non-events) a fitted line would be less certain than none."""
 
 
-SLOPE_SPREAD = 0.1
-"""How far the slope of a model that was fitted as it should be lies from 1, as a standard deviation."""
+SLOPE_SCALE = 0.1
+"""Half of all models that stop growing in time have a slope within this distance of 1."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ def recalibrate_logistic(
 ) -> Calibration:
     """Fit slope and intercept of the label (0/1) on raw log-odds by logistic regression.
 
-    The slope starts from 1 with a spread of 0.1: a hundred events alone know it no better than that, and
-    an unpenalised slope would carry their noise into every prediction. Stays identity, with the reason,
-    where the slice holds too few events or non-events, or where its line does not rise.
-    Source of the line: Cox, Biometrika 1958;45:562-565.
+    The slope is drawn towards 1 by a Cauchy prior of scale 0.1: a hundred events know it no better than
+    that, and their noise would enter every prediction; one that is clearly off is believed. The intercept
+    is free. Stays identity, with the reason, where the slice holds too few events or non-events, or where
+    its line does not rise. Source of the line: Cox, Biometrika 1958;45:562-565.
     """
     n_events = int(label.sum())
     fewest = min(n_events, len(label) - n_events)
@@ -65,40 +65,35 @@ def recalibrate_logistic(
             reason=f"the calibration slice has {n_events} events among {len(label)} rows; "
             f"a line needs {fewest_events} events and as many non-events"
         )
-    line = logistic_line(raw, label, expected_slope=1.0, slope_spread=SLOPE_SPREAD)
+    line = logistic_line(raw, label, slope_scale=SLOPE_SCALE)
     if line is None or line[1] <= 0:
         return Calibration(reason="the line on the calibration slice does not rise or does not converge")
     return Calibration(intercept=line[0], slope=line[1])
 
 
 def logistic_line(
-    raw: NDArray[np.float64],
-    label: NDArray[np.float64],
-    *,
-    expected_slope: float = 0.0,
-    slope_spread: float = math.inf,
+    raw: NDArray[np.float64], label: NDArray[np.float64], *, slope_scale: float = math.inf
 ) -> tuple[float, float] | None:
     """Intercept and slope of the logistic regression of a 0/1 label on one number.
 
-    The slope's prior is normal about `expected_slope` with standard deviation `slope_spread`; infinity
-    leaves it free. None where there is no such line: a label or `raw` does not vary, or `raw` separates
-    the labels.
+    `slope_scale` is that of the slope's Cauchy prior about 1; infinity leaves the slope free. None where
+    there is no such line: a label or `raw` does not vary, or `raw` separates the labels.
     """
     share, spread = float(label.mean()), float(raw.std())
     if not 0 < share < 1 or not spread > 0:
         return None
-    # On the unit scale, where a slope of `expected_slope` is `expected_slope * spread`.
+    # On the unit scale, where a slope of 1 is `spread`.
     design = np.column_stack([np.ones_like(raw), (raw - raw.mean()) / spread])
-    expected = np.array([0.0, expected_slope * spread])
-    certainty = np.array([0.0, (slope_spread * spread) ** -2])
     line = np.array([math.log(share / (1 - share)), 0.0])
-    for _ in range(100):
+    for _ in range(200):
         probability = sigmoid(design @ line)
-        information = design.T @ (design * (probability * (1 - probability))[:, None]) + np.diag(certainty)
+        # The normal prior that pulls as the Cauchy prior does where the slope now is.
+        off = line - np.array([0.0, spread])
+        pull = np.array([0.0, 2 / ((slope_scale * spread) ** 2 + off[1] ** 2)])
+        information = design.T @ (design * (probability * (1 - probability))[:, None]) + np.diag(pull)
         if not np.linalg.cond(information) < 1e10:
             return None
-        score = design.T @ (label - probability) - certainty * (line - expected)
-        step = np.linalg.solve(information, score)
+        step = np.linalg.solve(information, design.T @ (label - probability) - pull * off)
         largest = float(np.abs(step).max())
         # No sensible line lies far on this scale: an overshooting step is shortened.
         line = line + step * min(1.0, 1.0 / max(largest, 1.0))

@@ -16,7 +16,7 @@ from training.cross_validate import out_of_fold
 from training.targets import TrainingError
 from training.train import Trained, train_model
 
-ROWS = admissions(8000, stays_per_patient=1)
+ROWS = admissions(12_000, stays_per_patient=1)
 
 
 @pytest.fixture(scope="module")
