@@ -60,7 +60,7 @@ def report(hospitals: Sequence[AgainstTruth]) -> str:
         "# Models beside the truth of the made-up hospital",
         "",
         f"{ADMISSIONS:,} admissions each; readmission at discharge, complication and cost at admission. "
-        "Every figure is of the test slice, the latest fifth, which no model saw. The share of the true AUROC "
+        "Every figure is of the test slice, unseen by any model. The share of the true AUROC "
         "is (AUROC − 0.5) ÷ (AUROC of the true probabilities on the same rows − 0.5); the distance is "
         "Σ|predicted − true expectation| ÷ Σ true expectation. Written by `make prove`.",
         "",
