@@ -131,8 +131,7 @@ def _index_rows(dataset: DataSet, stays: pd.DataFrame) -> pd.DataFrame:
 def _this_stay(rows: pd.DataFrame) -> pd.DataFrame:
     columns = ["age_years", "sex", "admission_type", "admission_source", "admission_department", "payer"]
     known = rows[columns]
-    words = columns[1:]
-    known = known.assign(**{name: known[name].where(known[name] != "unknown") for name in words})
+    known = known.assign(**{name: known[name].where(known[name] != "unknown") for name in columns[1:]})
     return known.assign(
         is_booked=(rows["booked_at"] < rows["admitted_at"]).astype(int),
         admission_hour=rows["admitted_at"].dt.hour,
@@ -150,8 +149,7 @@ def _events(rows: pd.DataFrame, events: pd.DataFrame, time: str) -> pd.DataFrame
 
 def _last_events(rows: pd.DataFrame, stays: pd.DataFrame, visits: pd.DataFrame) -> list[pd.DataFrame]:
     """The latest stay and the latest emergency visit before each admission."""
-    stay_columns = ["patient_id", "stay_id", "admitted_at", "discharged_at"]
-    earlier = _events(rows, stays[stay_columns], "admitted_at")
+    earlier = _events(rows, stays[["patient_id", "stay_id", "admitted_at", "discharged_at"]], "admitted_at")
     earlier["discharged_at"] = earlier["discharged_at"].where(
         earlier["discharged_at"] <= earlier["prediction_time"]
     )

@@ -59,7 +59,7 @@ def _training(part: dict[str, Any]) -> Iterator[str]:
     facts = whole["facts"]
     phases = {
         "`train_model`: read, split, encode, fit, calibrate": facts["fitting"],
-        "and predict the test slice": facts["judging"],
+        "and judge the test slice, with the baselines": facts["judging"],
         "and evaluate, 500 bootstrap replicates, figures": facts["evaluating"],
     }
     runs, so_far = {}, [0.0, 0.0]

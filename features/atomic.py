@@ -19,10 +19,14 @@ def written_aside(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     fresh = aside / target.name
+    former = aside / "former content"
     try:
         yield fresh
         if target.is_dir():
-            target.rename(aside / "replaced")
+            target.rename(former)
         fresh.replace(target)
     finally:
+        # A folder cannot be replaced in one step: interrupted between the two, the former one goes back.
+        if former.exists() and not target.exists():
+            former.rename(target)
         shutil.rmtree(aside, ignore_errors=True)

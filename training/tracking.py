@@ -18,6 +18,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from features.atomic import written_aside
 from models.artefact import Artefact, write_artefact
 from training.card import model_card
 from training.gate import Gate
@@ -79,8 +80,6 @@ def connect(tracking_uri: str) -> MlflowClient:
     os.environ.update(ENVIRONMENT)
     # A new store's migrations speak at INFO. Whoever wants to hear them sets the level.
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    if tracking_uri.startswith("sqlite:///"):
-        Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         # MLflow 3.17 maps a relationship with a loader strategy that SQLAlchemy 2.1 deprecates, and warns
         # of type hints in its own chat models when pyfunc is imported.
@@ -89,7 +88,22 @@ def connect(tracking_uri: str) -> MlflowClient:
         import mlflow.pyfunc  # noqa: F401
         from mlflow import MlflowClient
 
+        if tracking_uri.startswith("sqlite:///"):
+            _make_store(Path(tracking_uri.removeprefix("sqlite:///")))
         return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+
+
+def _make_store(file: Path) -> None:
+    """Make a SQLite store that does not exist yet, aside: half its tables would stop every later command."""
+    from mlflow import MlflowClient
+
+    if file.exists():
+        return
+    with written_aside(file) as fresh:
+        address = f"sqlite:///{fresh}"
+        client = MlflowClient(tracking_uri=address, registry_uri=address)
+        client.search_experiments(max_results=1)
+        client.search_registered_models(max_results=1)
 
 
 def log_trained(trained: Trained, gate: Gate, *, tracking_uri: str, artifact_root: Path | None) -> Logged:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,14 +51,21 @@ def run_demo(
 ) -> DemoResult:
     """Run every step in the work folder, which is cleared first if a demo made it.
 
-    Raises SettingsError if the work folder holds something else.
+    Raises SettingsError if the work folder holds something else, or the file itself.
     """
     from features.dataset import open_dataset
     from features.ingest import ingest
+    from features.sources import stage_of
     from serving.loaded import load_champions
     from serving.score import score
     from serving.scored import top_table
 
+    # Whatever cannot work is said before a former demo is cleared away.
+    stage_of(source)
+    if path is not None and not path.exists():
+        raise SettingsError(f"{path}: does not exist. Name the file of the source with --path.")
+    if path is not None and settings.work.resolve() in (path.resolve(), *path.resolve().parents):
+        raise SettingsError(f"{path}: lies in the work folder, which is cleared first. Use another --work.")
     work = _fresh(settings.work)
     options = {"admissions": admissions} if source == "synthetic" else {}
     data = work / "data"
@@ -127,11 +135,14 @@ def _has_labels(file: Path, target: str) -> bool:
 
 
 def _next(work: Path) -> list[str]:
+    """Commands to go on with, as a shell takes them whatever the folder is called."""
+    option = f"--work {shlex.quote(str(work))}"
+    data, store = shlex.quote(f"{work}/data"), shlex.quote(f"sqlite:///{work}/mlflow.db")
     return [
-        f"wardcast serve --work {work}",
-        f"wardcast models --work {work}",
-        f"wardcast score {work}/data --out scores.csv --top 20 --work {work}",
-        f"MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri sqlite:///{work}/mlflow.db",
+        f"wardcast serve {option}",
+        f"wardcast models {option}",
+        f"wardcast score {data} --out scores.csv --top 20 {option}",
+        f"MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri {store}",
     ]
 
 

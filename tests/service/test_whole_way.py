@@ -424,3 +424,22 @@ def test_a_work_folder_that_no_demo_made_is_left_as_it_is(tmp_path):
     assert [(entry.name, entry.read_text()) for entry in mine.parent.iterdir()] == [
         ("mine.txt", "years of work")
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--source", "hearsay"], "No source has this name."),
+        (["--source", "diabetes130", "--path", "nowhere.zip"], "nowhere.zip: does not exist."),
+        (["--source", "diabetes130", "--path", "work/mine.zip"], "lies in the work folder, which is cleared"),
+    ],
+)
+def test_a_former_demo_is_not_cleared_for_one_that_cannot_start(tmp_path, arguments, reason):
+    work = tmp_path / "work"
+    work.mkdir()
+    for name in (".wardcast-demo", "mine.zip"):
+        (work / name).touch()
+    done = wardcast("demo", *arguments, cwd=tmp_path)
+    assert done.code == 1
+    assert reason in done.err
+    assert sorted(entry.name for entry in work.iterdir()) == [".wardcast-demo", "mine.zip"]

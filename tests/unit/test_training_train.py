@@ -64,7 +64,9 @@ def test_the_model_separates_as_well_as_the_truth_allows(risk: Trained) -> None:
     events, others = (truth[rows["label_readmission"] == label].to_numpy() for label in (1, 0))
     wins = (events[:, None] > others).mean() + 0.5 * (events[:, None] == others).mean()
     assert (risk.results["metrics"]["auroc"]["value"] - 0.5) / (wins - 0.5) > 0.85
-    assert risk.results["metrics"]["calibration_slope"]["value"] == pytest.approx(1, abs=0.25)
+    # Probabilities near the true ones, whose mean is 0.17; the slope of so few test rows is mostly noise.
+    true_probability = 1 / (1 + np.exp(2.2 - truth))
+    assert np.abs(risk.test["value"].to_numpy() - true_probability.to_numpy()).mean() < 0.045
 
 
 def test_the_judged_rows_are_the_latest_and_carry_no_identifier(risk: Trained) -> None:
