@@ -102,11 +102,11 @@ def build(
                 writer.write_batch(batch)
         if writer is not None:
             writer.close()
-        progress(f"features at {point}", buckets, buckets)
     flow = _flow(counts, point, settings, dataset.declaration)
     flow_file = out.with_name(f"{out.name}.flow.json")
     with written_aside(flow_file) as fresh:
         fresh.write_text(json.dumps([asdict(step) for step in flow], indent=2) + "\n", "utf-8")
+    progress(f"features at {point}", buckets, buckets)
     own = {feature.name for feature in features}
     extra = tuple(fact for fact in facts if fact.name not in own)
     return PatientLevelData(
