@@ -173,14 +173,16 @@ def stop_again_and_again(
         _, err = process.communicate(timeout=300)
         moment = f"{signal.Signals(kind).name} at {share:.0%}"
         # Where it was faster than before, it has ended; where a library's destructor swallowed the
-        # interrupt, it went on to its end.
-        expected = {0, INTERRUPTED if kind == signal.SIGINT else -signal.SIGKILL}
+        # interrupt, it went on to its end. Where native code saw it, or Python was already closing down, it
+        # ends by the signal itself, which a shell shows as the same 130.
+        expected = {0, INTERRUPTED, -signal.SIGINT} if kind == signal.SIGINT else {0, -signal.SIGKILL}
         assert process.returncode in expected, f"{moment}: ended with {process.returncode}\n{err}"
         found = job.made(folder)
         assert found is None or found == whole, f"{moment}: what it left is not whole"
         if process.returncode == INTERRUPTED:
             assert "Interrupted. Nothing half-written was left." in err, moment
             assert "Traceback" not in err, f"{moment}\n{err}"
+        if kind == signal.SIGINT:
             assert hidden(folder) - hidden_before <= set(job.left), moment
 
 
