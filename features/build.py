@@ -24,7 +24,7 @@ from features.atomic import written_aside
 from features.catalogue import features_at
 from features.clock import known_diagnoses_sql, known_procedures_sql
 from features.coding import register_code_flags
-from features.cohort import candidates_sql, index_rows_sql, steps
+from features.cohort import JUDGED_EPISODES_SQL, candidates_sql, index_rows_sql, steps
 from features.dataset import DataSet, Declaration, connect
 from features.episodes import EPISODE_STAYS_SQL, EPISODES_SQL, UNDATED_EPISODE_STAYS_SQL
 from features.facts import declared_facts
@@ -91,11 +91,12 @@ def build(
     with written_aside(out) as fresh, _engine(dataset, settings) as con:
         facts = declared_facts(con, dataset, point)
         features = features_at(point)
+        has_flags = _has_flags(con, dataset)
         writer: pq.ParquetWriter | None = None
         for bucket in range(buckets):
             progress(f"features at {point}", bucket, buckets)
             counts += prepare_bucket(con, dataset, point, bucket, settings)
-            sql = _learning_sql(dataset, point, features, facts, settings)
+            sql = _learning_sql(dataset, point, features, facts, settings, has_flags=has_flags)
             reader = con.sql(sql).to_arrow_reader(100_000)
             writer = writer or pq.ParquetWriter(fresh, reader.schema, compression="zstd")
             for batch in reader:
@@ -169,6 +170,7 @@ def prepare_bucket(
         con.execute(f"CREATE OR REPLACE TEMP {kind} {table.name} AS {dataset.select(table, bucket)}")
     lay_out(con, dataset.declaration, settings)
     has_timeline = dataset.declaration.timeline != "none"
+    con.execute(f"CREATE OR REPLACE TEMP TABLE judged_episodes AS {JUDGED_EPISODES_SQL}")
     candidates = candidates_sql(point, settings, has_timeline=has_timeline)
     con.execute(f"CREATE OR REPLACE TEMP TABLE candidates AS {candidates}")
     presence = ", ".join(f"{dataset.has(name)} AS has_{name}" for name in TABLES)
@@ -244,9 +246,11 @@ def _learning_sql(
     features: tuple[Feature, ...],
     facts: tuple[Feature, ...],
     settings: FeatureSettings,
+    *,
+    has_flags: bool,
 ) -> str:
     has_timeline = dataset.declaration.timeline != "none"
-    labels = labels_sql(dataset.declaration, settings, has_flags=_has_flags(dataset))
+    labels = labels_sql(dataset.declaration, settings, has_flags=has_flags)
     at_discharge = candidates_sql(Point.DISCHARGE, settings, has_timeline=has_timeline)
     return f"""
     WITH discharge_candidates AS ({at_discharge}), labels AS ({labels})
@@ -268,7 +272,6 @@ def _row_groups(features: tuple[Feature, ...]) -> str:
     return ", ".join(columns)
 
 
-def _has_flags(dataset: DataSet) -> bool:
-    with duckdb.connect() as con:
-        sql = f"SELECT count(present_on_admission) > 0 FROM ({dataset.select(TABLES['diagnoses'])})"
-        return bool(con.execute(sql).fetchall()[0][0])
+def _has_flags(con: duckdb.DuckDBPyConnection, dataset: DataSet) -> bool:
+    sql = f"SELECT count(present_on_admission) > 0 FROM ({dataset.select(TABLES['diagnoses'])})"
+    return bool(con.execute(sql).fetchall()[0][0])

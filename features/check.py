@@ -97,7 +97,7 @@ def examine(
         if folder.name not in TABLES and folder.name != TRUTH
     ]
     for done, (name, table) in enumerate(staged.items()):
-        progress(f"checking {name}", done, len(staged))
+        progress("checking tables", done, len(staged))
         _judge(data, table, declaration)
         rules += _report(data, table)
         warnings += [
@@ -107,7 +107,7 @@ def examine(
         ]
         if name == "stays":
             warnings += _late_discharges(data, table, declaration)
-    progress("checking", len(staged), len(staged))
+    progress("checking tables", len(staged), len(staged))
     return Checked(data, declaration, staged, tuple(rules), tuple(warnings))
 
 

@@ -67,7 +67,7 @@ def _landmark(settings: FeatureSettings) -> str:
 
 
 # What the cohort needs to know of an episode, one row each.
-CANDIDATES_SQL = """
+JUDGED_EPISODES_SQL = """
 WITH coded AS (
     SELECT s.patient_id, s.episode_id,
         max(f.exclusion) FILTER (d.position = 1 AND d.stay_id = e.last_stay_id) AS exclusion
@@ -98,12 +98,12 @@ LEFT JOIN operated r ON r.patient_id = e.patient_id AND r.episode_id = e.episode
 
 
 def candidates_sql(point: Point, settings: FeatureSettings, *, has_timeline: bool) -> str:
-    """SQL of all episodes with the step at which each leaves (`left_at`; null = index admission)."""
+    """SQL of all `judged_episodes` with the step at which each leaves (`left_at`; null = index admission)."""
     cases = " ".join(
         f"WHEN coalesce({step.leaves}, false) THEN '{step.name}'"
         for step in steps(point, settings, has_timeline=has_timeline)
     )
-    return f"SELECT *, CASE {cases} END AS left_at FROM ({CANDIDATES_SQL})"
+    return f"SELECT *, CASE {cases} END AS left_at FROM judged_episodes"
 
 
 def index_rows_sql(point: Point, settings: FeatureSettings, *, has_timeline: bool) -> str:

@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
@@ -19,8 +20,13 @@ DiagnosisSystem = Literal["icd10", "icd10cm", "icd10gb", "icd10cn_insurance", "i
 ProcedureSystem = Literal["icd9cm3", "icd10pcs", "cpt"]
 
 
+@cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())  # reads a folder of files
+
+
 def _time_zone(name: str) -> str:
-    if name not in available_timezones():
+    if name not in _time_zones():
         raise ValueError("not an IANA time zone such as Asia/Shanghai")
     return name
 

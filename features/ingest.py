@@ -107,7 +107,7 @@ def _n_buckets(checked: Checked) -> int:
 def _write_tables(checked: Checked, out: Path, scratch: Path, progress: Progress) -> Quality:
     counts = {}
     for done, (name, staged) in enumerate(checked.staged.items()):
-        progress(f"writing {name}", done, len(checked.staged))
+        progress("writing tables", done, len(checked.staged))
         n_quarantined = 0
         if checked.n_quarantined(name):
             (out / "quarantine").mkdir(exist_ok=True)
@@ -116,7 +116,7 @@ def _write_tables(checked: Checked, out: Path, scratch: Path, progress: Progress
             )
         n_out = _write_table(checked, staged.table, out / name, scratch)
         counts[name] = TableCount(staged.n_rows, n_out, n_quarantined)
-    progress("writing", len(checked.staged), len(checked.staged))
+    progress("writing tables", len(checked.staged), len(checked.staged))
     return Quality(checked.declaration, counts, checked.rules, checked.warnings)
 
 

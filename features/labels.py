@@ -158,18 +158,22 @@ def _complication_sql(has_flags: bool) -> str:
         FROM episode_stays s JOIN known_diagnoses d ON d.stay_id = s.stay_id AND d.kind = 'discharge'
         LEFT JOIN diagnosis_flags f USING (code, code_system) GROUP BY s.patient_id, s.episode_id"""
     return """
-    SELECT patient_id, episode_id,
-        CASE WHEN bool_or(counts) THEN 1 WHEN bool_or(is_unflagged) THEN NULL ELSE 0 END AS label_complication
-    FROM (
-        SELECT s.patient_id, s.episode_id,
-            f.complication_category IS NOT NULL AND d.present_on_admission IS NULL AS is_unflagged,
-            coalesce(f.complication_category IS NOT NULL AND d.present_on_admission = 'N'
-                AND NOT coalesce(min(s.admitted_at) FILTER (d.present_on_admission = 'Y') OVER (
-                    PARTITION BY s.patient_id, s.episode_id, left(d.code, 3)) < s.admitted_at, false), false)
-                AS counts
+    WITH coded AS (
+        SELECT s.patient_id, s.episode_id, s.admitted_at, left(d.code, 3) AS code3,
+            d.present_on_admission AS flag, f.complication_category IS NOT NULL AS is_complication
         FROM episode_stays s JOIN known_diagnoses d ON d.stay_id = s.stay_id AND d.kind = 'discharge'
         LEFT JOIN diagnosis_flags f USING (code, code_system)
-    ) GROUP BY patient_id, episode_id"""
+    ), present AS (  -- only an episode of several stays has an earlier one
+        SELECT patient_id, episode_id, code3, min(c.admitted_at) AS present_from
+        FROM coded c JOIN episodes e USING (patient_id, episode_id)
+        WHERE c.flag = 'Y' AND e.n_stays > 1 GROUP BY patient_id, episode_id, code3
+    )
+    SELECT patient_id, episode_id,
+        CASE WHEN bool_or(is_complication AND flag = 'N'
+                          AND NOT coalesce(present_from < admitted_at, false)) THEN 1
+             WHEN bool_or(is_complication AND flag IS NULL) THEN NULL ELSE 0 END AS label_complication
+    FROM coded LEFT JOIN present USING (patient_id, episode_id, code3)
+    GROUP BY patient_id, episode_id"""
 
 
 def _cost_sql(settings: FeatureSettings) -> str:

@@ -105,7 +105,8 @@ class OnlineFeatures:
             lay_out(self._con, _declaration(self._systems, has_timeline=has_timeline), self._settings)
             self._con.register("requests", _requests(admissions, times))
             self._con.execute(f"CREATE OR REPLACE TEMP TABLE index_rows AS {_index_rows_sql(point)}")
-            frame: pd.DataFrame = self._con.sql(f"SELECT * FROM ({sql}) ORDER BY index_id").df()
+            # Executed, not taken as a relation, which the engine would plan twice.
+            frame: pd.DataFrame = self._con.execute(f"SELECT * FROM ({sql}) ORDER BY index_id").df()
         return frame.drop(columns="index_id")
 
     def _codes(self, admissions: Sequence[AdmissionRecords]) -> dict[str, set[tuple[str, str]]]:

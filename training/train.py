@@ -67,8 +67,8 @@ def train_model(
     predicted at this point, or a slice is too small.
     """
     chosen = target_at(target, data.point)
-    step, n_steps = f"{target} at {data.point}", 3
-    progress(f"training {step}", 0, n_steps)
+    step = f"{target} at {data.point}"
+    progress(f"training {step}", 0, 1)
     frame = _read(data, chosen)
     recipe = _recipe(data, chosen, seed, threads)
     if data.declaration.timeline == "none":
@@ -80,9 +80,9 @@ def train_model(
         test_labels = chosen.labels(frame)[split.test]
         check_slice("test", test_labels, chosen, FEWEST_OTHER_ROWS, FEWEST_OTHER_EVENTS)
         fitted = fit_model(frame, recipe, split.training, split.calibration)
-        progress(f"training {step}", 1, n_steps)
         judged = judge(frame, recipe, fitted, split, split.test)
-    progress(f"evaluating {step}", 2, n_steps)
+    progress(f"training {step}", 1, 1)
+    progress(f"evaluating {step}", 0, 1)
     evidence = assess(frame, chosen, judged, seed=seed, replicates=replicates)
     n_rows = {**split.n, "test": len(judged.rows)}
     artefact = replace(
@@ -93,7 +93,7 @@ def train_model(
     actual = chosen.labels(frame)[judged.rows]
     pictures = figures(chosen, data.declaration.currency, actual, judged)
     results = _results(artefact, fitted, split, n_rows, estimate, evidence)
-    progress(f"evaluating {step}", 3, n_steps)
+    progress(f"evaluating {step}", 1, 1)
     return Trained(artefact, fitted.boosters, results, judged.table(), pictures)
 
 

@@ -31,14 +31,15 @@ def stage(path: Path | None, staging: Path, *, progress: Progress = silent) -> D
             f"The data set cannot be used.\n{', '.join(twice)}: there is more than one file or folder of "
             "the table. Leave only one."
         )
-    for done, (name, entry) in enumerate(zip(names, entries, strict=True)):
-        progress("linking tables", done, len(entries))
+    progress("linking tables", 0, len(entries))
+    for name, entry in zip(names, entries, strict=True):
         target = staging / name
         if entry.is_dir():
             target.symlink_to(entry.resolve(), target_is_directory=True)
         else:
             target.mkdir()
             (target / entry.name).symlink_to(entry.resolve())
+    progress("linking tables", len(entries), len(entries))
     return declaration
 
 

@@ -66,10 +66,10 @@ def stage(path: Path | None, staging: Path, *, progress: Progress = silent) -> D
         "facts": _facts(encounters, values),
         "outcomes": _outcomes(encounters, values),
     }
-    for done, (name, table) in enumerate(tables.items()):
-        progress(f"staging {name}", done, len(tables))
+    for name, table in tables.items():
         (staging / name).mkdir()
         table.to_parquet(staging / name / "data.parquet", index=False)
+    progress("reading the public file", 1, 1)
     return _DECLARATION
 
 

@@ -83,11 +83,12 @@ def stage(
     truth_file.parent.mkdir(parents=True, exist_ok=True)
     with pq.ParquetWriter(truth_file, TRUTH_SCHEMA, compression="zstd") as truth:
         for chunk in range(n_chunks):
+            progress("making up patients and their stays", chunk, n_chunks)
             first = chunk * patients_per_chunk
             size = min(patients_per_chunk, n_patients - first)
             rng = np.random.default_rng(streams[chunk])
             truth.write_table(_stage_chunk(staging, chunk, size, first, rng))
-            progress("making up patients and their stays", chunk + 1, n_chunks)
+    progress("making up patients and their stays", n_chunks, n_chunks)
     write_part(staging / "payment_groups", 0, payment_groups_table())
     if dirty:
         plant_faults(staging, np.random.default_rng(streams[-1]))
