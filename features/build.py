@@ -88,13 +88,16 @@ def build(
     """
     counts: Counter[str] = Counter()
     buckets = dataset.declaration.buckets
+    step = f"features at {point}"
+    if point is Point.ADMISSION and settings.landmark_hours != DEFAULT_SETTINGS.landmark_hours:
+        step += f" + {settings.landmark_hours:g} h"
     with written_aside(out) as fresh, _engine(dataset, settings) as con:
         facts = declared_facts(con, dataset, point)
         features = features_at(point)
         has_flags = _has_flags(con, dataset)
         writer: pq.ParquetWriter | None = None
         for bucket in range(buckets):
-            progress(f"features at {point}", bucket, buckets)
+            progress(step, bucket, buckets)
             counts += prepare_bucket(con, dataset, point, bucket, settings)
             sql = _learning_sql(dataset, point, features, facts, settings, has_flags=has_flags)
             reader = con.sql(sql).to_arrow_reader(100_000)
@@ -107,7 +110,7 @@ def build(
     flow_file = out.with_name(f"{out.name}.flow.json")
     with written_aside(flow_file) as fresh:
         fresh.write_text(json.dumps([asdict(step) for step in flow], indent=2) + "\n", "utf-8")
-    progress(f"features at {point}", buckets, buckets)
+    progress(step, buckets, buckets)
     own = {feature.name for feature in features}
     extra = tuple(fact for fact in facts if fact.name not in own)
     return PatientLevelData(
@@ -256,7 +259,7 @@ def _learning_sql(
     WITH discharge_candidates AS ({at_discharge}), labels AS ({labels})
     SELECT f.*, {", ".join(f"l.{label}" for label in LABELS)},
         l.row_discharged_on, l.row_label_end_on_readmission, l.row_label_end_on_complication,
-        l.row_label_end_on_cost, l.row_first_event,
+        l.row_label_end_on_cost, l.row_first_event, l.row_died_in_hospital,
         {_row_groups(features)},
         coalesce(f.n_stays_prior_365d > 0 OR f.days_since_last_discharge IS NOT NULL, false)::INTEGER
             AS row_has_earlier_stay

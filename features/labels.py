@@ -61,7 +61,8 @@ def labels_sql(declaration: Declaration, settings: FeatureSettings, *, has_flags
         j.readmission_ends_on AS row_label_end_on_readmission,
         j.discharged_on AS row_label_end_on_complication,
         j.cost_ends_on AS row_label_end_on_cost,
-        CASE WHEN j.readmission_ends_on <= j.observed_until THEN j.first_event END AS row_first_event
+        CASE WHEN j.readmission_ends_on <= j.observed_until THEN j.first_event END AS row_first_event,
+        j.died_in_hospital::INTEGER AS row_died_in_hospital
     FROM judged j
     LEFT JOIN complication c USING (patient_id, episode_id)
     LEFT JOIN cost k USING (patient_id, episode_id)
@@ -204,7 +205,8 @@ def _given_labels_sql() -> str:
         NULL::DATE AS row_label_end_on_readmission,
         NULL::DATE AS row_label_end_on_complication,
         NULL::DATE AS row_label_end_on_cost,
-        NULL::VARCHAR AS row_first_event
+        NULL::VARCHAR AS row_first_event,
+        c.died_in_hospital::INTEGER AS row_died_in_hospital
     FROM discharge_candidates c
     JOIN stays s ON s.stay_id = c.last_stay_id
     LEFT JOIN outcomes o ON o.stay_id = c.last_stay_id"""

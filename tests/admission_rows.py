@@ -69,6 +69,7 @@ def admissions(n: int, *, seed: int = 0, stays_per_patient: int = 2, has_dates: 
             "row_label_end_on_readmission": (times + pd.Timedelta(days=35)).dt.date,
             "row_label_end_on_complication": (times + pd.Timedelta(days=5)).dt.date,
             "row_label_end_on_cost": (times + pd.Timedelta(days=35)).dt.date,
+            "row_died_in_hospital": 0,
             "row_has_earlier_stay": (earlier > 0).astype(int),
             "row_group_sex": random.choice(["female", "male"], n),
         }

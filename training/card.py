@@ -23,6 +23,7 @@ LIMITS = (
     "A clinician confirms every recommendation.",
 )
 GROUP_METRICS = ("auroc", "calibration_in_the_large", "ici", "wape", "bias", "interval_coverage")
+SENSITIVITY_METRICS = ("auroc", "calibration_in_the_large", "calibration_slope", "wape", "bias")
 READING_REASONS = {
     "log_odds": "Contributions are on the log-odds scale and add up with the base value to the raw output, "
     "from which calibration makes the probability. +0.69 about doubles the odds; it does not add 69 points.",
@@ -41,6 +42,7 @@ def model_card(artefact: Artefact, results: Mapping[str, Any]) -> str:
             "Metrics on the untouched test slice", _metrics(results["metrics"], results.get("baselines", {}))
         ),
         _section("Subgroups", _groups(results.get("groups", ()))),
+        _section("Asked before its landmark, or with deaths counted in", _sensitivity(results)),
         _section("Gate", [f"- {reason}" for reason in results.get("gate", {}).get("reasons", ())]),
         _section("Reading the reasons", [READING_REASONS[artefact.scale]]),
     )
@@ -97,6 +99,28 @@ def _groups(groups: Sequence[Mapping[str, Any]]) -> list[str]:
         f"| group | level | rows | {' | '.join(shown)} |",
         f"|---|---|---|{'---|' * len(shown)}",
         *(_group(group, shown) for group in groups),
+    ]
+
+
+def _sensitivity(results: Mapping[str, Any]) -> list[str]:
+    """One line for each way of use other than the one that the model was trained for."""
+    uses = {
+        f"asked {earlier['hours_after_admission']:g} h after admission": earlier
+        for earlier in results.get("asked_earlier", ())
+    }
+    deaths = results.get("deaths_as_not_readmitted")
+    if deaths:
+        uses[f"{deaths['n_deaths']} deaths in hospital counted as not readmitted"] = deaths
+    shown = [name for name in SENSITIVITY_METRICS if any(name in use["metrics"] for use in uses.values())]
+    if not shown:
+        return []
+    return [
+        f"| use | rows | {' | '.join(shown)} |",
+        f"|---|---|{'---|' * len(shown)}",
+        *(
+            f"| {use} | {found['n']} | {' | '.join(_cell(found['metrics'].get(name)) for name in shown)} |"
+            for use, found in uses.items()
+        ),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from features.build import PatientLevelData
 from features.dataset import Declaration
 from features.progress import Progress, silent
 from models.artefact import Artefact, Context
+from models.model import Model
 from training.cross_validate import judge, out_of_fold
 from training.fit import (
     FEWEST_OTHER_EVENTS,
@@ -24,6 +25,7 @@ from training.fit import (
     fit_model,
 )
 from training.results import GROUP_PREFIX, assess, figures
+from training.sensitivity import asked_earlier, deaths_as_not_readmitted
 from training.split import Split, split_by_patient, split_by_time
 from training.targets import Target, target_at
 
@@ -57,9 +59,12 @@ def train_model(
     seed: int = 0,
     threads: int = 2,
     replicates: int = 500,
+    earlier: Sequence[PatientLevelData] = (),
     progress: Progress = silent,
 ) -> Trained:
     """Train, calibrate and judge a model of `target` at the data set's prediction point.
+
+    `earlier` are the same records built at earlier landmarks, to show how good it is when it is asked then.
 
     With dates, the latest admissions are the test. Without dates (`timeline = none`), every patient is
     judged out of fold, and the model itself is fitted on all patients but the calibration's. The same
@@ -84,6 +89,7 @@ def train_model(
     progress(f"training {step}", 1, 1)
     progress(f"evaluating {step}", 0, 1)
     evidence = assess(frame, chosen, judged, seed=seed, replicates=replicates)
+    evidence |= _sensitivity(data, earlier, fitted.model, chosen, frame, split, seed, replicates, threads)
     n_rows = {**split.n, "test": len(judged.rows)}
     artefact = replace(
         fitted.model.artefact,
@@ -97,11 +103,42 @@ def train_model(
     return Trained(artefact, fitted.boosters, results, judged.table(), pictures)
 
 
+def _sensitivity(
+    data: PatientLevelData,
+    earlier: Sequence[PatientLevelData],
+    model: Model,
+    target: Target,
+    frame: pd.DataFrame,
+    split: Split,
+    seed: int,
+    replicates: int,
+    threads: int,
+) -> dict[str, Any]:
+    sure: dict[str, Any] = {"seed": seed, "replicates": replicates, "threads": threads}
+    learned = frame["patient_id"].iloc[split.training]
+    found: dict[str, Any] = {
+        "asked_earlier": [
+            asked_earlier(
+                model,
+                target,
+                _read(sooner, target),
+                sooner.settings.landmark_hours,
+                learned,
+                split.facts["test_from"],
+                **sure,
+            )
+            for sooner in earlier
+        ]
+    }
+    deaths = deaths_as_not_readmitted(model, target, frame, split, data.declaration.observed_until, **sure)
+    return found if deaths is None else found | {"deaths_as_not_readmitted": deaths}
+
+
 def _read(data: PatientLevelData, target: Target) -> pd.DataFrame:
     """Only the columns that are needed: a data set may be large."""
     wanted = {feature.name for feature in data.features}
     wanted |= {"patient_id", "prediction_time", target.label, target.label_end}
-    wanted |= {"row_superseded", "row_has_earlier_stay"}
+    wanted |= {"row_superseded", "row_has_earlier_stay", "row_died_in_hospital"}
     there = pq.read_schema(data.path).names
     return pd.read_parquet(
         data.path, columns=[name for name in there if name in wanted or name.startswith(GROUP_PREFIX)]

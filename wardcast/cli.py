@@ -234,7 +234,7 @@ def train(
     """Train, calibrate, evaluate, log and register a model; exit 1 if --promote and the gate says no."""
     from training.targets import target_at
     from wardcast.console import progress_bar
-    from wardcast.pipeline import built
+    from wardcast.pipeline import built, built_earlier
     from wardcast.pipeline import train as train_one
     from wardcast.reports import show_training
 
@@ -243,7 +243,8 @@ def train(
     target_at(target, at)
     with progress_bar() as progress:
         made = built(data, at, settings, progress)
-        outcome = train_one(made, target, settings, promote=promote, progress=progress)
+        earlier = built_earlier(data, at, settings, progress)
+        outcome = train_one(made, target, settings, promote=promote, earlier=earlier, progress=progress)
     if as_json:
         _print_json(outcome.results)
     else:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from features.points import Point
 from features.progress import Progress
 from wardcast.console import say, show_table
-from wardcast.pipeline import built, train
+from wardcast.pipeline import built, built_earlier, train
 from wardcast.reports import flow_document, show_flow, show_quality, show_training
 from wardcast.settings import Settings, SettingsError
 
@@ -114,13 +114,17 @@ def _models(
 ) -> tuple[dict[str, tuple[FlowStep, ...]], list[dict[str, Any]]]:
     flows: dict[str, tuple[FlowStep, ...]] = {}
     results = []
-    sets = {}
+    sets, earlier = {}, {}
     for target, point in _MODELS:
         if point not in sets:
             sets[point] = built(data, point, settings, progress)
+            earlier[point] = built_earlier(data, point, settings, progress)
             flows[str(point)] = sets[point].flow
         if _has_labels(sets[point].path, target):
-            results.append(train(sets[point], target, settings, promote=True, progress=progress).results)
+            outcome = train(
+                sets[point], target, settings, promote=True, earlier=earlier[point], progress=progress
+            )
+            results.append(outcome.results)
     return flows, results
 
 

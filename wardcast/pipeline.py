@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import getpass
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,10 @@ from wardcast.settings import Settings
 if TYPE_CHECKING:
     from training.gate import ChampionComparison
     from training.train import Trained
+
+
+EARLIER_HOURS = (0, 6)
+"""After admission: when a model of admissions may be asked before its landmark."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +37,46 @@ def built(data: Path, point: Point, settings: Settings, progress: Progress) -> P
     return build(open_dataset(data), point, out, settings=settings.features(), progress=progress)
 
 
+def built_earlier(
+    data: Path, point: Point, settings: Settings, progress: Progress
+) -> tuple[PatientLevelData, ...]:
+    """The data sets that show how a model of admissions does when it is asked before its landmark."""
+    dataset, own = open_dataset(data), settings.features()
+    if point is not Point.ADMISSION or dataset.declaration.timeline == "none":
+        return ()
+    folder = settings.work / "features"
+    return tuple(
+        build(
+            dataset,
+            point,
+            folder / f"{point}+{hours}h.parquet",
+            settings=replace(own, landmark_hours=float(hours)),
+            progress=progress,
+        )
+        for hours in EARLIER_HOURS
+        if hours < own.landmark_hours
+    )
+
+
 def train(
-    data: PatientLevelData, target: str, settings: Settings, *, promote: bool, progress: Progress
+    data: PatientLevelData,
+    target: str,
+    settings: Settings,
+    *,
+    promote: bool,
+    earlier: Sequence[PatientLevelData] = (),
+    progress: Progress,
 ) -> Outcome:
-    """Train and register a model of `target`; with `promote`, make it champion if the gate passes."""
+    """Train and register a model of `target`; with `promote`, make it champion if the gate passes.
+
+    `earlier` as in `built_earlier`, of the same data.
+    """
     from training.gate import decide
     from training.promotion import promote as put_in_force
     from training.tracking import default_tracking, log_trained
     from training.train import train_model
 
-    trained = train_model(data, target, threads=settings.threads, progress=progress)
+    trained = train_model(data, target, threads=settings.threads, earlier=earlier, progress=progress)
     interval = trained.artefact.interval
     comparison = _comparison(trained, data, settings)
     gate = decide(trained.results, comparison, interval_level=interval.level if interval else None)
