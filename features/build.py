@@ -29,11 +29,11 @@ from features.dataset import DataSet, Declaration, connect
 from features.episodes import EPISODE_STAYS_SQL, EPISODES_SQL, UNDATED_EPISODE_STAYS_SQL
 from features.facts import declared_facts
 from features.feature import Feature
-from features.labels import LABELS, labels_sql
+from features.labels import LABELS, ComplicationBy, labels_sql
 from features.points import Point
 from features.progress import Progress, silent
 from features.settings import DEFAULT_SETTINGS, FeatureSettings
-from features.tables import STAYS, TABLES
+from features.tables import DIAGNOSES, OUTCOMES, STAYS, TABLES, Table
 
 _ROW_GROUPS = {
     "sex": ("sex", "f.sex"),
@@ -58,7 +58,10 @@ class FlowStep:
 
 @dataclass(frozen=True)
 class PatientLevelData:
-    """A built data set on disk, with what is needed to learn from it."""
+    """A built data set on disk, with what is needed to learn from it.
+
+    `complication_by` says what the complication labels rest on.
+    """
 
     path: Path
     flow: tuple[FlowStep, ...]
@@ -67,6 +70,7 @@ class PatientLevelData:
     declaration: Declaration
     settings: FeatureSettings
     data_hash: str
+    complication_by: ComplicationBy = "flags"
 
     def read(self) -> pd.DataFrame:
         """All rows as a table."""
@@ -94,12 +98,12 @@ def build(
     with written_aside(out) as fresh, _engine(dataset, settings) as con:
         facts = declared_facts(con, dataset, point)
         features = features_at(point)
-        has_flags = _has_flags(con, dataset)
+        by = _complication_by(con, dataset)
         writer: pq.ParquetWriter | None = None
         for bucket in range(buckets):
             progress(step, bucket, buckets)
             counts += prepare_bucket(con, dataset, point, bucket, settings)
-            sql = _learning_sql(dataset, point, features, facts, settings, has_flags=has_flags)
+            sql = _learning_sql(dataset, point, features, facts, settings, complication_by=by)
             reader = con.sql(sql).to_arrow_reader(100_000)
             writer = writer or pq.ParquetWriter(fresh, reader.schema, compression="zstd")
             for batch in reader:
@@ -114,7 +118,7 @@ def build(
     own = {feature.name for feature in features}
     extra = tuple(fact for fact in facts if fact.name not in own)
     return PatientLevelData(
-        out, flow, (*features, *extra), point, dataset.declaration, settings, dataset.digest()
+        out, flow, (*features, *extra), point, dataset.declaration, settings, dataset.digest(), by
     )
 
 
@@ -172,7 +176,7 @@ def prepare_bucket(
         kind = "TABLE" if table is STAYS else "VIEW"
         con.execute(f"CREATE OR REPLACE TEMP {kind} {table.name} AS {dataset.select(table, bucket)}")
     lay_out(con, dataset.declaration, settings)
-    has_timeline = dataset.declaration.timeline != "none"
+    has_timeline = dataset.declaration.has_timeline
     con.execute(f"CREATE OR REPLACE TEMP TABLE judged_episodes AS {JUDGED_EPISODES_SQL}")
     candidates = candidates_sql(point, settings, has_timeline=has_timeline)
     con.execute(f"CREATE OR REPLACE TEMP TABLE candidates AS {candidates}")
@@ -194,7 +198,7 @@ def lay_out(con: duckdb.DuckDBPyConnection, declaration: Declaration, settings: 
     procedures = known_procedures_sql(settings, systems.procedure or "")
     con.execute(f"CREATE OR REPLACE TEMP VIEW known_diagnoses AS {diagnoses}")
     con.execute(f"CREATE OR REPLACE TEMP VIEW known_procedures AS {procedures}")
-    stays = EPISODE_STAYS_SQL if declaration.timeline != "none" else UNDATED_EPISODE_STAYS_SQL
+    stays = EPISODE_STAYS_SQL if declaration.has_timeline else UNDATED_EPISODE_STAYS_SQL
     con.execute(f"CREATE OR REPLACE TEMP TABLE episode_stays AS {stays}")
     con.execute(f"CREATE OR REPLACE TEMP TABLE episodes AS {EPISODES_SQL}")
 
@@ -214,7 +218,7 @@ def _count(con: duckdb.DuckDBPyConnection) -> Counter[str]:
 def _flow(
     counts: Counter[str], point: Point, settings: FeatureSettings, declaration: Declaration
 ) -> tuple[FlowStep, ...]:
-    left = steps(point, settings, has_timeline=declaration.timeline != "none")
+    left = steps(point, settings, has_timeline=declaration.has_timeline)
     episodes = counts["stays"] - counts["not_admitted"] - counts["merged"]
     flow = (
         FlowStep("stays", "stays in the extract", counts["stays"]),
@@ -235,7 +239,7 @@ def _keyed_sql(
     facts: tuple[Feature, ...],
     settings: FeatureSettings,
 ) -> str:
-    has_timeline = dataset.declaration.timeline != "none"
+    has_timeline = dataset.declaration.has_timeline
     sql = features_sql(features, point, has_timeline=has_timeline, settings=settings, facts=facts)
     return f"""
     SELECT i.stay_id, i.episode_id, i.patient_id, '{point}' AS prediction_point, i.prediction_time,
@@ -250,10 +254,10 @@ def _learning_sql(
     facts: tuple[Feature, ...],
     settings: FeatureSettings,
     *,
-    has_flags: bool,
+    complication_by: ComplicationBy,
 ) -> str:
-    has_timeline = dataset.declaration.timeline != "none"
-    labels = labels_sql(dataset.declaration, settings, has_flags=has_flags)
+    has_timeline = dataset.declaration.has_timeline
+    labels = labels_sql(dataset.declaration, settings, complication_by=complication_by)
     at_discharge = candidates_sql(Point.DISCHARGE, settings, has_timeline=has_timeline)
     return f"""
     WITH discharge_candidates AS ({at_discharge}), labels AS ({labels})
@@ -275,6 +279,13 @@ def _row_groups(features: tuple[Feature, ...]) -> str:
     return ", ".join(columns)
 
 
-def _has_flags(con: duckdb.DuckDBPyConnection, dataset: DataSet) -> bool:
-    sql = f"SELECT count(present_on_admission) > 0 FROM ({dataset.select(TABLES['diagnoses'])})"
-    return bool(con.execute(sql).fetchall()[0][0])
+def _complication_by(con: duckdb.DuckDBPyConnection, dataset: DataSet) -> ComplicationBy:
+    """One source of complication labels for the whole data set: they are never mixed."""
+
+    def any_value(column: str, table: Table) -> bool:
+        sql = f"SELECT count({column}) > 0 FROM ({dataset.select(table)})"
+        return bool(con.execute(sql).fetchall()[0][0])
+
+    if any_value("complication", OUTCOMES):
+        return "given"
+    return "flags" if any_value("present_on_admission", DIAGNOSES) else "impossible_codes"

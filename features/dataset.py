@@ -73,9 +73,14 @@ class Declaration(BaseModel):
     labels: Labels = Labels()
     buckets: Annotated[int, Field(ge=1)] = 1
 
+    @property
+    def has_timeline(self) -> bool:
+        """Whether the records carry dates at all, be they shifted."""
+        return self.timeline != "none"
+
     @model_validator(mode="after")
     def _observation_is_declared(self) -> Declaration:
-        if self.timeline != "none":
+        if self.has_timeline:
             if self.observed_from is None or self.observed_until is None:
                 raise ValueError("observed_from and observed_until are required unless timeline is none")
             if self.observed_from > self.observed_until:

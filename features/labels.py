@@ -6,8 +6,14 @@ discharge, both ends included. Only rows whose window was observed to its end ca
 
 from __future__ import annotations
 
+from typing import Literal
+
 from features.dataset import Declaration
 from features.settings import FeatureSettings
+
+ComplicationBy = Literal["flags", "impossible_codes", "given"]
+"""What complication labels rest on: present-on-admission flags, codes that cannot be present on admission
+(an extract without flags), or the extract's own `outcomes.complication`."""
 
 LABELS = (
     "label_readmission",
@@ -19,17 +25,18 @@ LABELS = (
 )
 
 
-def labels_sql(declaration: Declaration, settings: FeatureSettings, *, has_flags: bool) -> str:
+def labels_sql(
+    declaration: Declaration, settings: FeatureSettings, *, complication_by: ComplicationBy
+) -> str:
     """SQL of one row per episode with its labels and the day on which each label's window ended.
 
-    `has_flags` says whether the extract carries present-on-admission flags at all; without them only
-    codes that cannot be present on admission count as complications.
+    `complication_by` is the one thing that the data set's complication labels rest on.
     """
     if declaration.timeline == "none":
         return _given_labels_sql()
     return f"""
     WITH followed AS ({_followed_sql(declaration, settings)}),
-    complication AS ({_complication_sql(has_flags)}),
+    complication AS ({_complication_sql(complication_by)}),
     cost AS ({_cost_sql(settings)}),
     ended AS (
         SELECT *, discharged_at::DATE AS discharged_on,
@@ -144,13 +151,13 @@ _CMS_PLANNED = (
 )
 
 
-def _complication_sql(has_flags: bool) -> str:
+def _complication_sql(complication_by: ComplicationBy) -> str:
     """Every episode with discharge diagnoses: any complication that was not present on admission.
 
     A code with N counts unless the same 3-character code was present (Y) in an earlier stay of the
     episode; a complication code without a flag leaves the label missing unless another one counts.
     """
-    if not has_flags:
+    if complication_by == "impossible_codes":
         return """
         SELECT s.patient_id, s.episode_id,
             -- A principal diagnosis occasions the admission: there it was present.

@@ -19,6 +19,7 @@ from features.build import lay_out
 from features.catalogue import features_at
 from features.coding import code_flags_for
 from features.dataset import CodeSystems, Declaration, connect
+from features.errors import UserError
 from features.feature import Feature
 from features.points import Point
 from features.settings import FeatureSettings
@@ -52,7 +53,7 @@ class OnlineRows:
     warnings: list[list[str]]
 
 
-class AdmissionError(ValueError):
+class AdmissionError(UserError):
     """An admission cannot be predicted; the message names the field and what to do."""
 
 

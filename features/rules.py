@@ -116,7 +116,7 @@ def _code_condition(table: Table, declaration: Declaration) -> str:
 
 
 def _stay_conditions(declaration: Declaration) -> dict[str, str]:
-    dated = declaration.timeline != "none"
+    dated = declaration.has_timeline
     came = "coalesce(t.admitted_at, t.planned_admission_at, t.booked_at)"
     undated = (
         "(t.status = 'discharged' AND t.discharged_at IS NULL)"

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from features.errors import UserError
+
 ColumnType = Literal["text", "integer", "number", "money", "date", "instant", "flag"]
 
 # Money is decimal so that sums do not depend on the order in which threads add them up.
@@ -23,7 +25,7 @@ SQL_TYPES: dict[ColumnType, str] = {
 }
 
 
-class TableError(ValueError):
+class TableError(UserError):
     """A data set cannot be used; the message says what, how many, where and what to do."""
 
 
