@@ -82,7 +82,10 @@ def _levels(
 ) -> Iterator[dict[str, Any]]:
     names = levels.astype("object").where(levels.notna(), UNKNOWN).astype(str).to_numpy()
     masks = {level: np.asarray(names == level) for level in sorted(set(names))}
-    reasons = {level: _too_small(rows, outcome) for level, rows in masks.items()}
+    reasons = {
+        level: too_small(int(rows.sum()), None if outcome is None else outcome[rows])
+        for level, rows in masks.items()
+    }
     must_round = any(reasons.values())
     for level, rows in masks.items():
         entry: dict[str, Any] = {"group": group, "level": level, "suppressed": reasons[level] is not None}
@@ -100,11 +103,11 @@ def _levels(
         yield entry | {"metrics": metrics}
 
 
-def _too_small(rows: Mask, outcome: FloatArray | None) -> str | None:
-    n = int(rows.sum())
+def too_small(n: int, outcome: FloatArray | None) -> str | None:
+    """Why `n` rows with these outcomes, 0 or 1 (None: costs), are too few to be judged; None if enough."""
     if outcome is None:
         return f"fewer than {SMALLEST_N} rows" if n < SMALLEST_N else None
-    n_events = int(outcome[rows].sum())
+    n_events = int(outcome.sum())
     if n < SMALLEST_N or min(n_events, n - n_events) < SMALLEST_N_EVENTS:
         return f"fewer than {SMALLEST_N} rows, or than {SMALLEST_N_EVENTS} with or without the outcome"
     return None

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
 
-from models.calibration import logistic_line, sigmoid
+from features.points import Point
+from models.calibration import logistic_line
 from models.encoding import FeatureSpec, encode
 from models.intervals import SMALLEST_MONEY
 from training.fit import Recipe
@@ -34,22 +36,24 @@ class Score:
     name: str
     feature: str
     missing: str
-    points: tuple[str, ...]
+    is_for_discharge: bool = False
+    """Made to foretell readmissions at discharge; the others are a baseline of every risk at every point."""
 
 
 SCORES = (
-    Score(
-        "prior_admissions", "n_stays_prior_365d", "admissions in the year before", ("admission", "discharge")
-    ),
-    Score("lace", "lace_index", "length of stay, urgency, diagnoses and emergency visits", ("discharge",)),
-    Score("hospital", "hospital_score", "haemoglobin and sodium at discharge", ("discharge",)),
+    Score("prior_admissions", "n_stays_prior_365d", "admissions in the year before"),
+    Score("lace", "lace_index", "length of stay, urgency, diagnoses and emergency visits", True),
+    Score("hospital", "hospital_score", "haemoglobin and sodium at discharge", True),
 )
 GROUP_FEATURE = "admitting_diagnosis_group"
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """Predictions by baseline, one for each judged row, and why the others are missing."""
+    """Predictions by baseline, one for each judged row, and why the others are missing.
+
+    A prediction is NaN where the row lacks the score: it is judged on the rows that have it.
+    """
 
     predictions: dict[str, NDArray[np.float64]]
     missing: dict[str, str]
@@ -66,12 +70,14 @@ def predict_baselines(
     found: dict[str, NDArray[np.float64] | None] = {}
     needs: dict[str, str] = {}
     if recipe.target.kind == "cost":
+        found["overall_mean"] = np.full(len(judged), label[fitted].mean())
         found["group_mean"] = _group_mean(frame, label, fitted, judged)
         needs["group_mean"] = "admitting diagnoses"
         found["gamma"] = _gamma(frame, specs, label, _sample(fitted, recipe.seed), judged)
     else:
         for score in SCORES:
-            if recipe.target.name == "readmission" and str(recipe.point) in score.points:
+            at_discharge = recipe.target.name == "readmission" and recipe.point is Point.DISCHARGE
+            if at_discharge or not score.is_for_discharge:
                 found[score.name] = _by_score(frame, score.feature, label, fitted, judged)
                 needs[score.name] = score.missing
         found["logistic"] = _logistic(frame, specs, label, _sample(fitted, recipe.seed), judged)
@@ -91,15 +97,17 @@ def _sample(fitted: Rows, seed: int) -> Rows:
 def _by_score(
     frame: pd.DataFrame, feature: str, label: NDArray[np.float64], fitted: Rows, judged: Rows
 ) -> NDArray[np.float64] | None:
-    """A probability by a logistic line on the score alone; a missing score counts as the median."""
-    if feature not in frame.columns or not frame[feature].iloc[fitted].notna().any():
+    """A probability by a logistic line on the score alone; NaN where the score is missing."""
+    if feature not in frame.columns:
         return None
     points: NDArray[np.float64] = frame[feature].to_numpy(dtype=np.float64, na_value=np.nan)
-    points = np.where(np.isnan(points), np.nanmedian(points[fitted]), points)
-    line = logistic_line(points[fitted], label[fitted])
+    scored = fitted[~np.isnan(points[fitted])]
+    if not len(scored) or np.isnan(points[judged]).all():
+        return None
+    line = logistic_line(points[scored], label[scored])
     if line is None:
-        return np.full(len(judged), label[fitted].mean())
-    return sigmoid(line[0] + line[1] * points[judged])
+        return np.where(np.isnan(points[judged]), np.nan, label[scored].mean())
+    return np.asarray(expit(line[0] + line[1] * points[judged]))
 
 
 def _group_mean(

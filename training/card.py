@@ -74,12 +74,18 @@ def _data(artefact: Artefact) -> list[str]:
 
 def _metrics(metrics: Mapping[str, Any], baselines: Mapping[str, Any]) -> list[str]:
     computed = {name: document for name, document in baselines.items() if _estimates(document)}
-    missing = [
+    notes = [
         f"- {name}: not computed, for want of {document.get('missing', 'a value')}"
         for name, document in baselines.items()
         if name not in computed
     ]
+    notes += [
+        f"- {name}: on the {document['share_scored']:.1%} of rows that have it ({document['n']})"
+        for name, document in computed.items()
+        if document["share_scored"] < 1
+    ]
     columns = {"model": metrics, **computed}
+    ahead = {name: _cell(document.get("difference")) for name, document in computed.items()}
     table = [
         f"| metric (95 % interval) | {' | '.join(columns)} |",
         f"|---|{'---|' * len(columns)}",
@@ -87,8 +93,9 @@ def _metrics(metrics: Mapping[str, Any], baselines: Mapping[str, Any]) -> list[s
             f"| {name} | {' | '.join(_cell(document.get(name)) for document in columns.values())} |"
             for name in metrics
         ),
+        *([f"| model minus baseline, on the same rows | | {' | '.join(ahead.values())} |"] if ahead else []),
     ]
-    return [*table, *(["", *missing] if missing else [])]
+    return [*table, *(["", *notes] if notes else [])]
 
 
 def _groups(groups: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -10,13 +10,11 @@ import pandas as pd
 from evaluation.evaluate import compare_cost, compare_score
 from features.points import Point
 from models.model import Model
-from training.gate import ChampionComparison
+from training.gate import PRIMARY, ChampionComparison
 from training.targets import target_at
 
 if TYPE_CHECKING:
     from training.train import Trained
-
-_PRIMARY = {"risk": "auroc", "cost": "wape"}
 
 
 def compare_with_champion(
@@ -42,4 +40,4 @@ def compare_with_champion(
     ours = np.asarray(rows["value"].to_numpy()[later], dtype=np.float64)
     compare = compare_score if target.kind == "risk" else compare_cost
     difference = compare(target.labels(common), ours, theirs, common["patient_id"], seed=seed)
-    return ChampionComparison(version, len(common), difference[_PRIMARY[target.kind]])
+    return ChampionComparison(version, len(common), difference[PRIMARY[target.kind].name])

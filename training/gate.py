@@ -2,16 +2,19 @@
 
 A pure function of the results document. All of these must hold:
 
-1. *Better than the baselines*: on the primary metric (AUROC for a risk, WAPE for a cost; on the same rows
-   WAPE and MAE rank alike) better than every baseline that could be computed. Against the strongest simple
-   one – a published score, a count, a group mean; not a regression on the model's own features – the 95 %
-   interval of the paired difference must lie above 0, where the results give one.
-2. *Calibrated*: a risk by slope and calibration-in-the-large; a cost by predicted ÷ actual and by the share
+1. *Skilled*: the lower 95 % end of a risk's AUROC lies above 0.5. A cost always has a simple baseline, the
+   mean of everyone, and falls under the next rule.
+2. *Better than the baselines*, by the primary metric (AUROC for a risk, WAPE for a cost; on the same rows
+   WAPE and MAE rank alike): better than every simple one – a published score, a count, a mean – and against
+   the strongest of them with the whole 95 % interval. The strongest is the one that the model is least ahead
+   of. A regression on the model's own features may be better by the margin.
+3. *Calibrated*: a risk by slope and calibration-in-the-large; a cost by predicted ÷ actual and by the share
    of actual costs within the interval.
-3. *Not worse than the champion*, if there is one: on rows later than both models' calibration slices the
+4. *Not worse than the champion*, if there is one: on rows later than both models' calibration slices the
    95 % interval of the paired difference must lie above minus the margin (non-inferiority).
 
-Paired differences are of the primary metric, this model minus the other, as `evaluation` computes them.
+Every comparison is the paired difference of the primary metric, this model minus the other, on the rows that
+both have predicted, as `evaluation` computes it.
 
 A number that is missing or not finite never passes.
 """
@@ -20,13 +23,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
 @dataclass(frozen=True)
 class GateSettings:
-    """The thresholds of the gate; a hospital may set each. The ends of a range pass."""
+    """The thresholds of the gate. The ends of a range pass."""
 
     slope: tuple[float, float] = (0.8, 1.25)
     calibration_in_the_large: tuple[float, float] = (-0.2, 0.2)
@@ -73,11 +76,39 @@ class ChampionComparison:
 
 
 @dataclass(frozen=True)
-class Gate:
-    """The decision, and one sentence for each rule that was looked at, failed ones first."""
+class Check:
+    """One rule that was looked at, whether it holds, and the numbers in a sentence."""
 
     passed: bool
-    reasons: tuple[str, ...]
+    text: str
+
+    def __str__(self) -> str:
+        return f"{'Passed' if self.passed else 'Failed'}: {self.text}"
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The decision: every rule that was looked at, failed ones first."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every rule holds; a gate that looked at nothing lets nothing through."""
+        return bool(self.checks) and all(check.passed for check in self.checks)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The checks as sentences, for people."""
+        return tuple(str(check) for check in self.checks)
+
+    def document(self) -> dict[str, Any]:
+        """The decision as JSON: `checks` for programs, `reasons` for people."""
+        return {
+            "passed": self.passed,
+            "reasons": list(self.reasons),
+            "checks": [asdict(check) for check in self.checks],
+        }
 
 
 @dataclass(frozen=True)
@@ -88,25 +119,16 @@ class Primary:
     is_higher_better: bool
 
     def advantage(self, difference: object) -> Estimate | None:
-        """Turn a difference, model minus other, so that positive is better; None if it has no interval."""
+        """Turn a difference, model minus other, so that positive is better; None if it has no value."""
         found = Estimate.read(difference)
-        if found is None or not math.isfinite(found.low + found.high):
-            return None
-        return found if self.is_higher_better else Estimate(-found.value, -found.high, -found.low)
+        if found is None or self.is_higher_better:
+            return found
+        return Estimate(-found.value, -found.high, -found.low)
 
 
 PRIMARY = {"risk": Primary("auroc", True), "cost": Primary("wape", False)}
-
-
-def kind_of(results: Mapping[str, Any]) -> str:
-    """Return `risk` or `cost`, told by the metrics that the results hold.
-
-    Raises ValueError if they hold neither kind's primary metric.
-    """
-    for kind, primary in PRIMARY.items():
-        if primary.name in results.get("metrics", {}):
-            return kind
-    raise ValueError("results: metrics hold neither auroc nor wape, so there is nothing to decide on.")
+CHANCE = 0.5
+"""The AUROC of a risk that knows nothing."""
 
 
 def decide(
@@ -116,100 +138,119 @@ def decide(
     interval_level: float | None = None,
     settings: GateSettings = DEFAULTS,
 ) -> Gate:
-    """Decide whether the model with these results may become champion.
+    """Decide whether the model with these results, whose `kind` is risk or cost, may become champion.
 
     `interval_level` is the share of actual costs that the model's interval promises to hold (costs only).
-    Raises ValueError if the results hold no primary metric at all.
     """
-    kind = kind_of(results)
+    kind, metrics = results["kind"], results["metrics"]
     primary = PRIMARY[kind]
-    model = Estimate.read(results["metrics"][primary.name])
-    checks: list[tuple[bool, str]]
+    model = Estimate.read(metrics.get(primary.name))
+    checks: list[Check] = []
     if model is None:
-        checks = [(False, f"{primary.name} could not be computed on the test slice.")]
+        checks.append(Check(False, f"{primary.name} could not be computed on the test slice."))
     else:
-        checks = list(_against_baselines(model, results.get("baselines", {}), primary, settings))
-    calibration = _risk_calibration if kind == "risk" else _cost_calibration
-    checks += calibration(results["metrics"], interval_level, settings)
+        if kind == "risk":
+            checks.append(_skill(model))
+        checks += _against_baselines(model, results.get("baselines", {}), kind, settings)
+    if kind == "risk":
+        checks += _risk_calibration(metrics, settings)
+    else:
+        checks += _cost_calibration(metrics, interval_level, settings)
     if champion is not None:
         checks.append(_against_champion(champion, primary, settings))
-    failed = tuple(f"Failed: {text}" for passed, text in checks if not passed)
-    return Gate(not failed, failed + tuple(f"Passed: {text}" for passed, text in checks if passed))
+    return Gate(tuple(sorted(checks, key=lambda check: check.passed)))
+
+
+def _skill(model: Estimate) -> Check:
+    return Check(
+        model.low > CHANCE,
+        f"auroc {model.value:.3f}, {_interval(model, '.3f')} (must be above {CHANCE}, which is chance).",
+    )
 
 
 def _against_baselines(
-    model: Estimate, baselines: Mapping[str, Any], primary: Primary, settings: GateSettings
-) -> Iterator[tuple[bool, str]]:
-    scores = {name: Estimate.read(document.get(primary.name)) for name, document in baselines.items()}
-    available = {name: score for name, score in scores.items() if score is not None}
-    if not available:
-        yield False, f"no baseline could be computed, so {primary.name} {model.value:.3f} stands alone."
-        return
-    simple = {name: score for name, score in available.items() if name not in settings.regressions}
-    best = max if primary.is_higher_better else min
-    strongest = best(simple, key=lambda name: simple[name].value, default=None)
-    for name, score in available.items():
-        ahead = model.value - score.value if primary.is_higher_better else score.value - model.value
-        is_better = ahead > 0
-        text = f"{primary.name} {model.value:.3f} against {score.value:.3f} for {name}"
+    model: Estimate, baselines: Mapping[str, Any], kind: str, settings: GateSettings
+) -> Iterator[Check]:
+    primary = PRIMARY[kind]
+    advantages = {}
+    for name, document in baselines.items():
+        if "missing" in document:
+            continue
+        ahead = primary.advantage(document.get("difference"))
+        if ahead is None:
+            yield Check(False, f"the difference from {name} could not be computed.")
+        else:
+            advantages[name] = ahead
+    simple = [name for name in advantages if name not in settings.regressions]
+    if not simple and kind == "cost":
+        yield Check(False, f"{primary.name} {model.value:.3f} is compared with no simple baseline.")
+    strongest = min(simple, key=lambda name: advantages[name].value, default=None)
+    for name, ahead in advantages.items():
+        text = _compared(primary.name, model, name, baselines[name])
+        better = f"better by {ahead.value:+.3f}, {_interval(ahead, '+.3f')}"
         if name in settings.regressions:
             margin = settings.regression_margin
-            yield ahead >= -margin - 1e-9, f"{text} (must not be worse by more than {margin:.3f})."
-            continue
-        paired = primary.advantage(baselines[name].get("difference")) if name == strongest else None
-        if paired is None:
-            yield is_better, f"{text} (must be better)."
-            continue
-        yield (
-            is_better and paired.low > 0,
-            f"{text}, the strongest simple baseline: better by {paired.value:+.3f}, "
-            f"95 % interval {paired.low:+.3f} to {paired.high:+.3f} (must be above 0).",
-        )
+            # A difference of exactly the margin is not exact in binary; it passes.
+            passed = ahead.value >= -margin - 1e-9
+            yield Check(passed, f"{text}: {better} (must not be worse by more than {margin:.3f}).")
+        elif name == strongest:
+            passed = ahead.value > 0 and ahead.low > 0
+            yield Check(passed, f"{text}, the strongest simple baseline: {better} (must be above 0).")
+        else:
+            yield Check(ahead.value > 0, f"{text}: {better} (must be better).")
 
 
-def _risk_calibration(
-    metrics: Mapping[str, Any], _level: float | None, settings: GateSettings
-) -> list[tuple[bool, str]]:
+def _compared(metric: str, model: Estimate, name: str, baseline: Mapping[str, Any]) -> str:
+    share = baseline["share_scored"]
+    if share < 1:
+        return f"{metric} on the {share:.1%} of rows that have {name}"
+    found = Estimate.read(baseline.get(metric))
+    against = name if found is None else f"{found.value:.3f} for {name}"
+    return f"{metric} {model.value:.3f} against {against}"
+
+
+def _interval(found: Estimate, form: str) -> str:
+    if not math.isfinite(found.low + found.high):
+        return "without an interval"
+    return f"95 % interval {found.low:{form}} to {found.high:{form}}"
+
+
+def _risk_calibration(metrics: Mapping[str, Any], settings: GateSettings) -> list[Check]:
     return [
         _within(metrics, "calibration_slope", settings.slope),
         _within(metrics, "calibration_in_the_large", settings.calibration_in_the_large),
     ]
 
 
-def _cost_calibration(
-    metrics: Mapping[str, Any], level: float | None, settings: GateSettings
-) -> list[tuple[bool, str]]:
+def _cost_calibration(metrics: Mapping[str, Any], level: float | None, settings: GateSettings) -> list[Check]:
     bias = _within(metrics, "bias", settings.bias)
     if level is None:
-        return [
-            bias,
-            (False, "the level of the cost interval is not known, so its coverage cannot be judged."),
-        ]
+        text = "the level of the cost interval is not known, so its coverage cannot be judged."
+        return [bias, Check(False, text)]
     around = (level - settings.coverage_tolerance, level + settings.coverage_tolerance)
     return [bias, _within(metrics, "interval_coverage", around)]
 
 
-def _within(metrics: Mapping[str, Any], name: str, bounds: tuple[float, float]) -> tuple[bool, str]:
+def _within(metrics: Mapping[str, Any], name: str, bounds: tuple[float, float]) -> Check:
     low, high = bounds
     wanted = f"must be {low:.2f} to {high:.2f}"
     found = Estimate.read(metrics.get(name))
     if found is None:
-        return False, f"{name} could not be computed ({wanted})."
+        return Check(False, f"{name} could not be computed ({wanted}).")
     # A bound such as 0.8 - 0.05 is not exact in binary; a value on the edge passes.
     passed = low - 1e-9 <= found.value <= high + 1e-9
-    return passed, f"{name} {found.value:.3f} ({wanted})."
+    return Check(passed, f"{name} {found.value:.3f} ({wanted}).")
 
 
-def _against_champion(
-    champion: ChampionComparison, primary: Primary, settings: GateSettings
-) -> tuple[bool, str]:
+def _against_champion(champion: ChampionComparison, primary: Primary, settings: GateSettings) -> Check:
     against, floor = f"against champion version {champion.version}", -settings.champion_margin
     found = primary.advantage(champion.difference)
     if found is None or champion.n_rows == 0:
-        return False, f"{against} there are no rows later than both calibration slices."
-    return found.low >= floor, (
+        return Check(False, f"{against} there are no rows later than both calibration slices.")
+    return Check(
+        found.low >= floor,
         f"{against} on {champion.n_rows} common later rows: {primary.name} better by {found.value:+.3f}, "
-        f"95 % interval {found.low:+.3f} to {found.high:+.3f} (must be above {floor:+.3f})."
+        f"{_interval(found, '+.3f')} (must be above {floor:+.3f}).",
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from training.gate import Gate
+from training.gate import Check, Gate
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -62,7 +62,7 @@ def register(
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    tags = {"digest": digest, "gate": json.dumps(asdict(gate), ensure_ascii=False)}
+    tags = {"digest": digest, "gate": json.dumps(gate.document(), ensure_ascii=False)}
     return int(client.create_model_version(name, source, run_id, tags=tags, model_id=model_id).version)
 
 
@@ -90,7 +90,7 @@ def registered(client: MlflowClient, name: str, version: int) -> Registered:
         run_id=found.run_id,
         source=client.get_model_version_download_uri(name, str(version)),
         digest=found.tags["digest"],
-        gate=Gate(gate["passed"], tuple(gate["reasons"])),
+        gate=Gate(tuple(Check(**check) for check in gate["checks"])),
     )
 
 

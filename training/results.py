@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.evaluate import compare_cost, compare_score, evaluate_cost, evaluate_risk
-from evaluation.groups import cost_by_group, risk_by_group
+from evaluation.groups import cost_by_group, risk_by_group, too_small
 from training.baselines import Baselines
 from training.split import Rows
 from training.targets import Target
@@ -68,15 +68,17 @@ def pooled(parts: list[Judged]) -> Judged:
 def assess(
     frame: pd.DataFrame, target: Target, judged: Judged, *, seed: int, replicates: int
 ) -> dict[str, Any]:
-    """Metrics, baselines and groups of the results of training, with 95 % intervals by patient.
+    """Kind, metrics, baselines and groups of the results of training, with 95 % intervals by patient.
 
-    A baseline that could not be computed is `{"missing": reason}`; `difference` is the model's AUROC
-    (WAPE for a cost) minus the baseline's. Groups hold the patients with and without earlier stays too.
+    A baseline is measured on the rows that it has predicted: `n`, as a share `share_scored`. Its `difference`
+    is the model's AUROC (WAPE for a cost) minus the baseline's on these same rows. One that could not be
+    computed, or on too few rows to be judged, is `{"missing": reason}`. Groups hold the patients with and
+    without earlier stays too.
     """
     rows = frame.iloc[judged.rows]
     actual = target.labels(rows)
     assess_kind = _assess_risk if target.kind == "risk" else _assess_cost
-    document = assess_kind(rows, actual, judged, seed, replicates)
+    document = {"kind": target.kind} | assess_kind(rows, actual, judged, seed, replicates)
     document["baselines"] |= {name: {"missing": reason} for name, reason in judged.baselines.missing.items()}
     return document
 
@@ -87,13 +89,16 @@ def _assess_risk(
     patients = rows["patient_id"]
     sure: dict[str, Any] = {"seed": seed, "replicates": replicates}
     week, capacity = _weeks(rows)
-    baselines = {}
-    for name, probability in judged.baselines.predictions.items():
-        difference = compare_score(label, judged.value, probability, patients, **sure)["auroc"]
-        baselines[name] = {
-            **evaluate_risk(label, probability, patients, **sure),
-            "difference": difference,
-        }
+
+    def baseline(probability: NDArray[np.float64]) -> dict[str, Any]:
+        has = ~np.isnan(probability)
+        reason = too_small(int(has.sum()), label[has])
+        if reason:
+            return {"missing": f"rows that have it ({reason})"}
+        those = label[has], probability[has], patients[has]
+        difference = compare_score(label[has], judged.value[has], *those[1:], **sure)["auroc"]
+        return {**_scored(has), **evaluate_risk(*those, **sure), "difference": difference}
+
     return {
         "metrics": evaluate_risk(
             label,
@@ -105,7 +110,7 @@ def _assess_risk(
             **sure,
         ),
         "capacity_per_week": capacity,
-        "baselines": baselines,
+        "baselines": {name: baseline(values) for name, values in judged.baselines.predictions.items()},
         "groups": risk_by_group(
             label,
             judged.value,
@@ -124,18 +129,17 @@ def _assess_cost(
     sure: dict[str, Any] = {"seed": seed, "replicates": replicates}
     ends = (judged.low, judged.high)
     truncated = np.minimum(cost, np.inf if judged.cost_cut is None else judged.cost_cut)
-    baselines = {}
-    for name, expected in judged.baselines.predictions.items():
+
+    def baseline(expected: NDArray[np.float64]) -> dict[str, Any]:
         difference = compare_cost(cost, judged.value, expected, patients, **sure)["wape"]
-        baselines[name] = {
-            **evaluate_cost(cost, expected, None, None, patients, **sure),
-            "difference": difference,
-        }
+        found = evaluate_cost(cost, expected, None, None, patients, **sure)
+        return {**_scored(np.ones(len(cost), dtype=bool)), **found, "difference": difference}
+
     return {
         "metrics": evaluate_cost(cost, judged.value, *ends, patients, **sure),
         "metrics_truncated": evaluate_cost(truncated, judged.value, *ends, patients, **sure),
         "cost_cut": judged.cost_cut,
-        "baselines": baselines,
+        "baselines": {name: baseline(values) for name, values in judged.baselines.predictions.items()},
         "groups": cost_by_group(
             cost,
             judged.value,
@@ -146,6 +150,10 @@ def _assess_cost(
             replicates=min(replicates, GROUP_REPLICATES),
         ),
     }
+
+
+def _scored(has: NDArray[np.bool_]) -> dict[str, Any]:
+    return {"n": int(has.sum()), "share_scored": float(has.mean())}
 
 
 def _weeks(rows: pd.DataFrame) -> tuple[pd.Series | None, int | None]:
@@ -167,12 +175,19 @@ def _groups(rows: pd.DataFrame) -> pd.DataFrame:
 def figures(
     target: Target, currency: str, actual: NDArray[np.float64], judged: Judged
 ) -> Mapping[str, Figure]:
-    """The pictures of a model's evaluation, by name."""
+    """The pictures of a model's evaluation, by name.
+
+    They show the baselines that have predicted every row: curves of different rows cannot be laid over
+    each other.
+    """
     from evaluation.plots import calibration_plot, cost_calibration_plot, decision_curve_plot, roc_plot
 
     if target.kind == "cost":
         return {"calibration": cost_calibration_plot(actual, judged.value, currency=currency)}
-    both = {"model": judged.value, **judged.baselines.predictions}
+    whole = {
+        name: values for name, values in judged.baselines.predictions.items() if not np.isnan(values).any()
+    }
+    both = {"model": judged.value, **whole}
     return {
         "calibration": calibration_plot(actual, judged.value),
         "roc": roc_plot(actual, both),

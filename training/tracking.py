@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,7 +116,7 @@ def log_trained(trained: Trained, gate: Gate, *, tracking_uri: str, artifact_roo
     artefact = trained.artefact
     experiment_id = _experiment(client, artifact_root)
     with _run(client, experiment_id, artefact) as run_id, tempfile.TemporaryDirectory() as scratch:
-        results = {**trained.results, "model": artefact.name, "gate": asdict(gate)}
+        results = {**trained.results, "model": artefact.name, "gate": gate.document()}
         _log_numbers(client, run_id, artefact, results)
         for name, figure in trained.figures.items():
             client.log_figure(run_id, figure, f"plots/{name}.png")

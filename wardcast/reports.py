@@ -108,12 +108,7 @@ def _range(feature: Mapping[str, Any]) -> str:
 def show_training(results: Sequence[Mapping[str, Any]]) -> None:
     """Models beside their baselines, with 95 % intervals, and what the gate said."""
     for kind, columns in (("risk", _RISK_COLUMNS), ("cost", _COST_COLUMNS)):
-        rows = [
-            row
-            for result in results
-            if (result["target"] == "cost") == (kind == "cost")
-            for row in _metric_rows(result, columns)
-        ]
+        rows = [row for result in results if result["kind"] == kind for row in _metric_rows(result, columns)]
         if rows:
             show_table("Risks" if kind == "risk" else "Cost", ["model", "rows", *columns], rows)
     for result in results:
@@ -121,9 +116,9 @@ def show_training(results: Sequence[Mapping[str, Any]]) -> None:
         if gate:
             verdict = "passed" if gate["passed"] else "not passed"
             say(f"{result['model']}/{result.get('version', '')}: gate {verdict}")
-            for reason in gate["reasons"]:
-                if reason.startswith("Failed"):
-                    say(f"  {reason}")
+            for check in gate["checks"]:
+                if not check["passed"]:
+                    say(f"  Failed: {check['text']}")
 
 
 def _metric_rows(result: Mapping[str, Any], columns: Sequence[str]) -> list[list[object]]:
@@ -138,7 +133,9 @@ def _metric_rows(result: Mapping[str, Any], columns: Sequence[str]) -> list[list
         if "missing" in baseline:
             rows.append([f"  {name}", "", f"not possible: {baseline['missing']}", *[""] * (len(columns) - 1)])
         else:
-            rows.append([f"  {name}", "", *cells(baseline.get("metrics", baseline))])
+            share = baseline["share_scored"]
+            scored = f"{baseline['n']:,} ({share:.0%})" if share < 1 else ""
+            rows.append([f"  {name}", scored, *cells(baseline)])
     return rows
 
 

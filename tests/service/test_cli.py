@@ -255,7 +255,7 @@ def test_training_prints_the_document_of_results(trained, house):
         NAME,
     )
     assert trained["version"] == 1
-    assert set(trained["gate"]) == {"passed", "reasons"}
+    assert set(trained["gate"]) == {"passed", "reasons", "checks"}
     assert not (house / "work" / "champions").exists(), "without --promote nothing changes"
 
 

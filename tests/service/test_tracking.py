@@ -30,14 +30,14 @@ from models.encoding import FeatureSpec, encode
 from models.intervals import Interval
 from models.model import model_from_text
 from training.card import model_card
-from training.gate import Gate, decide
+from training.gate import Check, Gate, decide
 from training.promotion import PromotionError, champions_table, promote, rollback
 from training.registry import RegistryError, changes, registered
 from training.tracking import Logged, connect, default_tracking, log_trained
 from training.train import train_model
 
-PASSED = Gate(True, ("Passed: auroc 0.740 against 0.660 for lace (must be better).",))
-FAILED = Gate(False, ("Failed: calibration_slope 0.700 (must be 0.80 to 1.25).",))
+PASSED = Gate((Check(True, "auroc 0.740 against 0.660 for lace (must be better)."),))
+FAILED = Gate((Check(False, "calibration_slope 0.700 (must be 0.80 to 1.25)."),))
 NAME = "readmission-discharge"
 
 
@@ -177,13 +177,19 @@ def results() -> dict[str, Any]:
     return {
         "target": "readmission",
         "prediction_point": "discharge",
+        "kind": "risk",
         "n": {"train": 300, "calibration": 100, "test": 100},
         "metrics": {
             "auroc": {"value": 0.74, "low": 0.72, "high": 0.76},
             "calibration_slope": {"value": None, "low": None, "high": None, "reason": "too few"},
         },
         "baselines": {
-            "lace": {"auroc": {"value": 0.66, "low": 0.64, "high": 0.68}},
+            "lace": {
+                "n": 90,
+                "share_scored": 0.9,
+                "auroc": {"value": 0.66, "low": 0.64, "high": 0.68},
+                "difference": {"value": 0.07, "low": 0.05, "high": 0.09},
+            },
             "hospital": {"missing": "haemoglobin"},
         },
         "groups": [],
@@ -209,6 +215,11 @@ def test_a_run_keeps_parameters_data_hash_metrics_with_ends_plots_results_and_ca
         "baseline_lace_auroc": 0.66,
         "baseline_lace_auroc_low": 0.64,
         "baseline_lace_auroc_high": 0.68,
+        "baseline_lace_difference": 0.07,
+        "baseline_lace_difference_low": 0.05,
+        "baseline_lace_difference_high": 0.09,
+        "baseline_lace_n": 90.0,
+        "baseline_lace_share_scored": 0.9,
     }
     assert {item.path for item in client.list_artifacts(logged.run_id)} == {
         "card.md",
@@ -226,7 +237,13 @@ def test_results_name_model_version_and_gate(store: Store):
     run = connect(store.uri).get_run(logged.run_id)
     document = load_dict(f"{run.info.artifact_uri}/results.json")
     assert (document["model"], document["version"]) == (NAME, 2)
-    assert document["gate"] == {"passed": False, "reasons": list(FAILED.reasons)}
+    slope = "calibration_slope 0.700 (must be 0.80 to 1.25)."
+    assert document["gate"] == {
+        "passed": False,
+        "reasons": [f"Failed: {slope}"],
+        "checks": [{"passed": False, "text": slope}],
+    }
+    assert registered(connect(store.uri), NAME, 2).gate == FAILED
     assert document == json.loads(json.dumps(logged.results))
 
 
@@ -247,6 +264,8 @@ def test_the_card_shows_metrics_beside_baselines_groups_and_what_must_not_be_cla
     # The slope could not be computed, and LACE has none here.
     assert "| calibration_slope | – | – |" in card
     assert "- hospital: not computed, for want of haemoglobin" in card
+    assert "- lace: on the 90.0% of rows that have it (90)" in card
+    assert "| model minus baseline, on the same rows | | 0.07 (0.05 to 0.09) |" in card
     assert "| sex | female | 60 | 0.7 |" in card
     assert "| sex | unknown | fewer than 50 rows | – |" in card
     assert "never a limit for, a ranking of, or a pay input for one physician" in card
@@ -532,14 +551,15 @@ socket.socket.connect = socket.socket.connect_ex = refuse
 socket.getaddrinfo = lambda *given, **named: refuse(None, given)
 from types import SimpleNamespace
 from models.artefact import read_artefact
-from training.gate import Gate
+from training.gate import Check, Gate
 from training.promotion import promote
 from training.tracking import log_trained
 work = Path(sys.argv[1])
 artefact, boosters = read_artefact(work / "given", None)
 trained = SimpleNamespace(artefact=artefact, boosters=boosters, results={"metrics": {}}, figures={})
 uri = f"sqlite:///{work / 'mlflow.db'}"
-logged = log_trained(trained, Gate(True, ()), tracking_uri=uri, artifact_root=work / "mlartifacts")
+gate = Gate((Check(True, "tested"),))
+logged = log_trained(trained, gate, tracking_uri=uri, artifact_root=work / "mlartifacts")
 promote(logged.name, 1, tracking_uri=uri, champions=work / "champions", changed_by="tester")
 import threading
 assert not [thread for thread in threading.enumerate() if "telemetry" in thread.name.lower()]

@@ -26,12 +26,38 @@ def test_the_count_of_earlier_admissions_becomes_a_calibrated_probability() -> N
     assert found["prior_admissions"][:2] == pytest.approx([0.1, 0.3])
 
 
-def test_a_missing_count_counts_as_the_median() -> None:
+def test_a_row_without_the_score_is_not_predicted_and_teaches_the_line_nothing() -> None:
     rows = ROWS.copy()
     rows.loc[9000, "n_stays_prior_365d"] = np.nan
-    rows.loc[9001, "n_stays_prior_365d"] = rows["n_stays_prior_365d"].iloc[FITTED].median()
+    # If these counted as the median, the line would lie far above.
+    rows.loc[:999, "n_stays_prior_365d"], rows.loc[:999, "label_readmission"] = np.nan, 1.0
     found = predict_baselines(rows, recipe("readmission"), SPECS, FITTED, JUDGED).predictions
-    assert found["prior_admissions"][0] == found["prior_admissions"][1]
+    whole = predict_baselines(ROWS, recipe("readmission"), SPECS, FITTED[1000:], JUDGED).predictions
+    assert np.isnan(found["prior_admissions"][0])
+    np.testing.assert_allclose(found["prior_admissions"][1:], whole["prior_admissions"][1:], rtol=1e-9)
+
+
+def test_a_score_that_no_judged_row_has_is_missing() -> None:
+    rows = ROWS.assign(n_stays_prior_365d=ROWS["n_stays_prior_365d"].where(ROWS.index < 9000))
+    found = predict_baselines(rows, recipe("readmission"), SPECS, FITTED, JUDGED)
+    assert found.missing == {"prior_admissions": "admissions in the year before"}
+
+
+@pytest.mark.parametrize("point", [Point.PREADMISSION, Point.ADMISSION])
+@pytest.mark.parametrize("target", ["readmission", "complication"])
+def test_earlier_admissions_are_a_baseline_of_every_risk_at_every_point(target: str, point: Point) -> None:
+    found = predict_baselines(ROWS, replace(recipe(target), point=point), SPECS, FITTED, JUDGED)
+    assert set(found.predictions) == {"prior_admissions", "logistic"}
+    assert found.missing == {}
+
+
+def test_a_cost_is_always_held_against_the_mean_of_everyone() -> None:
+    rows = ROWS.assign(admitting_diagnosis_group=None)
+    specs = tuple(spec for spec in SPECS if spec.type != "category")
+    found = predict_baselines(rows, recipe("cost"), specs, FITTED, JUDGED)
+    mean = rows["label_episode_cost"].iloc[FITTED].mean()
+    assert found.predictions["overall_mean"].tolist() == [pytest.approx(mean)] * 1000
+    assert found.missing == {"group_mean": "admitting diagnoses"}
 
 
 def test_scores_are_listed_as_missing_with_their_input() -> None:

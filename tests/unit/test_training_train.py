@@ -46,6 +46,7 @@ def test_the_results_hold_what_is_promised(risk: Trained) -> None:
     assert (results["target"], results["prediction_point"]) == ("readmission", "admission")
     assert results["model"] == risk.artefact.name == "readmission-admission"
     assert results["estimate"] == "later-in-time test"
+    assert results["kind"] == "risk"
     assert set(results["n"]) == {"train", "calibration", "test"}
     assert {"auroc", "auprc", "prevalence", "brier", "scaled_brier", "ici"} <= set(results["metrics"])
     assert {"prior_admissions", "logistic"} <= set(results["baselines"])
@@ -92,7 +93,7 @@ def test_the_cost_comes_with_interval_and_both_ways_of_counting(cost: Trained) -
     assert metrics["bias"]["value"] == pytest.approx(1, abs=0.1)
     # Truncation takes from the actual costs only, so that the predicted share of them rises.
     assert cost.results["metrics_truncated"]["bias"]["value"] > metrics["bias"]["value"]
-    assert {"group_mean", "gamma"} == set(cost.results["baselines"])
+    assert {"overall_mean", "group_mean", "gamma"} == set(cost.results["baselines"])
     assert list(cost.test.columns) == ["row", "value", "low", "high"]
 
 

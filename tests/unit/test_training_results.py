@@ -1,0 +1,66 @@
+"""A baseline is measured, and the model against it, on the rows that the baseline has predicted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from training.baselines import Baselines
+from training.results import Judged, assess, figures
+from training.targets import TARGETS
+
+N = 200
+LABEL = np.arange(N) % 2.0
+ROWS = pd.DataFrame(
+    {
+        "patient_id": [f"P{row}" for row in range(N)],
+        "prediction_time": pd.NaT,
+        "label_readmission": LABEL,
+    }
+)
+
+
+def judged(score: NDArray[np.float64]) -> Judged:
+    # The model knows the outcome of the first half of the rows and is wrong on all of the second.
+    value = np.where(np.arange(N) < N // 2, 0.25 + LABEL / 2, 0.75 - LABEL / 2)
+    return Judged(np.arange(N), value, None, None, Baselines({"lace": score}, {}), None)
+
+
+def lace(score: NDArray[np.float64]) -> dict[str, Any]:
+    document = assess(ROWS, TARGETS["readmission"], judged(score), seed=0, replicates=20)
+    assert document["kind"] == "risk"
+    # Of the pairs of an event and another, a quarter is won (both in the first half), a quarter lost (both in
+    # the second), half tie (one in each): 0.25 + 0.5 * 0.5.
+    assert document["metrics"]["auroc"]["value"] == pytest.approx(0.5)
+    return dict(document["baselines"]["lace"])
+
+
+def test_the_difference_is_that_on_the_rows_with_the_score() -> None:
+    # The score says nothing and exists on the first half only, where the model is perfect: 1 - 0.5.
+    found = lace(np.where(np.arange(N) < N // 2, 0.5, np.nan))
+    assert (found["n"], found["share_scored"]) == (100, 0.5)
+    assert (found["auroc"]["value"], found["difference"]["value"]) == (0.5, 0.5)
+    assert found["difference"]["low"] == pytest.approx(0.5)
+
+
+def test_a_score_on_every_row_is_compared_on_every_row() -> None:
+    found = lace(np.full(N, 0.5))
+    assert (found["n"], found["share_scored"], found["difference"]["value"]) == (200, 1.0, 0.0)
+
+
+def test_a_score_on_too_few_rows_is_not_judged() -> None:
+    found = lace(np.where(np.arange(N) < 49, 0.5, np.nan))
+    assert found == {
+        "missing": "rows that have it (fewer than 50 rows, or than 10 with or without the outcome)"
+    }
+
+
+def test_the_pictures_show_only_what_has_predicted_every_row() -> None:
+    for score, shown in ((np.full(N, 0.5), 3), (np.where(np.arange(N) < 100, 0.5, np.nan), 2)):
+        roc = figures(TARGETS["readmission"], "CNY", LABEL, judged(score))["roc"]
+        # The line of chance, the model, and the score if every row has it.
+        assert len(roc.axes[0].lines) == shown
