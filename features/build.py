@@ -24,9 +24,14 @@ from features.atomic import written_aside
 from features.catalogue import features_at
 from features.clock import known_diagnoses_sql, known_procedures_sql
 from features.coding import register_code_flags
-from features.cohort import JUDGED_EPISODES_SQL, candidates_sql, index_rows_sql, steps
+from features.cohort import candidates_sql, index_rows_sql, judged_episodes_sql, steps
 from features.dataset import DataSet, Declaration, connect
-from features.episodes import EPISODE_STAYS_SQL, EPISODES_SQL, UNDATED_EPISODE_STAYS_SQL
+from features.episodes import (
+    EPISODE_STAYS_SQL,
+    EPISODES_SQL,
+    THESE_STAYS_SQL,
+    UNDATED_EPISODE_STAYS_SQL,
+)
 from features.facts import declared_facts
 from features.feature import Feature
 from features.labels import LABELS, ComplicationBy, labels_sql
@@ -177,17 +182,16 @@ def prepare_bucket(
         con.execute(f"CREATE OR REPLACE TEMP {kind} {table.name} AS {dataset.select(table, bucket)}")
     lay_out(con, dataset.declaration, settings)
     has_timeline = dataset.declaration.has_timeline
-    con.execute(f"CREATE OR REPLACE TEMP TABLE judged_episodes AS {JUDGED_EPISODES_SQL}")
+    con.execute(f"CREATE OR REPLACE TEMP VIEW unseen_stays AS {dataset.unseen_stays(bucket)}")
+    judged = judged_episodes_sql(dataset.declaration, settings, has_procedures=dataset.has("procedures"))
+    con.execute(f"CREATE OR REPLACE TEMP TABLE judged_episodes AS {judged}")
     candidates = candidates_sql(point, settings, has_timeline=has_timeline)
     con.execute(f"CREATE OR REPLACE TEMP TABLE candidates AS {candidates}")
     presence = ", ".join(f"{dataset.has(name)} AS has_{name}" for name in TABLES)
     since = dataset.declaration.observed_from
     history = f"TIMESTAMP '{since}'" if since else "NULL::TIMESTAMP"
     rows = index_rows_sql(point, settings, has_timeline=has_timeline)
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE index_rows AS SELECT *, {history} AS history_from, {presence} "
-        f"FROM ({rows})"
-    )
+    lay_out_index_rows(con, f"SELECT *, {history} AS history_from, {presence} FROM ({rows})")
     return _count(con)
 
 
@@ -201,6 +205,20 @@ def lay_out(con: duckdb.DuckDBPyConnection, declaration: Declaration, settings: 
     stays = EPISODE_STAYS_SQL if declaration.has_timeline else UNDATED_EPISODE_STAYS_SQL
     con.execute(f"CREATE OR REPLACE TEMP TABLE episode_stays AS {stays}")
     con.execute(f"CREATE OR REPLACE TEMP TABLE episodes AS {EPISODES_SQL}")
+
+
+def lay_out_index_rows(con: duckdb.DuckDBPyConnection, rows_sql: str) -> None:
+    """Make `index_rows` from SQL with their columns, and `these_stays`: the episode as known by then.
+
+    `anchor_at` moves to the first of these stays; where there is none, as before an admission, it stays.
+    """
+    con.execute(f"CREATE OR REPLACE TEMP TABLE index_rows AS {rows_sql}")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE these_stays AS {THESE_STAYS_SQL}")
+    con.execute(
+        "UPDATE index_rows SET anchor_at = t.anchor_at FROM "
+        "(SELECT index_id, min(admitted_at) AS anchor_at FROM these_stays GROUP BY index_id) t "
+        "WHERE t.index_id = index_rows.index_id AND t.anchor_at <> index_rows.anchor_at"
+    )
 
 
 def _count(con: duckdb.DuckDBPyConnection) -> Counter[str]:
@@ -257,7 +275,13 @@ def _learning_sql(
     complication_by: ComplicationBy,
 ) -> str:
     has_timeline = dataset.declaration.has_timeline
-    labels = labels_sql(dataset.declaration, settings, complication_by=complication_by)
+    labels = labels_sql(
+        dataset.declaration,
+        settings,
+        point,
+        complication_by=complication_by,
+        has_procedures=dataset.has("procedures"),
+    )
     at_discharge = candidates_sql(Point.DISCHARGE, settings, has_timeline=has_timeline)
     return f"""
     WITH discharge_candidates AS ({at_discharge}), labels AS ({labels})
@@ -265,8 +289,7 @@ def _learning_sql(
         l.row_discharged_on, l.row_label_end_on_readmission, l.row_label_end_on_complication,
         l.row_label_end_on_cost, l.row_first_event, l.row_died_in_hospital,
         {_row_groups(features)},
-        coalesce(f.n_stays_prior_365d > 0 OR f.days_since_last_discharge IS NOT NULL, false)::INTEGER
-            AS row_has_earlier_stay
+        (f.n_stays_prior_365d > 0)::INTEGER AS row_has_earlier_stay
     FROM ({_keyed_sql(dataset, point, features, facts, settings)}) f
     LEFT JOIN labels l USING (patient_id, episode_id)
     ORDER BY f.stay_id"""

@@ -52,6 +52,15 @@ class Checked:
             f"JOIN bad_{table} b ON t._row = b._row ORDER BY b._row"
         )
 
+    def unseen_stays_sql(self) -> str:
+        """Patient and admission of each quarantined stay; the admission is null where it is in doubt."""
+        return (
+            "SELECT t.patient_id, CASE WHEN b.reason <> 'discharged_before_admitted' THEN t.admitted_at END "
+            f"AS admitted_at FROM ({self._typed('stays')}) t JOIN bad_stays b ON t._row = b._row "
+            "WHERE t.patient_id IS NOT NULL AND coalesce(t.status, '') NOT IN ('booked', 'cancelled') "
+            "ORDER BY ALL"
+        )
+
     def _typed(self, table: str) -> str:
         return self.staged[table].typed_sql(self.declaration.time_zone)
 
@@ -225,7 +234,7 @@ def _report(data: duckdb.DuckDBPyConnection, staged: Staged) -> list[RuleRow]:
 
 def _late_discharges(data: duckdb.DuckDBPyConnection, staged: Staged, declaration: Declaration) -> list[str]:
     late = after_observation("discharged_at", declaration)
-    if not late:
+    if not late or declaration.complete_by == "admission":
         return []
     typed = staged.typed_sql(declaration.time_zone)
     n_rows = int(data.execute(f"SELECT count(*) FROM ({typed}) WHERE {late}").fetchall()[0][0])

@@ -2,12 +2,13 @@
 
 Every relation below holds, for each index admission, the rows that were known at its prediction time
 and nothing else; feature expressions see these relations and cannot see the future. Windows: history is
-what happened before `anchor_at`, the admission of the episode's first stay; this stay runs from
-`anchor_at` to `prediction_time`, both included.
+what happened before `anchor_at`, the admission of the episode's first stay (at the point `preadmission` the
+booking); this stay runs from `anchor_at` to `prediction_time`, both included.
 
 `index_rows` (index_id, patient_id, episode_id, stay_id, anchor_at, prediction_time, history_from) comes
-from the cohort. Without a timeline there is nothing to cut by: the current stay's own rows are told
-apart by the point at which their kind becomes known (`knows_discharge`).
+from the cohort, `these_stays` (index_id, stay_id) from the episodes: the stays whose links were known then.
+Without a timeline there is nothing to cut by: the current stay's own rows are told apart by the point at
+which their kind becomes known (`knows_discharge`).
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def known_procedures_sql(settings: FeatureSettings, code_system: str) -> str:
     """Procedures with the time from which each was known.
 
     A booked procedure is known when it was booked or else at admission, one that was performed at
-    that time, any other at discharge.
+    that time, any other at discharge; the last two after the coding lag.
     """
     lag = _hours(settings.coding_lag_hours)
     return f"""
@@ -111,17 +112,18 @@ class _Known:
             AND s.admitted_at < i.anchor_at AND s.admitted_at <= i.prediction_time"""
 
     def earlier_diagnoses(self) -> str:
+        # A stay of which no code is known yet has a row too: what it would say is unknown, not no.
         return """
-        SELECT i.index_id, i.anchor_at, d.*
+        SELECT i.index_id, i.anchor_at, s.admitted_at, d.known_at IS NOT NULL AS is_coded, d.charlson,
+            d.elixhauser
         FROM index_rows i
-        JOIN (SELECT d.patient_id, s.admitted_at, d.known_at, bit_or(f.charlson) AS charlson,
-                     bit_or(f.elixhauser) AS elixhauser
-              FROM known_diagnoses d JOIN diagnosis_flags f USING (code, code_system)
-              JOIN stays s ON s.stay_id = d.stay_id
-              WHERE d.kind = 'discharge'
-              GROUP BY d.patient_id, d.stay_id, s.admitted_at, d.known_at) d
-          ON d.patient_id = i.patient_id AND d.admitted_at < i.anchor_at
-         AND d.known_at <= i.prediction_time"""
+        JOIN episode_stays s ON s.patient_id = i.patient_id AND s.admitted_at < i.anchor_at
+            AND s.admitted_at <= i.prediction_time
+        LEFT JOIN (SELECT d.stay_id, d.known_at, bit_or(f.charlson) AS charlson,
+                       bit_or(f.elixhauser) AS elixhauser
+                   FROM known_diagnoses d JOIN diagnosis_flags f USING (code, code_system)
+                   WHERE d.kind = 'discharge' GROUP BY d.stay_id, d.known_at) d
+          ON d.stay_id = s.stay_id AND d.known_at <= i.prediction_time"""
 
     def these(self, table: str) -> str:
         """Coded rows of the stays of this episode."""
@@ -136,12 +138,12 @@ class _Known:
         SELECT i.index_id, i.anchor_at, d.stay_id = i.stay_id AS is_index_stay, d.*,
             f.* EXCLUDE (code, code_system)
         FROM index_rows i
-        JOIN episode_stays s ON s.patient_id = i.patient_id AND s.episode_id = i.episode_id
+        JOIN these_stays s USING (index_id)
         JOIN {table} d ON d.stay_id = s.stay_id AND {known}
         LEFT JOIN {flags} f USING (code, code_system)"""
 
     def earlier_visits(self) -> str:
-        # A visit on the day of admission or the day before it is taken as the one that led to it.
+        # An emergency visit within the 24 hours before the admission is taken as the one that led to it.
         return """
         SELECT i.index_id, i.anchor_at, v.visited_at, v.kind, v.department, v.cost,
             v.visited_at >= i.anchor_at - INTERVAL 24 HOUR AS led_to_admission

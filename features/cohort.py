@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from features.dataset import Declaration
 from features.points import Point
 from features.settings import FeatureSettings
 
@@ -33,12 +34,14 @@ def steps(point: Point, settings: FeatureSettings, *, has_timeline: bool) -> tup
         Step("age_unknown", "age unknown", "age_years IS NULL"),
     )
     if point is Point.PREADMISSION:
-        return (*adults, Step("not_booked", "no booking time", "booked_at IS NULL"))
+        not_booked = "booked_at IS NULL OR booked_at >= admitted_at"
+        return (*adults, Step("not_booked", "not booked before the admission", not_booked))
     if point is Point.ADMISSION:
         landmark = Step(
             "left_before_landmark",
             f"discharged or died within {settings.landmark_hours:g} hours of admission",
-            f"discharged_at < {_landmark(settings)}",
+            # Known by then: a return within the day is no continuation until it is coded.
+            f"known_ends_at <= {_landmark(settings)}",
         )
         return (*adults, landmark) if has_timeline else adults
     return (
@@ -57,7 +60,7 @@ def steps(point: Point, settings: FeatureSettings, *, has_timeline: bool) -> tup
         Step(
             "cancer_treatment",
             "admitted for medical treatment of cancer (without surgery)",
-            "exclusion = 'cancer_treatment' AND NOT has_surgery",
+            "exclusion = 'cancer_treatment' AND NOT has_surgery",  # unknown surgery: stays in
         ),
     )
 
@@ -66,8 +69,16 @@ def _landmark(settings: FeatureSettings) -> str:
     return f"admitted_at + to_seconds({settings.landmark_hours * 3600})"
 
 
-# What the cohort needs to know of an episode, one row each.
-JUDGED_EPISODES_SQL = """
+def judged_episodes_sql(declaration: Declaration, settings: FeatureSettings, *, has_procedures: bool) -> str:
+    """SQL of all episodes with what the cohort needs to know of each.
+
+    `died_in_hospital` and `vital_status_unknown` at the discharge; `known_ends_at`, when the episode ended as
+    far as its links were known at the landmark; `has_surgery`, null without a table of procedures.
+    """
+    has_surgery = "coalesce(r.has_surgery, false)" if has_procedures else "NULL::BOOLEAN"
+    only_in_hospital = "true" if declaration.deaths == "in_hospital" else "false"
+    landmark = f"s.episode_admitted_at + to_seconds({settings.landmark_hours * 3600})"
+    return f"""
 WITH coded AS (
     SELECT s.patient_id, s.episode_id,
         max(f.exclusion) FILTER (d.position = 1 AND d.stay_id = e.last_stay_id) AS exclusion
@@ -80,15 +91,25 @@ WITH coded AS (
     SELECT s.patient_id, s.episode_id, bool_or(f.is_surgery) AS has_surgery
     FROM episode_stays s JOIN known_procedures p ON p.stay_id = s.stay_id
     JOIN procedure_flags f USING (code, code_system) GROUP BY s.patient_id, s.episode_id
+), ended AS (
+    SELECT s.patient_id, s.episode_id,
+        max(s.ends_at) FILTER (coalesce(s.joined_known_at <= {landmark}, true)) AS known_ends_at
+    FROM episode_stays s GROUP BY s.patient_id, s.episode_id
 )
-SELECT e.*, first.booked_at,
-    coalesce(o.died_in_hospital, e.discharge_disposition = 'died', p.death_date <= e.discharged_at::DATE,
-             false) AS died_in_hospital,
+SELECT e.*, first.booked_at, d.known_ends_at,
+    -- Any source that knows of the death decides; one on the day of discharge may also be at home.
+    coalesce(o.died_in_hospital, false) OR coalesce(e.discharge_disposition = 'died', false)
+        OR coalesce(p.death_date < e.discharged_at::DATE, false)
+        OR coalesce(e.discharge_disposition IS NULL AND p.death_date = e.discharged_at::DATE, false)
+        AS died_in_hospital,
+    {only_in_hospital} AND o.died_in_hospital IS NULL AND e.discharge_disposition IS NULL
+        AND p.death_date IS NULL AS vital_status_unknown,
     CASE WHEN e.admitted_at IS NOT NULL AND p.birth_date IS NOT NULL
          THEN date_part('year', age(e.admitted_at::DATE, p.birth_date))::INTEGER
          ELSE first.age_years END AS age_years,
-    c.exclusion, coalesce(r.has_surgery, false) AS has_surgery
+    c.exclusion, {has_surgery} AS has_surgery
 FROM episodes e
+JOIN ended d ON d.patient_id = e.patient_id AND d.episode_id = e.episode_id
 JOIN stays first ON first.stay_id = e.episode_id
 JOIN patients p ON p.patient_id = e.patient_id
 LEFT JOIN outcomes o ON o.stay_id = e.last_stay_id

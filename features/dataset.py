@@ -16,6 +16,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from features.tables import SQL_TYPES, TABLES, Table, TableError
 
+UNSEEN_STAYS = "unseen_stays.parquet"
+"""Beside the tables: patient and admission of every quarantined stay, where there are any."""
+
 DiagnosisSystem = Literal["icd10", "icd10cm", "icd10gb", "icd10cn_insurance", "icd9cm"]
 ProcedureSystem = Literal["icd9cm3", "icd10pcs", "cpt"]
 
@@ -135,13 +138,24 @@ class DataSet:
         columns = ", ".join(f'"{column.name}"' for column in table.columns)
         return f"SELECT {columns} FROM read_parquet('{_quoted(folder)}/*.parquet')"
 
+    def unseen_stays(self, bucket: int) -> str:
+        """SQL of the quarantined stays of a bucket: patient_id, admitted_at (null where it is not readable).
+
+        They are no stays to learn from, but what became of their patients is not known either.
+        """
+        file = self.path / UNSEEN_STAYS
+        if not file.is_file():
+            return "SELECT NULL::VARCHAR AS patient_id, NULL::TIMESTAMP AS admitted_at WHERE false"
+        own = f"{bucket_sql('patient_id', self.declaration.buckets)} = {bucket}"
+        return f"SELECT patient_id, admitted_at FROM read_parquet('{_quoted(file)}') WHERE {own}"
+
     def digest(self) -> str:
         """SHA-256 over the declaration and every table's bytes, in a fixed order."""
         total = hashlib.sha256((self.path / "dataset.toml").read_bytes())
-        for name in TABLES:
-            for file in sorted((self.path / name).rglob("*.parquet")):
-                with file.open("rb") as stream:
-                    total.update(hashlib.file_digest(stream, "sha256").digest())
+        files = [file for name in TABLES for file in sorted((self.path / name).rglob("*.parquet"))]
+        for file in (*files, *self.path.glob(UNSEEN_STAYS)):
+            with file.open("rb") as stream:
+                total.update(hashlib.file_digest(stream, "sha256").digest())
         return total.hexdigest()
 
 

@@ -6,7 +6,9 @@ never change how earlier ones are merged.
 
 from __future__ import annotations
 
-# The discharge that counts is the latest among the earlier stays: a short stay may lie within a longer one.
+# `continuation_known_at` is when it was known that the stay continues the one before it, `joined_known_at`
+# when it was known that it belongs to the episode's first. The discharge that counts is the latest among the
+# earlier stays: a short stay may lie within a longer one.
 EPISODE_STAYS_SQL = """
 WITH principal AS (
     SELECT stay_id, min(left(code, 3)) AS principal_code3, min(known_at) AS principal_known_at
@@ -19,9 +21,10 @@ WITH principal AS (
 ), looked_back AS (
     SELECT *,
            max(ends_at) OVER earlier AS last_ends_at,
-           arg_max(hospital_id, ends_at) OVER earlier AS last_hospital_id,
-           arg_max(principal_code3, ends_at) OVER earlier AS last_code3,
-           max(principal_known_at) OVER earlier AS last_known_at
+           -- An unknown value of the latest stay stays unknown: no earlier stay's takes its place.
+           arg_max_null(hospital_id, ends_at) OVER earlier AS last_hospital_id,
+           arg_max_null(principal_code3, ends_at) OVER earlier AS last_code3,
+           arg_max_null(principal_known_at, ends_at) OVER earlier AS last_known_at
     FROM present
     WINDOW earlier AS (PARTITION BY patient_id ORDER BY admitted_at, ends_at, stay_id
                        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
@@ -37,7 +40,9 @@ WITH principal AS (
 ), linked AS (
     SELECT *, is_overlap OR is_transfer OR is_split AS is_continuation,
         CASE WHEN is_overlap OR is_transfer THEN admitted_at
-             WHEN is_split THEN greatest(principal_known_at, last_known_at) END AS continuation_known_at
+             WHEN is_split THEN greatest(coalesce(principal_known_at, TIMESTAMP 'infinity'),
+                                         coalesce(last_known_at, TIMESTAMP 'infinity'))
+        END AS continuation_known_at
     FROM judged
 ), numbered AS (
     SELECT *, count(*) FILTER (NOT is_continuation) OVER (
@@ -47,7 +52,8 @@ WITH principal AS (
 SELECT * EXCLUDE (is_overlap, is_transfer, is_split, last_ends_at, last_hospital_id, last_code3,
     last_known_at),
     first_value(stay_id) OVER episode AS episode_id,
-    first_value(admitted_at) OVER episode AS episode_admitted_at
+    first_value(admitted_at) OVER episode AS episode_admitted_at,
+    max(continuation_known_at) OVER episode AS joined_known_at
 FROM numbered
 WINDOW episode AS (PARTITION BY patient_id, episode_number ORDER BY admitted_at, ends_at, stay_id)
 """
@@ -57,7 +63,7 @@ UNDATED_EPISODE_STAYS_SQL = """
 SELECT s.*, TIMESTAMP 'infinity' AS ends_at, NULL::VARCHAR AS principal_code3,
     NULL::TIMESTAMP AS principal_known_at, false AS is_continuation,
     NULL::TIMESTAMP AS continuation_known_at, 1 AS episode_number,
-    stay_id AS episode_id, admitted_at AS episode_admitted_at
+    stay_id AS episode_id, admitted_at AS episode_admitted_at, NULL::TIMESTAMP AS joined_known_at
 FROM stays s WHERE s.status IN ('in', 'discharged')
 """
 
@@ -66,11 +72,26 @@ EPISODES_SQL = """
 SELECT patient_id, episode_id, any_value(episode_admitted_at) AS admitted_at,
     CASE WHEN isfinite(max(ends_at)) THEN max(ends_at) END AS discharged_at,
     arg_max(stay_id, (ends_at, admitted_at, stay_id)) AS last_stay_id,
-    arg_max(discharge_disposition, (ends_at, admitted_at, stay_id)) AS discharge_disposition,
-    arg_max(planned_return_31d, (ends_at, admitted_at, stay_id)) AS planned_return_31d,
-    arg_min(admission_type, (admitted_at, ends_at, stay_id)) AS admission_type,
+    arg_max_null(discharge_disposition, (ends_at, admitted_at, stay_id)) AS discharge_disposition,
+    arg_max_null(planned_return_31d, (ends_at, admitted_at, stay_id)) AS planned_return_31d,
+    arg_min_null(admission_type, (admitted_at, ends_at, stay_id)) AS admission_type,
     bool_and(status = 'discharged') AS is_discharged,
     CASE WHEN count(total_cost) = count(*) THEN sum(total_cost) END AS total_cost,
     count(*) AS n_stays
 FROM episode_stays GROUP BY patient_id, episode_id
+"""
+
+# The stays of the index admission's episode as far as its links were known at the prediction time: what is
+# linked later, by codes that come later, is another stay until then.
+THESE_STAYS_SQL = """
+WITH numbered AS (
+    SELECT i.index_id, s.stay_id, s.admitted_at, s.stay_id = i.stay_id AS is_scored,
+        count(*) FILTER (NOT (s.is_continuation AND s.continuation_known_at <= i.prediction_time)) OVER (
+            PARTITION BY i.index_id ORDER BY s.admitted_at, s.ends_at, s.stay_id) AS known_episode
+    FROM index_rows i JOIN episode_stays s USING (patient_id, episode_id)
+    WHERE i.prediction_time IS NULL OR s.admitted_at <= i.prediction_time
+)
+SELECT n.index_id, n.stay_id, n.admitted_at
+FROM numbered n JOIN numbered scored USING (index_id, known_episode)
+WHERE scored.is_scored
 """

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from features.atomic import written_aside
 from features.check import TRUTH, Checked, examine
-from features.dataset import bucket_sql, connect, empty_select
+from features.dataset import UNSEEN_STAYS, bucket_sql, connect, empty_select
 from features.progress import Progress, silent
 from features.quality import Quality, TableCount
 from features.sources import stage_of
@@ -56,6 +56,8 @@ def ingest(
             n_buckets = buckets or _n_buckets(checked)
             checked = replace(checked, declaration=declaration.model_copy(update={"buckets": n_buckets}))
             quality = _write_tables(checked, fresh, scratch, progress)
+            if checked.n_quarantined("stays"):
+                _copy(checked, checked.unseen_stays_sql(), fresh / UNSEEN_STAYS)
         (fresh / "dataset.toml").write_text(quality.declaration.to_toml(), "utf-8")
         (fresh / "quality.json").write_text(quality.to_json(), "utf-8")
         if (staging / TRUTH).is_dir():

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 from features.dataset import Declaration
+from features.points import Point
 from features.settings import FeatureSettings
 
 ComplicationBy = Literal["flags", "impossible_codes", "given"]
@@ -26,14 +27,24 @@ LABELS = (
 
 
 def labels_sql(
-    declaration: Declaration, settings: FeatureSettings, *, complication_by: ComplicationBy
+    declaration: Declaration,
+    settings: FeatureSettings,
+    point: Point,
+    *,
+    complication_by: ComplicationBy,
+    has_procedures: bool,
 ) -> str:
     """SQL of one row per episode with its labels and the day on which each label's window ended.
 
-    `complication_by` is the one thing that the data set's complication labels rest on.
+    `complication_by` is the one thing that the data set's complication labels rest on. Without procedures
+    no return can be judged planned or not: derived readmission labels are then missing.
     """
-    if declaration.timeline == "none":
+    if not declaration.has_timeline:
         return _given_labels_sql()
+    knows_deaths = "true" if declaration.deaths == "registry" else "false"
+    can_judge = "true" if has_procedures else "false"
+    # The stay that is scored: the episode's first, or at discharge its last.
+    scored_stay_id = "j.last_stay_id" if point is Point.DISCHARGE else "j.episode_id"
     return f"""
     WITH followed AS ({_followed_sql(declaration, settings)}),
     complication AS ({_complication_sql(complication_by)}),
@@ -48,22 +59,24 @@ def labels_sql(
         FROM followed
     ), judged AS (
         SELECT *,
-            CASE WHEN left_at_discharge IS NOT NULL OR readmission_ends_on > observed_until THEN NULL
-                 WHEN NOT has_return THEN 0
-                 WHEN is_planned_return THEN 0
+            CASE WHEN NOT {can_judge} OR left_at_discharge IS NOT NULL OR vital_status_unknown
+                      OR has_unseen_return OR readmission_ends_on > observed_until THEN NULL
+                 WHEN NOT has_return OR is_planned_return THEN 0
                  WHEN NOT is_planned_return THEN 1 END AS label_readmission,
-            CASE WHEN NOT has_return AND died_within_window THEN 'died'
-                 WHEN has_return THEN 'readmitted' ELSE 'neither' END AS first_event
+            CASE WHEN is_planned_return THEN 'neither' WHEN has_return THEN 'readmitted'
+                 WHEN died_within_window THEN 'died'
+                 WHEN {knows_deaths} THEN 'neither' END AS first_event
         FROM ended
     )
     SELECT j.patient_id, j.episode_id,
         {_readmission(declaration)} AS label_readmission,
         {_readmission_or_death(declaration)} AS label_readmission_or_death,
-        coalesce(o.complication::INTEGER, c.label_complication) AS label_complication,
+        {"o.complication::INTEGER" if complication_by == "given" else "c.label_complication"}
+            AS label_complication,
         coalesce(o.episode_cost, CASE WHEN j.cost_ends_on <= j.observed_until THEN k.episode_cost END)::DOUBLE
             AS label_episode_cost,
-        last.total_cost::DOUBLE AS label_index_charges,
-        date_diff('day', last.admitted_at, last.discharged_at)::DOUBLE AS label_stay_days,
+        scored.total_cost::DOUBLE AS label_index_charges,
+        date_diff('day', scored.admitted_at, scored.discharged_at)::DOUBLE AS label_stay_days,
         j.discharged_on AS row_discharged_on,
         j.readmission_ends_on AS row_label_end_on_readmission,
         j.discharged_on AS row_label_end_on_complication,
@@ -74,7 +87,7 @@ def labels_sql(
     LEFT JOIN complication c USING (patient_id, episode_id)
     LEFT JOIN cost k USING (patient_id, episode_id)
     LEFT JOIN outcomes o ON o.stay_id = j.last_stay_id
-    JOIN stays last ON last.stay_id = j.last_stay_id
+    JOIN stays scored ON scored.stay_id = {scored_stay_id}
     WHERE j.is_discharged"""
 
 
@@ -117,58 +130,72 @@ def _followed_sql(declaration: Declaration, settings: FeatureSettings) -> str:
             lead(admission_type) OVER w AS return_admission_type
         FROM discharge_candidates WINDOW w AS (PARTITION BY patient_id ORDER BY admitted_at, episode_id)
     ), marked AS (
-        SELECT *, coalesce(date_diff('day', discharged_at::DATE, return_at::DATE)
-                           BETWEEN 0 AND {settings.readmission_window_days}, false) AS has_return
+        SELECT *, coalesce({_within("return_at", settings.readmission_window_days)}, false) AS has_return
         FROM next
+    ), unseen AS (
+        -- A quarantined stay that came first, or may have, leaves unknown what became of the patient.
+        SELECT c.patient_id, c.episode_id, true AS has_unseen_return
+        FROM marked c JOIN unseen_stays u USING (patient_id)
+        WHERE u.admitted_at IS NULL OR ({_within("u.admitted_at", settings.readmission_window_days)}
+            AND (NOT c.has_return OR u.admitted_at <= c.return_at))
+        GROUP BY c.patient_id, c.episode_id
     ), return_diagnosis AS (
         SELECT d.stay_id, bool_or(f.is_always_planned) AS always_planned_diagnosis,
-            bool_or(f.is_acute) AS acute_diagnosis
+            -- Of a diagnosis without a category it is not known whether it is acute.
+            bool_or(CASE WHEN f.ccs_title IS NOT NULL THEN f.is_acute END) AS acute_diagnosis
         FROM known_diagnoses d LEFT JOIN diagnosis_flags f USING (code, code_system)
         WHERE d.kind = 'discharge' AND d.position = 1 GROUP BY d.stay_id
     ), return_procedures AS (
-        SELECT p.stay_id, bool_or(f.is_always_planned) AS always_planned_procedure,
+        SELECT s.patient_id, s.episode_id, bool_or(f.is_always_planned) AS always_planned_procedure,
             bool_or(f.is_potentially_planned) AS potentially_planned_procedure,
             bool_or(p.is_planned) AS has_booked_procedure
-        FROM known_procedures p LEFT JOIN procedure_flags f USING (code, code_system) GROUP BY p.stay_id
+        FROM episode_stays s JOIN known_procedures p ON p.stay_id = s.stay_id
+        LEFT JOIN procedure_flags f USING (code, code_system) GROUP BY s.patient_id, s.episode_id
     )
     SELECT c.*, c.left_at AS left_at_discharge,
+        coalesce(u.has_unseen_return, false) AS has_unseen_return,
         -- A return that is not yet coded cannot be judged.
-        CASE WHEN c.has_return AND d.stay_id IS NOT NULL THEN coalesce({planned}, false) END
-            AS is_planned_return,
+        CASE WHEN c.has_return AND d.stay_id IS NOT NULL THEN {planned} END AS is_planned_return,
         coalesce(p.death_date::DATE - c.discharged_at::DATE
                  BETWEEN 0 AND {settings.readmission_window_days}, false) AS died_within_window
     FROM marked c
     JOIN patients p USING (patient_id)
+    LEFT JOIN unseen u ON u.patient_id = c.patient_id AND u.episode_id = c.episode_id
     LEFT JOIN return_diagnosis d ON d.stay_id = c.return_id
-    LEFT JOIN return_procedures r ON r.stay_id = c.return_id"""
+    LEFT JOIN return_procedures r ON r.patient_id = c.patient_id AND r.episode_id = c.return_id"""
+
+
+def _within(instant: str, days: int) -> str:
+    """SQL: the instant lies 0 to `days` calendar days after the discharge."""
+    return f"date_diff('day', discharged_at::DATE, {instant}::DATE) BETWEEN 0 AND {days}"
 
 
 # CMS Hospital-Wide Readmission, planned readmission algorithm: always planned by procedure or principal
 # diagnosis; else planned if a potentially planned procedure meets a principal diagnosis that is not acute.
 _CMS_PLANNED = (
     "coalesce(r.always_planned_procedure, false) OR coalesce(d.always_planned_diagnosis, false)"
-    " OR (coalesce(r.potentially_planned_procedure, false) AND NOT coalesce(d.acute_diagnosis, false))"
+    " OR (coalesce(r.potentially_planned_procedure, false) AND NOT d.acute_diagnosis)"
 )
 
 
 def _complication_sql(complication_by: ComplicationBy) -> str:
     """Every episode with discharge diagnoses: any complication that was not present on admission.
 
-    A code with N counts unless the same 3-character code was present (Y) in an earlier stay of the
-    episode; a complication code without a flag leaves the label missing unless another one counts.
+    By flags: a code with N counts unless the same 3-character code was present (Y) in an earlier stay of the
+    episode. By impossible codes: one in a secondary position counts; a principal diagnosis occasions the
+    admission, so there it was present. Where none counts, the label is missing if a stay of the episode is
+    not coded, a complication code lacks its flag, or no code of the episode carries any.
     """
     if complication_by == "impossible_codes":
-        return """
-        SELECT s.patient_id, s.episode_id,
-            -- A principal diagnosis occasions the admission: there it was present.
-            coalesce(bool_or(f.complication_cannot_be_present AND d.position > 1), false)::INTEGER
-                AS label_complication
-        FROM episode_stays s JOIN known_diagnoses d ON d.stay_id = s.stay_id AND d.kind = 'discharge'
-        LEFT JOIN diagnosis_flags f USING (code, code_system) GROUP BY s.patient_id, s.episode_id"""
-    return """
+        counts, is_unknown = "is_impossible AND position > 1", "false"
+    else:
+        counts = "is_complication AND flag = 'N' AND NOT coalesce(present_from < admitted_at, false)"
+        is_unknown = "count(flag) = 0 OR bool_or(is_complication AND flag IS NULL)"
+    return f"""
     WITH coded AS (
-        SELECT s.patient_id, s.episode_id, s.admitted_at, left(d.code, 3) AS code3,
-            d.present_on_admission AS flag, f.complication_category IS NOT NULL AS is_complication
+        SELECT s.patient_id, s.episode_id, s.stay_id, s.admitted_at, d.position, left(d.code, 3) AS code3,
+            d.present_on_admission AS flag, f.complication_category IS NOT NULL AS is_complication,
+            coalesce(f.complication_cannot_be_present, false) AS is_impossible
         FROM episode_stays s JOIN known_diagnoses d ON d.stay_id = s.stay_id AND d.kind = 'discharge'
         LEFT JOIN diagnosis_flags f USING (code, code_system)
     ), present AS (  -- only an episode of several stays has an earlier one
@@ -177,24 +204,32 @@ def _complication_sql(complication_by: ComplicationBy) -> str:
         WHERE c.flag = 'Y' AND e.n_stays > 1 GROUP BY patient_id, episode_id, code3
     )
     SELECT patient_id, episode_id,
-        CASE WHEN bool_or(is_complication AND flag = 'N'
-                          AND NOT coalesce(present_from < admitted_at, false)) THEN 1
-             WHEN bool_or(is_complication AND flag IS NULL) THEN NULL ELSE 0 END AS label_complication
-    FROM coded LEFT JOIN present USING (patient_id, episode_id, code3)
+        CASE WHEN bool_or({counts}) THEN 1
+             WHEN {is_unknown} OR count(DISTINCT stay_id) < any_value(n_stays) THEN NULL
+             ELSE 0 END AS label_complication
+    FROM coded JOIN (SELECT patient_id, episode_id, n_stays FROM episodes) USING (patient_id, episode_id)
+    LEFT JOIN present USING (patient_id, episode_id, code3)
     GROUP BY patient_id, episode_id"""
 
 
 def _cost_sql(settings: FeatureSettings) -> str:
-    """Every episode's cost with all stays that start within the window; missing if one is not costed."""
+    """Every episode's cost with all stays that start within the window.
+
+    Missing if one of them has not ended, has no total, or lies in quarantine.
+    """
     return f"""
     SELECT e.patient_id, e.episode_id,
-        CASE WHEN e.total_cost IS NOT NULL AND count(s.stay_id) = count(s.total_cost)
+        CASE WHEN e.total_cost IS NOT NULL AND NOT coalesce(bool_or(u.patient_id IS NOT NULL), false)
+                  AND count(s.stay_id) = count(s.total_cost) FILTER (s.status = 'discharged')
              THEN e.total_cost + coalesce(sum(s.total_cost), 0) END AS episode_cost
     FROM episodes e
     LEFT JOIN episode_stays s ON s.patient_id = e.patient_id AND s.episode_id <> e.episode_id
         AND s.admitted_at > e.admitted_at
         AND date_diff('day', e.discharged_at::DATE, s.admitted_at::DATE)
             BETWEEN 0 AND {settings.cost_window_days}
+    LEFT JOIN (SELECT DISTINCT patient_id, admitted_at FROM unseen_stays) u ON u.patient_id = e.patient_id
+        AND (u.admitted_at IS NULL OR (u.admitted_at >= e.admitted_at
+            AND u.admitted_at::DATE <= e.discharged_at::DATE + {settings.cost_window_days}))
     GROUP BY e.patient_id, e.episode_id, e.total_cost"""
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from features.assemble import features_sql
-from features.build import lay_out
+from features.build import lay_out, lay_out_index_rows
 from features.catalogue import features_at
 from features.coding import code_flags_for
 from features.dataset import CodeSystems, Declaration, connect
@@ -105,7 +105,7 @@ class OnlineFeatures:
                 self._con.register(name, flags)
             lay_out(self._con, _declaration(self._systems, has_timeline=has_timeline), self._settings)
             self._con.register("requests", _requests(admissions, times))
-            self._con.execute(f"CREATE OR REPLACE TEMP TABLE index_rows AS {_index_rows_sql(point)}")
+            lay_out_index_rows(self._con, _index_rows_sql(point))
             # Executed, not taken as a relation, which the engine would plan twice.
             frame: pd.DataFrame = self._con.execute(f"SELECT * FROM ({sql}) ORDER BY index_id").df()
         return frame.drop(columns="index_id")

@@ -117,6 +117,8 @@ def _code_condition(table: Table, declaration: Declaration) -> str:
 
 def _stay_conditions(declaration: Declaration) -> dict[str, str]:
     dated = declaration.has_timeline
+    # An extract by admission holds stays that ended later; one by discharge does not.
+    observed = ("admitted_at", *(("discharged_at",) if declaration.complete_by == "discharge" else ()))
     came = "coalesce(t.admitted_at, t.planned_admission_at, t.booked_at)"
     undated = (
         "(t.status = 'discharged' AND t.discharged_at IS NULL)"
@@ -124,9 +126,7 @@ def _stay_conditions(declaration: Declaration) -> dict[str, str]:
     )
     return {
         "discharged_before_admitted": "t.discharged_at < t.admitted_at",
-        "after_observation": _any(
-            after_observation(f"t.{column}", declaration) for column in ("admitted_at", "discharged_at")
-        ),
+        "after_observation": _any(after_observation(f"t.{column}", declaration) for column in observed),
         "status_contradicts": undated if dated else "",
         "age_unknown": f"t.age_years IS NULL AND (p.birth_date IS NULL OR {came} IS NULL)",
         "born_after_admission": "p.birth_date > CAST(t.admitted_at AS DATE)",

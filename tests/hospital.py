@@ -40,14 +40,17 @@ def hospital(
     deaths: str = "registry",
     variant: str = "cms",
     buckets: int = 1,
+    without: tuple[str, ...] = (),
     **tables: str | pd.DataFrame,
 ) -> DataSet:
     """Write a canonical data set from texts.
 
     A stay without a diagnosis gets one (J449, chronic pulmonary disease); patients are made for the
-    stays where none are given.
+    stays where none are given. Without procedures there were none, unless the table is in `without`.
     """
     frames = {name: parse(text) if isinstance(text, str) else text for name, text in tables.items()}
+    frames.setdefault("procedures", pd.DataFrame({"stay_id": [], "code": []}, dtype="object"))
+    frames = {name: frame for name, frame in frames.items() if name not in without}
     if "patients" not in frames:
         frames["patients"] = frames["stays"][["patient_id"]].drop_duplicates()
     if "diagnoses" not in frames:

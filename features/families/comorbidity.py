@@ -35,7 +35,6 @@ def _mask(system: str, *, earlier: bool) -> Feature:
         available_from=Point.PREADMISSION if earlier else Point.DISCHARGE,
         description="Intermediate.",
         relation="earlier_diagnoses" if earlier else "these_diagnoses",
-        # Earlier stays without the condition mean no; a stay that is not coded yet means unknown.
         expression=f"coalesce({bits}, 0)" if earlier else bits,
         tables=("diagnoses", "stays"),
         when_none=0 if earlier else None,
@@ -43,6 +42,20 @@ def _mask(system: str, *, earlier: bool) -> Feature:
     )
 
 
+# Earlier stays that are coded without the condition mean no; one that is not coded yet means unknown.
+_UNCODED = Feature(
+    name="n_uncoded_earlier",
+    label="Earlier stays without codes",
+    type="integer",
+    unit="stays",
+    available_from=Point.PREADMISSION,
+    description="Intermediate.",
+    relation="earlier_diagnoses",
+    expression=f"count(*) FILTER (NOT is_coded AND admitted_at >= anchor_at - INTERVAL {LOOKBACK_DAYS} DAY)",
+    tables=("diagnoses", "stays"),
+    when_none=0,
+    history_days=LOOKBACK_DAYS,
+)
 _EARLIER_BITS = {system: _mask(system, earlier=True) for system in ("charlson", "elixhauser")}
 _BITS = {system: _mask(system, earlier=False) for system in ("charlson", "elixhauser", "lace")}
 # Charlson's conditions come first; Elixhauser adds those that Charlson does not name.
@@ -68,6 +81,13 @@ _IN_CHARLSON = frozenset(
 
 def _flags(conditions: Sequence[Condition], system: str, *, earlier: bool) -> tuple[Feature, ...]:
     mask = (_EARLIER_BITS if earlier else _BITS)[system]
+
+    def expression(condition: Condition) -> str:
+        is_present = f"{mask.name} & {condition.bit} > 0"
+        if not earlier:
+            return f"({is_present})::INTEGER"
+        return f"CASE WHEN {is_present} THEN 1 WHEN {_UNCODED.name} = 0 THEN 0 END"
+
     return tuple(
         Feature(
             name=f"had_{condition.name}" if earlier else f"has_{condition.name}",
@@ -75,13 +95,14 @@ def _flags(conditions: Sequence[Condition], system: str, *, earlier: bool) -> tu
             type="flag",
             unit="",
             available_from=Point.PREADMISSION if earlier else Point.DISCHARGE,
-            description=f"{condition.label} coded at discharge in the {LOOKBACK_DAYS} days before."
+            description=f"{condition.label} coded at discharge in the {LOOKBACK_DAYS} days before; missing "
+            "if a stay of that time is not coded yet and no other has it."
             if earlier
             else f"{condition.label} among the discharge diagnoses of the episode.",
             relation="features",
-            expression=f"({mask.name} & {condition.bit} > 0)::INTEGER",
+            expression=expression(condition),
             tables=mask.tables,
-            needs=(mask,),
+            needs=(mask, _UNCODED) if earlier else (mask,),
         )
         for condition in conditions
     )
@@ -102,11 +123,15 @@ def _scores(*, earlier: bool) -> tuple[Feature, ...]:
             unit="points",
             available_from=Point.PREADMISSION if earlier else Point.DISCHARGE,
             description=f"{label}, {source}, over the discharge diagnoses of "
-            + (f"stays in the {LOOKBACK_DAYS} days before." if earlier else "the episode."),
+            + (
+                f"stays in the {LOOKBACK_DAYS} days before; missing if one of them is not coded yet."
+                if earlier
+                else "the episode."
+            ),
             relation="features",
-            expression=expression,
+            expression=f"CASE WHEN {_UNCODED.name} = 0 THEN {expression} END" if earlier else expression,
             tables=mask.tables,
-            needs=(mask,),
+            needs=(mask, _UNCODED) if earlier else (mask,),
         )
         for name, label, source, expression, mask in (
             ("charlson_score", "Charlson score", "weights of Quan 2011", charlson, masks["charlson"]),

@@ -134,3 +134,98 @@ def test_readmitted_patients_are_index_admissions_again(tmp_path: Path) -> None:
         """,
     )
     assert rows(extract, Point.DISCHARGE)["label_readmission"].tolist() == [1, 1, 0, 0]
+
+
+def test_who_goes_home_before_the_landmark_is_no_row_whoever_comes_back(tmp_path: Path) -> None:
+    extract = hospital(
+        tmp_path,
+        stays="""
+        stay_id | patient_id | hospital_id | admitted_at         | discharged_at
+        A1      | A          | H1          | 2024-01-01 08:00:00 | 2024-01-01 18:00:00
+        A2      | A          | H1          | 2024-01-02 04:00:00 | 2024-01-05 08:00:00
+        B1      | B          | H1          | 2024-01-01 08:00:00 | 2024-01-01 18:00:00
+        C1      | C          | H1          | 2024-01-01 08:00:00 | 2024-01-01 18:00:00
+        C2      | C          | H2          | 2024-01-01 19:00:00 | 2024-01-05 08:00:00
+        D1      | D          | H1          | 2024-01-01 08:00:00 | 2024-01-02 08:00:00
+        """,
+    )
+    # At 2 January 08:00 A and B look the same: gone home after 10 hours. That A's return continues the stay
+    # (a split stay) is known at its coding, on 5 January. C was moved: in a bed. D left at the landmark.
+    assert rows(extract, Point.ADMISSION).index.tolist() == ["C1"]
+    assert flow(extract, Point.ADMISSION)["left_before_landmark"] == -3
+
+
+def test_any_source_that_knows_of_the_death_decides(tmp_path: Path) -> None:
+    stays = """
+        stay_id | patient_id | admitted_at | discharged_at | discharge_disposition
+        1       | registry   | 2024-03-01  | 2024-03-08    | other
+        2       | recorded   | 2024-03-01  | 2024-03-08    | died
+        3       | same_day   | 2024-03-01  | 2024-03-08    |
+        4       | at_home    | 2024-03-01  | 2024-03-08    | home
+        5       | alive      | 2024-03-01  | 2024-03-08    |
+        """
+    patients = """
+        patient_id | death_date
+        registry   | 2024-03-07
+        recorded   |
+        same_day   | 2024-03-08
+        at_home    | 2024-03-08
+        alive      |
+        """
+    extract = hospital(tmp_path / "registry", stays=stays, patients=patients)
+    assert flow(extract, Point.DISCHARGE)["died_in_hospital"] == -3
+    left = rows(extract, Point.DISCHARGE)
+    assert left.index.tolist() == ["4", "5"]
+    assert left["label_readmission"].tolist() == [0, 0]
+    # Where only deaths in hospital are known, a discharge that does not say how it ended may be one.
+    unknown = hospital(tmp_path / "unknown", deaths="in_hospital", stays=stays, patients=patients)
+    labels = rows(unknown, Point.DISCHARGE)["label_readmission"]
+    assert labels.loc["4"] == 0
+    assert labels.isna().to_dict() == {"4": False, "5": True}
+
+
+def test_an_unknown_disposition_of_the_last_stay_is_not_that_of_the_first(tmp_path: Path) -> None:
+    extract = hospital(
+        tmp_path,
+        stays="""
+        stay_id | patient_id | hospital_id | admitted_at         | discharged_at       | discharge_disposition
+        1       | 7          | H1          | 2024-01-01 08:00:00 | 2024-01-03 08:00:00 | acute_transfer
+        2       | 7          | H2          | 2024-01-03 09:00:00 | 2024-01-09 08:00:00 |
+        """,
+    )
+    assert flow(extract, Point.DISCHARGE)["transferred_out"] == 0
+    assert rows(extract, Point.DISCHARGE).index.tolist() == ["2"]
+
+
+def test_an_uncoded_stay_between_two_others_is_not_merged_by_the_code_before_it(tmp_path: Path) -> None:
+    extract = hospital(
+        tmp_path,
+        stays="""
+        stay_id | patient_id | admitted_at         | discharged_at
+        A       | 7          | 2024-01-01 08:00:00 | 2024-01-05 08:00:00
+        B       | 7          | 2024-03-01 08:00:00 | 2024-03-05 08:00:00
+        C       | 7          | 2024-03-05 18:00:00 | 2024-03-09 08:00:00
+        """,
+        diagnoses="""
+        stay_id | position | code | present_on_admission
+        A       | 1        | J449 | Y
+        C       | 1        | J449 | Y
+        """,
+    )
+    # Nobody knows what B was treated for, so C is a return on the same day, not its second half.
+    assert flow(extract, Point.DISCHARGE)["merged"] == 0
+
+
+def test_before_an_admission_there_must_be_a_booking_before_it(tmp_path: Path) -> None:
+    extract = hospital(
+        tmp_path,
+        stays="""
+        stay_id | patient_id | booked_at           | admitted_at         | discharged_at
+        1       | A          | 2024-02-20 08:00:00 | 2024-03-01 08:00:00 | 2024-03-05 08:00:00
+        2       | B          | 2024-03-02 08:00:00 | 2024-03-01 08:00:00 | 2024-03-05 08:00:00
+        3       | C          |                     | 2024-03-01 08:00:00 | 2024-03-05 08:00:00
+        """,
+    )
+    # B was "booked" a day after it came: its own stay would be its history.
+    assert rows(extract, Point.PREADMISSION).index.tolist() == ["1"]
+    assert flow(extract, Point.PREADMISSION)["not_booked"] == -2

@@ -140,3 +140,76 @@ def test_cost_is_missing_while_a_stay_in_the_window_is_not_costed_or_the_window_
         """,
     )
     assert cost(rows(extract, Point.ADMISSION)) == [None, None, None, None, None]
+
+
+TRANSFER = """
+    stay_id | patient_id | hospital_id | admitted_at         | discharged_at       | total_cost
+    A       | 7          | H1          | 2024-01-01 08:00:00 | 2024-01-03 08:00:00 | 100
+    B       | 7          | H2          | 2024-01-03 09:00:00 | 2024-01-20 08:00:00 | 900
+    """
+
+
+def test_an_episode_with_a_stay_that_is_not_coded_is_not_free_of_complications(tmp_path: Path) -> None:
+    coded = "stay_id | position | code | present_on_admission\nA | 1 | J449 | Y\n"
+    half = hospital(tmp_path / "a", stays=TRANSFER, diagnoses=coded)
+    assert complication(rows(half, Point.ADMISSION)) is None
+    whole = hospital(tmp_path / "b", stays=TRANSFER, diagnoses=coded + "B | 1 | J449 | Y")
+    assert complication(rows(whole, Point.ADMISSION)) == 0
+    found = hospital(tmp_path / "c", stays=TRANSFER, diagnoses=coded + "A | 2 | N179 | N")
+    assert complication(rows(found, Point.ADMISSION)) == 1
+
+
+def test_a_stay_without_any_flag_does_not_say_no(tmp_path: Path) -> None:
+    extract = hospital(
+        tmp_path,
+        stays="""
+        stay_id | patient_id | hospital_id | admitted_at | discharged_at
+        1       | A          | H1          | 2024-01-01  | 2024-01-05
+        2       | B          | H2          | 2024-01-01  | 2024-01-05
+        """,
+        diagnoses="""
+        stay_id | position | code | present_on_admission
+        1       | 1        | J449 | Y
+        2       | 1        | J449 |
+        """,
+    )
+    # H2 records no flags. Of its patients a complication could never count; none of them counts as free.
+    labels = rows(extract, Point.ADMISSION)["label_complication"]
+    assert labels.loc["1"] == 0
+    assert pd.isna(labels.loc["2"])
+
+
+def test_the_interim_total_of_an_open_stay_is_not_its_cost(tmp_path: Path) -> None:
+    extract = hospital(
+        tmp_path,
+        stays="""
+        stay_id | patient_id | admitted_at | discharged_at | status     | total_cost
+        A1      | A          | 2024-01-01  | 2024-01-05    | discharged | 1000
+        A2      | A          | 2024-01-12  |               | in         | 200
+        B1      | B          | 2024-01-01  | 2024-01-05    | discharged | 1000
+        B2      | B          | 2024-01-12  | 2024-01-15    | discharged | 200
+        """,
+    )
+    cost = rows(extract, Point.ADMISSION)["label_episode_cost"]
+    assert pd.isna(cost.loc["A1"])
+    assert cost.loc["B1"] == 1000 + 200
+
+
+def test_a_quarantined_stay_in_the_window_leaves_the_cost_unknown(tmp_path: Path) -> None:
+    extract = hospital(tmp_path, stays=TRANSFER)
+    assert rows(extract, Point.DISCHARGE)["label_episode_cost"].tolist() == [1000]
+    # 20 January + 30 days = 19 February.
+    for day, is_known in (("2023-12-31", True), ("2024-01-02", False), ("2024-02-19", False),
+                          ("2024-02-20", True)):  # fmt: skip
+        unseen = pd.DataFrame({"patient_id": ["7"], "admitted_at": pd.to_datetime([day])})
+        unseen.to_parquet(extract.path / "unseen_stays.parquet")
+        assert rows(extract, Point.DISCHARGE)["label_episode_cost"].notna().tolist() == [is_known], day
+
+
+def test_charges_and_days_are_those_of_the_stay_that_is_scored(tmp_path: Path) -> None:
+    extract = hospital(tmp_path, stays=TRANSFER)
+    first = rows(extract, Point.ADMISSION).loc["A"]
+    assert (first["label_index_charges"], first["label_stay_days"]) == (100, 2)
+    last = rows(extract, Point.DISCHARGE).loc["B"]
+    assert (last["label_index_charges"], last["label_stay_days"]) == (900, 17)
+    assert first["label_episode_cost"] == last["label_episode_cost"] == 1000

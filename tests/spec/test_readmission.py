@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from features.dataset import DataSet
 from features.points import Point
 from tests.hospital import hospital, rows
 
@@ -16,6 +17,11 @@ def outcome(frame: pd.DataFrame) -> dict[str, int | None]:
         str(stay): None if pd.isna(value) else int(value)
         for stay, value in frame["label_readmission"].items()
     }
+
+
+def quarantined(extract: DataSet, patient_id: str, admitted_at: str | None) -> None:
+    unseen = pd.DataFrame({"patient_id": [patient_id], "admitted_at": pd.to_datetime([admitted_at])})
+    unseen.to_parquet(extract.path / "unseen_stays.parquet")
 
 
 def test_days_count_from_discharge_to_admission_both_ends_included(tmp_path: Path) -> None:
@@ -188,3 +194,117 @@ def test_the_front_page_variant_takes_a_planned_return_at_its_word_unless_it_is_
     cms = hospital(tmp_path / "b", variant="cms", stays=stays)
     assert outcome(rows(front_page, Point.DISCHARGE)) == {"A1": 0, "A2": 0, "B1": 1, "B2": 0}
     assert outcome(rows(cms, Point.DISCHARGE)) == {"A1": 1, "A2": 0, "B1": 1, "B2": 0}
+
+
+RETURN = """
+    stay_id | patient_id | admitted_at | discharged_at | admission_type
+    A1      | A          | 2024-01-01  | 2024-01-05    | emergency
+    A2      | A          | 2024-01-12  | 2024-01-20    | emergency
+    """
+
+
+def test_without_procedures_no_return_can_be_judged(tmp_path: Path) -> None:
+    coded = """
+        stay_id | position | code | present_on_admission
+        A1      | 1        | J449 | Y
+        A2      | 1        | I251 | Y
+        """
+    # I251 is coronary atherosclerosis, not acute; 3615 a coronary bypass: a planned return.
+    operated = "stay_id | position | code\nA2 | 1 | 3615"
+    planned = hospital(tmp_path / "a", stays=RETURN, diagnoses=coded, procedures=operated)
+    assert outcome(rows(planned, Point.DISCHARGE)) == {"A1": 0, "A2": 0}
+    none = hospital(tmp_path / "b", stays=RETURN, diagnoses=coded)
+    assert outcome(rows(none, Point.DISCHARGE)) == {"A1": 1, "A2": 0}
+    # No table of procedures: unknown, and unknown for everyone, so that no outcome is favoured.
+    unknown = hospital(tmp_path / "c", stays=RETURN, diagnoses=coded, without=("procedures",))
+    assert outcome(rows(unknown, Point.DISCHARGE)) == {"A1": None, "A2": None}
+
+
+def test_a_procedure_in_any_stay_of_the_return_counts(tmp_path: Path) -> None:
+    extract = hospital(
+        tmp_path,
+        stays="""
+        stay_id | patient_id | hospital_id | admitted_at         | discharged_at
+        A1      | A          | H1          | 2024-01-01 08:00:00 | 2024-01-05 08:00:00
+        A2      | A          | H1          | 2024-01-12 08:00:00 | 2024-01-13 08:00:00
+        A3      | A          | H2          | 2024-01-13 09:00:00 | 2024-01-20 08:00:00
+        """,
+        diagnoses="""
+        stay_id | position | code | present_on_admission
+        A1      | 1        | I251 | Y
+        A2      | 1        | I251 | Y
+        A3      | 1        | I251 | Y
+        """,
+        procedures="stay_id | position | code\nA3 | 1 | 3615",
+    )
+    # Came back to the first hospital and was operated on in the second: one planned return.
+    assert outcome(rows(extract, Point.DISCHARGE)) == {"A1": 0, "A3": 0}
+
+
+def test_a_return_whose_diagnosis_has_no_category_is_not_judged_by_its_operation(tmp_path: Path) -> None:
+    coded = "stay_id | position | code | present_on_admission\nA1 | 1 | J449 | Y\nA2 | 1 | U99 | Y"
+    operated = "stay_id | position | code\nA2 | 1 | 3615"
+    extract = hospital(tmp_path / "a", stays=RETURN, diagnoses=coded, procedures=operated)
+    assert outcome(rows(extract, Point.DISCHARGE)) == {"A1": None, "A2": 0}
+    # Without an operation nothing could make it a planned one.
+    plain = hospital(tmp_path / "b", stays=RETURN, diagnoses=coded)
+    assert outcome(rows(plain, Point.DISCHARGE)) == {"A1": 1, "A2": 0}
+
+
+def test_the_plan_of_the_first_stay_is_not_the_plan_of_the_last(tmp_path: Path) -> None:
+    extract = hospital(
+        tmp_path,
+        variant="front_page",
+        stays="""
+        stay_id | patient_id | hospital_id | admitted_at         | discharged_at       | planned_return_31d | admission_type
+        A1      | A          | H1          | 2024-01-01 08:00:00 | 2024-01-03 08:00:00 | true               | urgent
+        A2      | A          | H2          | 2024-01-03 09:00:00 | 2024-01-09 08:00:00 |                    | urgent
+        A3      | A          | H1          | 2024-01-20 09:00:00 | 2024-01-25 08:00:00 |                    | urgent
+        """,  # noqa: E501
+    )
+    assert outcome(rows(extract, Point.DISCHARGE)) == {"A2": 1, "A3": 0}
+
+
+@pytest.mark.parametrize(
+    ("unseen", "expected"),
+    [
+        ("2024-01-01", 0),  # before the discharge of 5 January
+        ("2024-01-05", None),
+        ("2024-02-04", None),  # 5 January + 30 days
+        ("2024-02-05", 0),
+        (None, None),  # nobody knows when
+    ],
+)
+def test_a_quarantined_stay_leaves_unknown_what_became_of_the_patient(
+    tmp_path: Path, unseen: str | None, expected: int | None
+) -> None:
+    stays = "stay_id | patient_id | admitted_at | discharged_at\nA1 | A | 2024-01-01 | 2024-01-05"
+    extract = hospital(tmp_path, stays=stays)
+    assert outcome(rows(extract, Point.DISCHARGE)) == {"A1": 0}
+    quarantined(extract, "A", unseen)
+    assert outcome(rows(extract, Point.DISCHARGE)) == {"A1": expected}
+    quarantined(extract, "another", unseen)
+    assert outcome(rows(extract, Point.DISCHARGE)) == {"A1": 0}
+
+
+@pytest.mark.parametrize(("unseen", "expected"), [("2024-01-08", None), ("2024-01-14", 1)])
+def test_only_a_stay_before_the_known_return_may_have_been_the_first(
+    tmp_path: Path, unseen: str, expected: int | None
+) -> None:
+    # The known return is of 12 January. One before it may have been planned, and then ended the follow-up.
+    extract = hospital(tmp_path, stays=RETURN)
+    quarantined(extract, "A", unseen)
+    assert outcome(rows(extract, Point.DISCHARGE))["A1"] == expected
+
+
+def test_the_first_event_is_unknown_where_deaths_outside_are(tmp_path: Path) -> None:
+    dispositions = """
+        stay_id | patient_id | admitted_at | discharged_at | discharge_disposition
+        A1      | A          | 2024-01-01  | 2024-01-05    | home
+        A2      | A          | 2024-01-12  | 2024-01-20    | home
+        B1      | B          | 2024-01-01  | 2024-01-05    | home
+        """
+    known = rows(hospital(tmp_path / "a", stays=dispositions), Point.DISCHARGE)
+    assert known["row_first_event"].tolist() == ["readmitted", "neither", "neither"]
+    unknown = rows(hospital(tmp_path / "b", deaths="in_hospital", stays=dispositions), Point.DISCHARGE)
+    assert unknown["row_first_event"].fillna("unknown").tolist() == ["readmitted", "unknown", "unknown"]

@@ -109,6 +109,8 @@ def test_an_earlier_landmark_knows_less(tmp_path: Path) -> None:
 def test_a_diagnosis_coded_late_is_not_yet_known(tmp_path: Path) -> None:
     diagnoses = """
         stay_id | position | code | present_on_admission | known_at
+        old     | 1        | E119 | Y                    |
+        edge    | 1        | E119 | Y                    |
         near    | 1        | J449 | Y                    |
         near    | 2        | I500 | Y                    | 2024-01-20 00:00:00
         now     | 1        | J449 | Y                    |
@@ -117,9 +119,59 @@ def test_a_diagnosis_coded_late_is_not_yet_known(tmp_path: Path) -> None:
     now = of_now(rows(extract, Point.ADMISSION))
     assert now["had_chronic_pulmonary_disease"] == 1
     assert now["had_congestive_heart_failure"] == 0
-    # With a coding lag of 20 days not even the stay of 24 December is coded by 11 January.
-    late = of_now(rows(extract, Point.ADMISSION, replace(DEFAULT_SETTINGS, coding_lag_hours=20 * 24)))
-    assert late["had_chronic_pulmonary_disease"] == 0
+
+
+def test_what_a_stay_without_codes_would_say_is_unknown_not_no(tmp_path: Path) -> None:
+    diagnoses = """
+        stay_id | position | code | present_on_admission
+        old     | 1        | E119 | Y
+        edge    | 1        | E119 | Y
+        near    | 1        | J449 | Y
+        now     | 1        | J449 | Y
+        """
+    extract = hospital(tmp_path, observed_from="2022-01-01", stays=HISTORY, diagnoses=diagnoses)
+    coded = of_now(rows(extract, Point.ADMISSION))
+    # E119 and J449: diabetes has weight 0 in Quan 2011, chronic pulmonary disease 1.
+    assert (coded["had_chronic_pulmonary_disease"], coded["charlson_score_earlier"]) == (1, 1)
+    # With a coding lag of 20 days the stay until 24 December is not coded by 11 January: whether it would
+    # say chronic pulmonary disease is unknown; diabetes is known from `edge`.
+    lag = replace(DEFAULT_SETTINGS, coding_lag_hours=20 * 24)
+    late = of_now(rows(extract, Point.ADMISSION, lag))
+    assert pd.isna(late["had_chronic_pulmonary_disease"])
+    assert late["had_diabetes"] == 1
+    assert pd.isna(late["charlson_score_earlier"])
+    assert pd.isna(late["elixhauser_score_earlier"])
+
+
+SPLIT_STAY = """
+    stay_id | patient_id | admitted_at         | discharged_at
+    A       | 7          | 2024-03-01 08:00:00 | 2024-03-05 08:00:00
+    B       | 7          | 2024-03-05 20:00:00 | 2024-03-08 08:00:00
+    """
+
+
+def test_a_split_stay_is_one_only_from_when_its_codes_are_known(tmp_path: Path) -> None:
+    extract = hospital(tmp_path, stays=SPLIT_STAY)
+    # Same hospital, 12 hours later, same principal diagnosis (J449): coded at the discharge of 8 March,
+    # it is known then to be one admission of 7 nights.
+    one = rows(extract, Point.DISCHARGE).loc["B"]
+    assert one["length_of_stay_days"] == 7
+    assert one["n_stays_prior_30d"] == 0
+    # Coded three days later, it is at its discharge a stay of 3 nights after an earlier one.
+    lag = replace(DEFAULT_SETTINGS, coding_lag_hours=72)
+    two = rows(extract, Point.DISCHARGE, lag).loc["B"]
+    assert two["length_of_stay_days"] == 3
+    assert two["n_stays_prior_30d"] == 1
+
+
+def test_a_transfer_is_one_admission_at_once(tmp_path: Path) -> None:
+    stays = SPLIT_STAY.replace("| admitted_at ", "| hospital_id | admitted_at ")
+    stays = stays.replace("7          | 2024-03-01", "7 | H1 | 2024-03-01")
+    stays = stays.replace("7          | 2024-03-05", "7 | H2 | 2024-03-05")
+    lag = replace(DEFAULT_SETTINGS, coding_lag_hours=72)
+    moved = rows(hospital(tmp_path, stays=stays), Point.DISCHARGE, lag).loc["B"]
+    assert moved["length_of_stay_days"] == 7
+    assert moved["n_stays_prior_30d"] == 0
 
 
 def test_the_total_of_an_open_stay_is_not_known_at_its_admission(tmp_path: Path) -> None:
