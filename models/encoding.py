@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.errors import UserError
+
 # Rows are turned in parts, so that a large data set never stands twice in memory.
 PART_ROWS = 65_536
 
 
-class EncodingError(ValueError):
+class EncodingError(UserError):
     """A table lacks what the model reads; the message says what and what to do."""
 
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from features.atomic import written_aside
 from features.build import rows_for_scoring
 from features.dataset import DataSet, Declaration
+from features.errors import UserError
 from features.points import Point
 from features.progress import Progress, silent
 from features.settings import FeatureSettings
@@ -27,7 +28,7 @@ from serving.scored import SCHEMA, combine, scored_rows
 CHUNK_ROWS = 8_192
 
 
-class ScoringError(ValueError):
+class ScoringError(UserError):
     """A data set cannot be scored; the message says why and what to do."""
 
 
@@ -79,8 +80,7 @@ def score(
     Raises ScoringError if the champions do not fit the data set or cannot all be used, or if `resume`
     finds a run of other data or models.
     """
-    if out.suffix not in (".parquet", ".csv"):
-        raise ScoringError(f"{out.name}: name a file that ends in .parquet or .csv.")
+    check_out(out)
     _check_champions(champions, dataset.declaration)
     run = _start(dataset, champions, out, since=since, settings=settings, resume=resume)
     parts, n_admissions = [], 0
@@ -97,6 +97,12 @@ def score(
     shutil.rmtree(run.work)
     models = tuple(loaded.model_id for loaded in champions.loaded)
     return Scored(out, run.run_id, n_admissions, n_scored, n_written, models)
+
+
+def check_out(out: Path) -> None:
+    """Raises ScoringError if scores cannot be written to a file of this name."""
+    if out.suffix not in (".parquet", ".csv"):
+        raise ScoringError(f"{out.name}: name a file that ends in .parquet or .csv.")
 
 
 def _check_champions(champions: ChampionSet, declaration: Declaration) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from features.errors import UserError
 from models.artefact import read_artefact
 from models.champions import Champion, install_champion, list_champions
 from training.registry import (
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
-class PromotionError(ValueError):
+class PromotionError(UserError):
     """The champion stays as it is; the message says why and what to do."""
 
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from features.errors import UserError
 from training.gate import Check, Gate
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ CHAMPION = "champion"
 RECORD = "champion_change."
 
 
-class RegistryError(ValueError):
+class RegistryError(UserError):
     """The registry does not hold what was asked for; the message says what to do."""
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.errors import UserError
 from features.points import Point
 
 
-class TrainingError(ValueError):
+class TrainingError(UserError):
     """A model cannot be trained on this data set; the message says what it needs."""
 
 

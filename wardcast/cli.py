@@ -5,18 +5,20 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wardcast import __version__
+from wardcast.failures import told
 
 if TYPE_CHECKING:
+    from features.points import Point
     from models.champions import Champion
+    from wardcast.settings import Settings
 
 app = typer.Typer(
     name="wardcast",
@@ -29,8 +31,6 @@ app = typer.Typer(
 DataFolder = Annotated[Path, typer.Argument(metavar="DIR", help="a data set that `wardcast ingest` wrote")]
 Work = Annotated[Path | None, typer.Option(help="work folder: models, tracking, champions")]
 AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON")]
-_INTERRUPTED = 130
-_INTERRUPTION = "Interrupted. Nothing half-written was left."
 PointName = Annotated[str, typer.Option("--point", help="preadmission, admission or discharge")]
 
 
@@ -38,41 +38,8 @@ def main() -> None:
     """Run the command line: exit 0 done, 1 the data or a gate said no, 2 wrong usage."""
     # No package that a command loads may report to its makers.
     os.environ.update({"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"})
-    with _problems():
+    with told():
         app()
-
-
-@contextmanager
-def _problems() -> Iterator[None]:
-    try:
-        yield
-    except SystemExit as ended:
-        # Typer answers Ctrl-C with this code and without a word.
-        if ended.code == _INTERRUPTED:
-            print(_INTERRUPTION, file=sys.stderr)
-        raise
-    except KeyboardInterrupt:
-        _stop(_INTERRUPTION, _INTERRUPTED)
-    except RuntimeError as error:
-        # The data engine turns an interrupt into an error of its own.
-        if "interrupted" not in str(error).lower():
-            raise
-        _stop(_INTERRUPTION, _INTERRUPTED)
-    except (ValueError, OSError) as error:
-        if not _is_ours(error):
-            raise
-        _stop(str(error), 1)
-
-
-def _is_ours(error: Exception) -> bool:
-    """Whether the message was written for the person at the terminal."""
-    own = ("wardcast", "features", "models", "training", "serving", "evaluation")
-    return type(error).__module__.split(".")[0] in own
-
-
-def _stop(message: str, code: int) -> None:
-    print(message, file=sys.stderr)
-    raise SystemExit(code)
 
 
 @app.callback(invoke_without_command=True)
@@ -82,13 +49,24 @@ def _options(version: Annotated[bool, typer.Option("--version", help="print the 
         raise typer.Exit
 
 
-def _settings(**options: Any) -> Any:
+def _settings(**options: object) -> Settings:
     from wardcast.settings import load_settings
 
     return load_settings(**options)
 
 
-def _point(name: str) -> Any:
+@contextmanager
+def _usage() -> Iterator[None]:
+    """What is refused within is an argument that could never work: exit 2."""
+    from features.errors import UserError
+
+    try:
+        yield
+    except UserError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _point(name: str) -> Point:
     from features.points import Point
 
     try:
@@ -110,9 +88,12 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """The whole way on a made-up hospital, or on a real file."""
+    from features.sources import stage_of
     from wardcast.console import progress_bar
     from wardcast.demo import run_demo, show_demo
 
+    with _usage():
+        stage_of(source)
     if source == "synthetic" and path is not None:
         raise typer.BadParameter("--path goes with --source: name the source that the file comes from")
     settings = _settings(work=work)
@@ -137,9 +118,12 @@ def ingest(
 ) -> None:
     """Read a source into a checked data set, with quarantine and quality report."""
     from features.ingest import ingest as read
+    from features.sources import stage_of
     from wardcast.console import progress_bar
     from wardcast.reports import show_quality
 
+    with _usage():
+        stage_of(source)
     given = {"admissions": admissions, "seed": seed, "dirty": dirty or None}
     options = {name: value for name, value in given.items() if value is not None}
     if options and source != "synthetic":
@@ -239,8 +223,8 @@ def train(
     from wardcast.reports import show_training
 
     at, settings = _point(point), _settings(work=work)
-    # Before the data set is built, which may take long.
-    target_at(target, at)
+    with _usage():
+        target_at(target, at)
     with progress_bar() as progress:
         made = built(data, at, settings, progress)
         earlier = built_earlier(data, at, settings, progress)
@@ -349,9 +333,12 @@ def score(
     """Score the admissions of a data set with the champions, with reasons."""
     from features.dataset import open_dataset
     from serving.loaded import load_champions
+    from serving.score import check_out
     from serving.score import score as score_all
     from wardcast.console import progress_bar
 
+    with _usage():
+        check_out(out)
     settings = _settings(work=work)
     with progress_bar() as progress:
         scored = score_all(
@@ -382,7 +369,7 @@ def score(
 @app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
-    port: Annotated[int | None, typer.Option(help="port to listen on")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="port to listen on")] = None,
     work: Work = None,
 ) -> None:
     """Serve predictions over HTTP from the champions of the work folder."""

@@ -55,13 +55,11 @@ def run_demo(
     """
     from features.dataset import open_dataset
     from features.ingest import ingest
-    from features.sources import stage_of
     from serving.loaded import load_champions
     from serving.score import score
     from serving.scored import top_table
 
     # Whatever cannot work is said before a former demo is cleared away.
-    stage_of(source)
     if path is not None and not path.exists():
         raise SettingsError(f"{path}: does not exist. Name the file of the source with --path.")
     if path is not None and settings.work.resolve() in (path.resolve(), *path.resolve().parents):

@@ -15,6 +15,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from features.errors import UserError
 from features.settings import FeatureSettings
 
 CONFIG_FILE = Path("wardcast.toml")
@@ -22,7 +23,7 @@ Hours = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 WholeNumber = Annotated[int, Field(ge=0)]
 
 
-class SettingsError(ValueError):
+class SettingsError(UserError):
     """The settings cannot be used; the message says which and why."""
 
 
@@ -69,9 +70,9 @@ class Settings(BaseSettings):
         return FeatureSettings(**own)
 
 
-def load_settings(**options: Any) -> Settings:
+def load_settings(**options: object) -> Settings:
     """Read the settings; options that are None count as not given. Raises SettingsError."""
-    given = {name: value for name, value in options.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     try:
         return Settings(**given)
     except ValidationError as error:

@@ -1,0 +1,86 @@
+"""How a command ends that cannot go on: what the person is told, and with which exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+INTERRUPTED = 130
+DEBUG = "WARDCAST_DEBUG"
+"""Environment variable: set to anything, a defect shows its whole traceback."""
+_INTERRUPTION = "Interrupted. Nothing half-written was left."
+_NO_MEMORY = (
+    "There is not enough memory. Free some, or let the data engine have more: memory_limit_mb in "
+    "wardcast.toml (`wardcast settings` shows what is in force)."
+)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Run a command; whatever stops it is told on standard error, and ends the process.
+
+    A `UserError` and an error of the machine (a file, the disk, memory) end with 1 and what to do, an
+    interruption with 130. Anything else is a defect: 1, with its kind and place alone, since the message
+    of a library may quote a patient's value. `WARDCAST_DEBUG` shows it whole.
+    """
+    try:
+        yield
+    except SystemExit as ended:
+        # Typer answers Ctrl-C with this code and without a word.
+        if ended.code == INTERRUPTED:
+            print(_INTERRUPTION, file=sys.stderr)
+        raise
+    except KeyboardInterrupt:
+        _stop(_INTERRUPTION, INTERRUPTED)
+    except Exception as error:
+        if _is_interrupt(error):
+            _stop(_INTERRUPTION, INTERRUPTED)
+        message = _for_the_person(error)
+        if message is None and os.environ.get(DEBUG):
+            raise
+        _stop(message or _defect(error), 1)
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    print(message, file=sys.stderr)
+    # Nothing of the error is shown behind the message.
+    raise SystemExit(code) from None
+
+
+def _is_interrupt(error: Exception) -> bool:
+    """The data engine turns an interrupt into an error of its own."""
+    named = type(error).__name__ == "InterruptException"
+    return named or (isinstance(error, RuntimeError) and "interrupted" in str(error).lower())
+
+
+def _for_the_person(error: Exception) -> str | None:
+    """What a person can mend, in words; None for a defect."""
+    from features.errors import UserError
+
+    if isinstance(error, UserError):
+        return str(error)
+    # By name: the data engine need not be imported to say so.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryException":
+        return _NO_MEMORY
+    if isinstance(error, OSError) and error.errno:
+        # Never the message: a library that raises it may write its own into it.
+        place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        return f"{place}{os.strerror(error.errno)}. Mend that and run the command again."
+    return None
+
+
+def _defect(error: Exception) -> str:
+    places = "".join(
+        f"  {Path(frame.filename).name}:{frame.lineno} in {frame.name}\n"
+        for frame in traceback.extract_tb(error.__traceback__)
+    )
+    return (
+        f"Internal error: {type(error).__module__}.{type(error).__name__}\n{places}"
+        f"This is a defect of wardcast. Its message is held back, as it may quote a patient's record; "
+        f"{DEBUG}=1 shows it."
+    )
