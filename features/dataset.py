@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import json
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +21,7 @@ UNSEEN_STAYS = "unseen_stays.parquet"
 """Beside the tables: patient and admission of every quarantined stay, where there are any."""
 
 DiagnosisSystem = Literal["icd10", "icd10cm", "icd10gb", "icd10cn_insurance", "icd9cm"]
-ProcedureSystem = Literal["icd9cm3", "icd10pcs", "cpt"]
+ProcedureSystem = Literal["icd9cm3", "icd10pcs"]
 
 
 @cache
@@ -81,6 +82,11 @@ class Declaration(BaseModel):
         """Whether the records carry dates at all, be they shifted."""
         return self.timeline != "none"
 
+    @property
+    def has_calendar(self) -> bool:
+        """Whether one patient's dates can be held against another's: not where each patient's are shifted."""
+        return self.timeline == "real"
+
     @model_validator(mode="after")
     def _observation_is_declared(self) -> Declaration:
         if self.has_timeline:
@@ -88,6 +94,10 @@ class Declaration(BaseModel):
                 raise ValueError("observed_from and observed_until are required unless timeline is none")
             if self.observed_from > self.observed_until:
                 raise ValueError("observed_from lies after observed_until")
+        # A day of grace: elsewhere it may be tomorrow already.
+        tomorrow = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
+        if self.timeline == "real" and self.observed_until is not None and self.observed_until > tomorrow:
+            raise ValueError("observed_until lies in the future: no extract is complete until then")
         return self
 
     def to_toml(self) -> str:
@@ -104,8 +114,8 @@ class Declaration(BaseModel):
 
 def _toml_value(value: object) -> str:
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
+        # A basic string of TOML is one of JSON, but for the delete character.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return str(value.isoformat()) if isinstance(value, dt.date) else str(value)
 
 
@@ -136,7 +146,8 @@ class DataSet:
         if table.owner is not None:
             folder /= "*" if bucket is None else f"bucket={bucket}"
         columns = ", ".join(f'"{column.name}"' for column in table.columns)
-        return f"SELECT {columns} FROM read_parquet('{_quoted(folder)}/*.parquet')"
+        # Folders above may be named like columns: they say nothing of the rows.
+        return f"SELECT {columns} FROM read_parquet('{_quoted(folder)}/*.parquet', hive_partitioning = false)"
 
     def unseen_stays(self, bucket: int) -> str:
         """SQL of the quarantined stays of a bucket: patient_id, admitted_at (null where it is not readable).

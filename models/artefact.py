@@ -7,16 +7,18 @@ may be used for. Nothing in it is executed.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from features.atomic import written_aside
+from features.errors import UserError
 from features.points import Point
 from models.bands import N_PERCENTILES
 from models.calibration import Calibration
@@ -30,7 +32,7 @@ LARGEST_FILE_BYTES = 512 * 1024 * 1024
 ALL_FILES = ("artefact.json", "card.md", "model.txt", "low.txt", "high.txt")
 
 
-class ArtefactError(ValueError):
+class ArtefactError(UserError):
     """An artefact cannot be used; the message says why and what to do."""
 
 
@@ -45,10 +47,32 @@ class Context:
 
 
 @dataclass(frozen=True)
+class Training:
+    """What a model learned from.
+
+    `timeline` is the data set's. `label` is the rule by which the labels came about: measures of models with
+    different rules cannot be compared. No row from the day `test_from` on was learned from or calibrated on;
+    it is None where no day tells such rows. `facts` are for people: nothing may be decided by them.
+    """
+
+    timeline: Literal["real", "shifted", "none"]
+    label: dict[str, Any]
+    test_from: dt.date | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """All of it as plain values, by name."""
+        test_from = {} if self.test_from is None else {"test_from": self.test_from.isoformat()}
+        return {"timeline": self.timeline, "label": self.label, **test_from, **self.facts}
+
+
+@dataclass(frozen=True)
 class Artefact:
     """All of a model but its boosters.
 
-    `name` is `target-point`. `landmark_hours` counts from admission to the point `admission`. `bands`
+    `name` is `target-point`. `landmark_hours` counts from admission to the point `admission`; the lags say
+    how long after discharge codes and totals count as known (`FeatureSettings`): whoever asks the model
+    builds its features with these three. `bands`
     are the two cuts and `percentiles` the 101-point grid of the calibration slice's values.
     `base_value` is the mean raw output that contributions start from. `metrics` holds one of value,
     low, high for each metric.
@@ -63,6 +87,8 @@ class Artefact:
     scale: Literal["log_odds", "log_money"]
     context: Context
     landmark_hours: float
+    coding_lag_hours: float
+    cost_lag_hours: float
     features: tuple[FeatureSpec, ...]
     fingerprint: str
     calibration: Calibration
@@ -70,7 +96,7 @@ class Artefact:
     bands: tuple[float, float]
     percentiles: tuple[float, ...]
     base_value: float
-    training: dict[str, Any]
+    training: Training
     metrics: dict[str, Any]
     intended_use: str
 
@@ -82,6 +108,10 @@ class Artefact:
             "its scale is not that of its kind": (self.scale == "log_odds") == (self.kind == "risk"),
             "only a cost model has an interval": (self.interval is not None) == (self.kind == "cost"),
             "it has no features, or one twice": 0 < len(names) == len(set(names)),
+            "its landmark or a lag is negative": min(
+                self.landmark_hours, self.coding_lag_hours, self.cost_lag_hours
+            )
+            >= 0,
             "its bands fall": self.bands[0] <= self.bands[1],
             "its percentiles are not 101 rising values": len(self.percentiles) == N_PERCENTILES
             and list(self.percentiles) == sorted(self.percentiles),
@@ -109,12 +139,12 @@ def write_artefact(folder: Path, artefact: Artefact, boosters: dict[str, str]) -
             f"{artefact.name}: boosters {sorted(boosters)} given, {sorted(artefact.booster_files)} needed."
         )
     try:
-        text = json.dumps(asdict(artefact), allow_nan=False, indent=1, ensure_ascii=False)
+        text = json.dumps(asdict(artefact), allow_nan=False, indent=1, ensure_ascii=False, default=_iso)
     except ValueError as error:
         raise ArtefactError(
             f"{artefact.name}: a number in the artefact is not finite. Write an undefined metric as null."
         ) from error
-    with written_aside(folder) as fresh:
+    with written_aside(folder, folder=True) as fresh:
         fresh.mkdir()
         (fresh / "artefact.json").write_text(text + "\n", "utf-8")
         (fresh / "card.md").write_text(card(asdict(artefact)), "utf-8")
@@ -192,6 +222,11 @@ def _parse(folder: Path, content: bytes) -> Artefact:
         raise ArtefactError(
             f"{folder}/artefact.json: not finite, readable JSON. Train or promote it again."
         ) from error
+
+
+def _iso(day: object) -> str:
+    assert isinstance(day, dt.date), f"{type(day).__name__} in an artefact"
+    return day.isoformat()
 
 
 def _finite(text: str) -> float:

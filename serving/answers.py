@@ -133,10 +133,11 @@ class Answers:
         """The feature builder for models of one basis; made once, since it holds a data engine."""
         artefact = model.model.artefact
         systems = CodeSystems.model_validate(artefact.context.code_systems)
-        key = f"{systems.model_dump_json()} {artefact.landmark_hours}"
+        settings = settings_for(model, self._settings.features)
+        key = f"{systems.model_dump_json()} {settings}"
         with self._lock:
             if key not in self._features:
-                self._features[key] = OnlineFeatures(systems, settings_for(model, self._settings.features))
+                self._features[key] = OnlineFeatures(systems, settings)
             return self._features[key]
 
 

@@ -153,7 +153,7 @@ def _model_document(loaded: Loaded) -> dict[str, Any]:
         "prediction_point": artefact.point,
         "kind": artefact.kind,
         "promoted_at": champion.promoted_at,
-        "trained_on": artefact.training,
+        "trained_on": artefact.training.document(),
         "metrics": artefact.metrics,
         "feature_fingerprint": artefact.fingerprint,
         "features": [spec.name for spec in artefact.features],

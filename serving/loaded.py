@@ -29,7 +29,7 @@ class Loaded:
     @property
     def is_dated(self) -> bool:
         """Whether it learned from records with dates; if not, it answers records without any."""
-        return bool(self.model.artefact.training.get("timeline") != "none")
+        return self.model.artefact.training.timeline != "none"
 
     @property
     def model_id(self) -> str:
@@ -75,8 +75,8 @@ def load_champions(folder: Path, previous: ChampionSet | None = None) -> Champio
 
     Where a new champion is refused, the model of that name in `previous` goes on answering. The models
     of one prediction point must agree on what an answer has only once: the prediction time (landmark,
-    time zone, dated records or not), the currency and the code systems. The latest promoted decides;
-    the others are refused until they are trained alike.
+    time zone, dated records or not), the lags of codes and costs, the currency and the code systems. The
+    latest promoted decides; the others are refused until they are trained alike.
     """
     earlier = {} if previous is None else {loaded.champion.name: loaded for loaded in previous.loaded}
     usable: list[Loaded] = []
@@ -99,7 +99,9 @@ def load_champions(folder: Path, previous: ChampionSet | None = None) -> Champio
         if _basis(loaded) == _basis(reference):
             agreeing.append(loaded)
         else:
-            reason = f"its landmark, time line, currency or codes differ from those of {reference.model_id}"
+            reason = (
+                f"its landmark, lags, time line, currency or codes differ from those of {reference.model_id}"
+            )
             refused.append((loaded.model_id, f"{reason}. Train both alike and promote them."))
     return ChampionSet(tuple(sorted(agreeing, key=lambda one: one.champion.name)), tuple(refused))
 
@@ -112,7 +114,8 @@ def _basis(loaded: Loaded) -> tuple[object, ...]:
     artefact = loaded.model.artefact
     codes = tuple(sorted(artefact.context.code_systems.items()))
     context = artefact.context
-    return (artefact.landmark_hours, loaded.is_dated, context.time_zone, context.currency, codes)
+    hours = (artefact.landmark_hours, artefact.coding_lag_hours, artefact.cost_lag_hours)
+    return (*hours, loaded.is_dated, context.time_zone, context.currency, codes)
 
 
 class LiveChampions:

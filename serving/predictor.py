@@ -46,8 +46,14 @@ def predict(
 
 
 def settings_for(loaded: Loaded, settings: FeatureSettings) -> FeatureSettings:
-    """The feature settings with the landmark that the champion was trained at."""
-    return replace(settings, landmark_hours=loaded.model.artefact.landmark_hours)
+    """The feature settings with the landmark and the lags that the champion was trained with."""
+    artefact = loaded.model.artefact
+    return replace(
+        settings,
+        landmark_hours=artefact.landmark_hours,
+        coding_lag_hours=artefact.coding_lag_hours,
+        cost_lag_hours=artefact.cost_lag_hours,
+    )
 
 
 def fact_features(models: Sequence[Loaded], admissions: Sequence[AdmissionRecords]) -> tuple[Feature, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -15,10 +16,11 @@ from features.dataset import CodeSystems, Declaration
 from features.feature import Feature
 from features.points import Point
 from features.settings import FeatureSettings
-from models.artefact import Context
+from models.artefact import Context, Training
 from training.fit import Fitted, Recipe, fit_model
 from training.targets import TARGETS
 
+Timeline = Literal["real", "shifted", "none"]
 NAMES = ("age_years", "n_stays_prior_365d", "admitting_diagnosis_group", "has_planned_procedure")
 FACT = Feature(
     name="ward_score",
@@ -34,6 +36,7 @@ FACT = Feature(
 )
 FEATURES = (*(CATALOGUE[name] for name in NAMES), FACT)
 CONTEXT = Context("Asia/Shanghai", "CNY", {"diagnosis": "icd10"}, "billed")
+TRAINING = Training("real", {})
 GROUPS = ("Asthma", "Fracture", "Heart failure", "Pneumonia", "Stroke")
 
 
@@ -76,7 +79,7 @@ def admissions(n: int, *, seed: int = 0, stays_per_patient: int = 2, has_dates: 
     )
 
 
-def data_set(folder: Path, frame: pd.DataFrame, *, has_dates: bool = True) -> PatientLevelData:
+def data_set(folder: Path, frame: pd.DataFrame, *, timeline: Timeline = "real") -> PatientLevelData:
     """The rows as a built data set on disk."""
     path = folder / "rows.parquet"
     frame.to_parquet(path)
@@ -86,9 +89,9 @@ def data_set(folder: Path, frame: pd.DataFrame, *, has_dates: bool = True) -> Pa
         currency="CNY",
         cost_basis="billed",
         time_zone="Asia/Shanghai",
-        timeline="real" if has_dates else "none",
-        observed_from=dt.date(2022, 1, 1) if has_dates else None,
-        observed_until=dt.date(2025, 12, 31) if has_dates else None,
+        timeline=timeline,
+        observed_from=dt.date(2022, 1, 1) if timeline != "none" else None,
+        observed_until=dt.date(2025, 12, 31) if timeline != "none" else None,
         complete_by="admission",
         deaths="registry",
         code_systems=CodeSystems(diagnosis="icd10"),
@@ -100,7 +103,9 @@ def data_set(folder: Path, frame: pd.DataFrame, *, has_dates: bool = True) -> Pa
 
 def recipe(target: str, *, seed: int = 0) -> Recipe:
     """How a model of these rows is made."""
-    return Recipe(TARGETS[target], Point.ADMISSION, FEATURES, CONTEXT, 24.0, seed, threads=1)
+    return Recipe(
+        TARGETS[target], Point.ADMISSION, FEATURES, CONTEXT, FeatureSettings(), TRAINING, seed, threads=1
+    )
 
 
 @cache

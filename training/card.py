@@ -61,7 +61,7 @@ def _section(title: str, lines: Sequence[str]) -> str:
 def _data(artefact: Artefact) -> list[str]:
     context = artefact.context
     codes = ", ".join(f"{kind} {system}" for kind, system in context.code_systems.items())
-    training = [f"- {name}: {_words(value)}" for name, value in artefact.training.items()]
+    training = [f"- {name}: {_words(value)}" for name, value in artefact.training.document().items()]
     return [
         f"- target {artefact.target}, predicted at {artefact.point} "
         f"(the landmark is {artefact.landmark_hours:g} h after admission)",

@@ -16,28 +16,33 @@ from training.targets import target_at
 if TYPE_CHECKING:
     from training.train import Trained
 
+NO_LATER_ROWS = "there are no rows later than both calibration slices"
+
 
 def compare_with_champion(
     trained: Trained, champion: Model, version: int, frame: pd.DataFrame, *, seed: int = 0
 ) -> ChampionComparison:
     """Compare on the challenger's test rows that are also later than the champion's calibration slice.
 
-    `frame` is the data set that the challenger was trained on. Without dates there is no later row:
-    the comparison then has no rows and no difference.
+    `frame` is the data set that the challenger was trained on. The comparison has no rows, no difference and
+    a reason where there is no such row, as without a calendar, or where the two mean different labels.
     """
-    artefact = trained.artefact
-    test_from = champion.artefact.training.get("window", {}).get("test_from")
-    rows = trained.test
-    if test_from is None or artefact.training.get("timeline") == "none":
-        return ChampionComparison(version, 0, None)
+    artefact, rows = trained.artefact, trained.test
+    ours, theirs = artefact.training, champion.artefact.training
+    if ours.label != theirs.label:
+        return ChampionComparison(
+            version, 0, None, "their labels follow different rules, so that their measures cannot be compared"
+        )
+    if ours.test_from is None or theirs.test_from is None:
+        return ChampionComparison(version, 0, None, NO_LATER_ROWS)
     positions = rows["row"].to_numpy()
-    later = (frame["prediction_time"].iloc[positions] >= pd.Timestamp(test_from)).to_numpy()
+    later = (frame["prediction_time"].iloc[positions] >= pd.Timestamp(theirs.test_from)).to_numpy()
     common = frame.iloc[positions[later]].reset_index(drop=True)
     if common.empty:
-        return ChampionComparison(version, 0, None)
+        return ChampionComparison(version, 0, None, NO_LATER_ROWS)
     target = target_at(artefact.target, Point(artefact.point))
-    theirs = champion.predict(common, contributions=False).value
-    ours = np.asarray(rows["value"].to_numpy()[later], dtype=np.float64)
+    reference = champion.predict(common, contributions=False).value
+    values = np.asarray(rows["value"].to_numpy()[later], dtype=np.float64)
     compare = compare_score if target.kind == "risk" else compare_cost
-    difference = compare(target.labels(common), ours, theirs, common["patient_id"], seed=seed)
+    difference = compare(target.labels(common), values, reference, common["patient_id"], seed=seed)
     return ChampionComparison(version, len(common), difference[PRIMARY[target.kind].name])

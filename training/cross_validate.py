@@ -1,4 +1,4 @@
-"""Out-of-fold predictions, for extracts without dates: no patient is judged by a model that saw them."""
+"""Out-of-fold predictions, for extracts without a calendar: no patient is judged by a model that saw them."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from features.catalogue import fingerprint
 from features.feature import Feature
 from features.points import Point
-from models.artefact import Artefact, Context
+from features.settings import FeatureSettings
+from models.artefact import Artefact, Context, Training
 from models.bands import cut_points, percentile_grid
 from models.calibration import recalibrate_logistic, rescale_mean
 from models.encoding import PART_ROWS, FeatureSpec, booster_names, encode
@@ -36,14 +37,16 @@ FEWEST_OTHER_ROWS, FEWEST_OTHER_EVENTS = 100, 10
 class Recipe:
     """What a model is made by, whatever rows it is fitted on.
 
-    `features` are those the point knows. `interval_level` and `cost_truncation_quantile` concern costs.
+    `features` are those the point knows, built with `settings`. `training` is what is known of the training
+    beforehand: time line and label. `interval_level` and `cost_truncation_quantile` concern costs.
     """
 
     target: Target
     point: Point
     features: tuple[Feature, ...]
     context: Context
-    landmark_hours: float
+    settings: FeatureSettings
+    training: Training
     seed: int
     threads: int
     interval_level: float = 0.8
@@ -65,7 +68,7 @@ class Fitted:
 
 
 def fit_model(frame: pd.DataFrame, recipe: Recipe, training: Rows, calibration: Rows) -> Fitted:
-    """Fit and calibrate on the rows at these positions; the artefact's training and metrics stay empty.
+    """Fit and calibrate on the rows at these positions; the artefact's metrics and facts stay empty.
 
     How many trees is found on a sub-slice of the training patients; where rows are few, that many are
     then grown on the whole slice. Raises TrainingError if a slice holds too few rows or events, or no
@@ -229,7 +232,9 @@ def _calibrated(
         kind=recipe.target.kind,
         scale="log_odds" if recipe.target.kind == "risk" else "log_money",
         context=recipe.context,
-        landmark_hours=float(recipe.landmark_hours),
+        landmark_hours=float(recipe.settings.landmark_hours),
+        coding_lag_hours=float(recipe.settings.coding_lag_hours),
+        cost_lag_hours=float(recipe.settings.cost_lag_hours),
         features=specs,
         fingerprint=fingerprint(spec.name for spec in specs if not spec.is_fact),
         calibration=line,
@@ -237,7 +242,7 @@ def _calibrated(
         bands=cut_points(values),
         percentiles=percentile_grid(values),
         base_value=float(contributions[0, -1]),
-        training={},
+        training=recipe.training,
         metrics={},
         intended_use=recipe.target.intended_use(recipe.point),
     )

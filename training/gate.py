@@ -66,13 +66,14 @@ class Estimate:
 class ChampionComparison:
     """Challenger against champion on the same rows, later than both models' calibration slices.
 
-    `difference` is `{"value", "low", "high"}` of the primary metric, challenger minus champion; None where
-    there are no such rows.
+    `difference` is `{"value", "low", "high"}` of the primary metric, challenger minus champion. Where the two
+    cannot be compared it is None, and `reason` says why.
     """
 
     version: int
     n_rows: int
     difference: Mapping[str, Any] | None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -246,7 +247,7 @@ def _against_champion(champion: ChampionComparison, primary: Primary, settings: 
     against, floor = f"against champion version {champion.version}", -settings.champion_margin
     found = primary.advantage(champion.difference)
     if found is None or champion.n_rows == 0:
-        return Check(False, f"{against} there are no rows later than both calibration slices.")
+        return Check(False, f"{against}: {champion.reason or 'no difference could be computed'}.")
     return Check(
         found.low >= floor,
         f"{against} on {champion.n_rows} common later rows: {primary.name} better by {found.value:+.3f}, "

@@ -66,29 +66,38 @@ def pooled(parts: list[Judged]) -> Judged:
 
 
 def assess(
-    frame: pd.DataFrame, target: Target, judged: Judged, *, seed: int, replicates: int
+    frame: pd.DataFrame, target: Target, judged: Judged, *, has_calendar: bool, seed: int, replicates: int
 ) -> dict[str, Any]:
     """Kind, metrics, baselines and groups of the results of training, with 95 % intervals by patient.
 
     A baseline is measured on the rows that it has predicted: `n`, as a share `share_scored`. Its `difference`
     is the model's AUROC (WAPE for a cost) minus the baseline's on these same rows. One that could not be
     computed, or on too few rows to be judged, is `{"missing": reason}`. Groups hold the patients with and
-    without earlier stays too.
+    without earlier stays too. Without a calendar there are no weeks, and no capacity of a week.
     """
     rows = frame.iloc[judged.rows]
     actual = target.labels(rows)
-    assess_kind = _assess_risk if target.kind == "risk" else _assess_cost
-    document = {"kind": target.kind} | assess_kind(rows, actual, judged, seed, replicates)
+    if target.kind == "risk":
+        week, capacity = _weeks(rows) if has_calendar else (None, None)
+        found = _assess_risk(rows, actual, judged, week, capacity, seed, replicates)
+    else:
+        found = _assess_cost(rows, actual, judged, seed, replicates)
+    document = {"kind": target.kind} | found
     document["baselines"] |= {name: {"missing": reason} for name, reason in judged.baselines.missing.items()}
     return document
 
 
 def _assess_risk(
-    rows: pd.DataFrame, label: NDArray[np.float64], judged: Judged, seed: int, replicates: int
+    rows: pd.DataFrame,
+    label: NDArray[np.float64],
+    judged: Judged,
+    week: pd.Series | None,
+    capacity: int | None,
+    seed: int,
+    replicates: int,
 ) -> dict[str, Any]:
     patients = rows["patient_id"]
     sure: dict[str, Any] = {"seed": seed, "replicates": replicates}
-    week, capacity = _weeks(rows)
 
     def baseline(probability: NDArray[np.float64]) -> dict[str, Any]:
         has = ~np.isnan(probability)
@@ -156,11 +165,9 @@ def _scored(has: NDArray[np.bool_]) -> dict[str, Any]:
     return {"n": int(has.sum()), "share_scored": float(has.mean())}
 
 
-def _weeks(rows: pd.DataFrame) -> tuple[pd.Series | None, int | None]:
-    times = pd.to_datetime(rows["prediction_time"])
-    if times.isna().any():
-        return None, None
-    week = times.dt.strftime("%G-%V")
+def _weeks(rows: pd.DataFrame) -> tuple[pd.Series, int]:
+    """Each row's calendar week, and how many admissions of a week can be followed up."""
+    week = pd.to_datetime(rows["prediction_time"]).dt.strftime("%G-%V")
     return week, max(1, round(CAPACITY_SHARE * len(week) / week.nunique()))
 
 

@@ -23,7 +23,7 @@ def asked_earlier(
     frame: pd.DataFrame,
     hours: float,
     learned_patients: pd.Series,
-    test_from: str,
+    test_from: dt.date,
     *,
     seed: int,
     replicates: int,
@@ -61,12 +61,14 @@ def deaths_as_not_readmitted(
     """Metrics of a readmission model if whoever died in hospital counts as not readmitted.
 
     Before discharge nobody knows who will die; the model's own evaluation leaves them out. None where the
-    question does not arise: another target, the point `discharge`, an extract without dates. Keys: n,
+    question does not arise: another target, the point `discharge`, a split without a test period. Keys: n,
     n_deaths, metrics.
     """
-    if target.name != "readmission" or model.artefact.point == Point.DISCHARGE or observed_until is None:
+    if target.name != "readmission" or model.artefact.point == Point.DISCHARGE:
         return None
-    is_test = pd.to_datetime(frame["prediction_time"]) >= pd.Timestamp(split.facts["test_from"])
+    if split.test_from is None or observed_until is None:
+        return None
+    is_test = pd.to_datetime(frame["prediction_time"]) >= pd.Timestamp(split.test_from)
     is_mature = pd.to_datetime(frame[target.label_end]) <= pd.Timestamp(observed_until)
     is_death = frame["row_died_in_hospital"].eq(1).fillna(False) & is_test & is_mature
     was_learned_from = np.isin(split.patient, split.patient[split.training])

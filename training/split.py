@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ N_FOLDS = 5
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Row positions of the three slices; `facts` tells how they came about, with counts.
+    """Row positions of the three slices; `facts` tells people how they came about, with counts.
+
+    `test_from` is the first day of the test; None for a split by patient alone.
 
     `patient` is a number for each row of the table. No patient that the trees learned from is met again:
     the patients of the training slice are in no other. Calibration and test share patients but no row,
@@ -33,6 +36,7 @@ class Split:
     training: Rows
     calibration: Rows
     test: Rows
+    test_from: dt.date | None
     facts: Mapping[str, Any]
 
     def __post_init__(self) -> None:
@@ -53,17 +57,11 @@ class Split:
 def labelled_rows(frame: pd.DataFrame, target: Target) -> tuple[NDArray[np.bool_], dict[str, int]]:
     """Which rows may be learned from or judged by, and how many leave for which reason.
 
-    A superseded row is a discharge after which the stay went on; an unlabelled one has no outcome yet.
+    An unlabelled row has no outcome yet. A discharge after which the stay went on is no row at all: stays
+    are merged into episodes before rows are made.
     """
-    is_superseded = np.zeros(len(frame), dtype=bool)
-    if "row_superseded" in frame.columns:
-        is_superseded = frame["row_superseded"].eq(1).fillna(False).to_numpy(dtype=bool)
     is_labelled = frame[target.label].notna().to_numpy(dtype=bool)
-    counts = {
-        "superseded": int(is_superseded.sum()),
-        "unlabelled": int((~is_labelled & ~is_superseded).sum()),
-    }
-    return is_labelled & ~is_superseded, counts
+    return is_labelled, {"unlabelled": int((~is_labelled).sum())}
 
 
 def split_by_time(
@@ -116,7 +114,7 @@ def split_by_time(
         "calibration_rows_of_test_patients": int(np.isin(patient[calibration], patient[in_test]).sum()),
         **left,
     }
-    return Split(patient, training, calibration, np.flatnonzero(in_test), facts)
+    return Split(patient, training, calibration, np.flatnonzero(in_test), test_from.date(), facts)
 
 
 def _kept(
@@ -153,7 +151,7 @@ def split_by_patient(
     among: Rows | None = None,
     calibration_share: float = CALIBRATION_SHARE,
 ) -> Split:
-    """Split by patient alone, for extracts without dates: training and calibration, no test.
+    """Split by patient alone, for extracts without a calendar: training and calibration, no test.
 
     `among` limits the split to these rows (a fold); otherwise every labelled row takes part.
     """
@@ -163,7 +161,7 @@ def split_by_patient(
     patient = pd.factorize(frame["patient_id"])[0].astype(np.intp)
     facts = {"by": "patient", **left}
     empty = np.array([], dtype=np.intp)
-    return Split(patient, rows[~in_calibration], rows[in_calibration], empty, facts)
+    return Split(patient, rows[~in_calibration], rows[in_calibration], empty, None, facts)
 
 
 def patient_folds(patient_id: pd.Series, seed: int, n_folds: int = N_FOLDS) -> NDArray[np.intp]:

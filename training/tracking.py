@@ -176,7 +176,12 @@ def _log_numbers(client: MlflowClient, run_id: str, artefact: Artefact, results:
 
     now_ms = int(time.time() * 1000)
     metrics = [Metric(name, value, now_ms, 0) for name, value in flat_metrics(results)]
-    settings = {"landmark_hours": artefact.landmark_hours, **artefact.training}
+    settings = {
+        "landmark_hours": artefact.landmark_hours,
+        "coding_lag_hours": artefact.coding_lag_hours,
+        "cost_lag_hours": artefact.cost_lag_hours,
+        **artefact.training.document(),
+    }
     params = [Param(name, value) for name, value in flat_params(settings)]
     client.log_batch(run_id, metrics=metrics, params=params)
 

@@ -11,9 +11,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from features.build import PatientLevelData
-from features.dataset import Declaration
 from features.progress import Progress, silent
-from models.artefact import Artefact, Context
+from models.artefact import Artefact, Context, Training
 from models.model import Model
 from training.cross_validate import judge, out_of_fold
 from training.fit import (
@@ -66,8 +65,9 @@ def train_model(
 
     `earlier` are the same records built at earlier landmarks, to show how good it is when it is asked then.
 
-    With dates, the latest admissions are the test. Without dates (`timeline = none`), every patient is
-    judged out of fold, and the model itself is fitted on all patients but the calibration's. The same
+    With a calendar, the latest admissions are the test. Without one (`timeline` none or shifted), every
+    patient is judged out of fold, and the model itself is fitted on all patients but the calibration's; no
+    row is later than another's, and `earlier` is not used. The same
     data, seed, versions and machine give the same model text. Raises TrainingError if the target is not
     predicted at this point, or a slice is too small.
     """
@@ -76,7 +76,8 @@ def train_model(
     progress(f"training {step}", 0, 1)
     frame = _read(data, chosen)
     recipe = _recipe(data, chosen, seed, threads)
-    if data.declaration.timeline == "none":
+    has_calendar = data.declaration.has_calendar
+    if not has_calendar:
         estimate, split = OUT_OF_FOLD, split_by_patient(frame, chosen, seed=seed)
         fitted = fit_model(frame, recipe, split.training, split.calibration)
         judged = out_of_fold(frame, recipe, progress=progress)
@@ -88,12 +89,16 @@ def train_model(
         judged = judge(frame, recipe, fitted, split, split.test)
     progress(f"training {step}", 1, 1)
     progress(f"evaluating {step}", 0, 1)
-    evidence = assess(frame, chosen, judged, seed=seed, replicates=replicates)
+    evidence = assess(frame, chosen, judged, has_calendar=has_calendar, seed=seed, replicates=replicates)
     evidence |= _sensitivity(data, earlier, fitted.model, chosen, frame, split, seed, replicates, threads)
     n_rows = {**split.n, "test": len(judged.rows)}
     artefact = replace(
         fitted.model.artefact,
-        training=_training(data, recipe, fitted, split, n_rows, estimate),
+        training=replace(
+            recipe.training,
+            test_from=split.test_from,
+            facts=_facts(data, recipe, fitted, split, n_rows, estimate),
+        ),
         metrics=evidence["metrics"],
     )
     actual = chosen.labels(frame)[judged.rows]
@@ -114,6 +119,8 @@ def _sensitivity(
     replicates: int,
     threads: int,
 ) -> dict[str, Any]:
+    if split.test_from is None:
+        return {"asked_earlier": []}
     sure: dict[str, Any] = {"seed": seed, "replicates": replicates, "threads": threads}
     learned = frame["patient_id"].iloc[split.training]
     found: dict[str, Any] = {
@@ -124,7 +131,7 @@ def _sensitivity(
                 _read(sooner, target),
                 sooner.settings.landmark_hours,
                 learned,
-                split.facts["test_from"],
+                split.test_from,
                 **sure,
             )
             for sooner in earlier
@@ -138,7 +145,7 @@ def _read(data: PatientLevelData, target: Target) -> pd.DataFrame:
     """Only the columns that are needed: a data set may be large."""
     wanted = {feature.name for feature in data.features}
     wanted |= {"patient_id", "prediction_time", target.label, target.label_end}
-    wanted |= {"row_superseded", "row_has_earlier_stay", "row_died_in_hospital"}
+    wanted |= {"row_has_earlier_stay", "row_died_in_hospital"}
     there = pq.read_schema(data.path).names
     return pd.read_parquet(
         data.path, columns=[name for name in there if name in wanted or name.startswith(GROUP_PREFIX)]
@@ -157,13 +164,14 @@ def _recipe(data: PatientLevelData, target: Target, seed: int, threads: int) -> 
             code_systems=declaration.code_systems.model_dump(exclude_none=True),
             cost_basis=declaration.cost_basis,
         ),
-        landmark_hours=data.settings.landmark_hours,
+        settings=data.settings,
+        training=Training(declaration.timeline, _label(data, target)),
         seed=seed,
         threads=threads,
     )
 
 
-def _training(
+def _facts(
     data: PatientLevelData,
     recipe: Recipe,
     fitted: Fitted,
@@ -171,12 +179,10 @@ def _training(
     n_rows: dict[str, int],
     estimate: str,
 ) -> dict[str, Any]:
-    dates = ("training_from", "calibration_from", "test_from", "test_until")
+    dates = ("training_from", "calibration_from", "test_until")
     return {
         "data_set": data.declaration.name,
         "data_hash": data.data_hash,
-        "timeline": data.declaration.timeline,
-        "label": _label(data.declaration, recipe.target, data),
         "window": {name: split.facts[name] for name in dates if name in split.facts},
         "rows": n_rows,
         "estimate": estimate,
@@ -186,11 +192,14 @@ def _training(
     }
 
 
-def _label(declaration: Declaration, target: Target, data: PatientLevelData) -> dict[str, Any]:
+def _label(data: PatientLevelData, target: Target) -> dict[str, Any]:
+    """The rule by which the data set's labels of this target came about."""
     if target.name == "readmission":
-        rule = declaration.labels.readmission.model_dump(exclude_none=True)
+        rule = data.declaration.labels.readmission.model_dump(exclude_none=True)
         return rule | {"window_days": data.settings.readmission_window_days}
-    return {"window_days": data.settings.cost_window_days} if target.kind == "cost" else {}
+    if target.name == "complication":
+        return {"rests_on": data.complication_by}
+    return {"window_days": data.settings.cost_window_days}
 
 
 def _results(

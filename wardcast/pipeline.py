@@ -42,7 +42,7 @@ def built_earlier(
 ) -> tuple[PatientLevelData, ...]:
     """The data sets that show how a model of admissions does when it is asked before its landmark."""
     dataset, own = open_dataset(data), settings.features()
-    if point is not Point.ADMISSION or dataset.declaration.timeline == "none":
+    if point is not Point.ADMISSION or not dataset.declaration.has_calendar:
         return ()
     folder = settings.work / "features"
     return tuple(

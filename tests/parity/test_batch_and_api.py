@@ -20,7 +20,7 @@ from features.dataset import DataSet, open_dataset
 from features.ingest import ingest
 from features.points import Point
 from features.settings import FeatureSettings
-from models.artefact import Context, write_artefact
+from models.artefact import Context, Training, write_artefact
 from models.champions import install_champion
 from serving.api import create_app
 from serving.loaded import ChampionSet, load_champions
@@ -63,7 +63,8 @@ def champions_folder(hospital: DataSet, tmp_path_factory: pytest.TempPathFactory
     for name, point in SERVED:
         target, frame = target_at(name, point), built[point].read()
         labelled = np.flatnonzero(frame[target.label].notna())
-        recipe = Recipe(target, point, built[point].features, context, 24.0, seed=1, threads=2)
+        features, training = built[point].features, Training("real", {})
+        recipe = Recipe(target, point, features, context, SETTINGS, training, seed=1, threads=2)
         cut = len(labelled) * 2 // 3
         fitted = fit_model(frame, recipe, labelled[:cut], labelled[cut:])
         made = work / f"{name}-{point}"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.artefact import read_artefact, write_artefact
+from models.artefact import Training, read_artefact, write_artefact
 from models.bands import percentile_grid, percentiles_of
 from models.calibration import Calibration
 from models.intervals import Interval, conformal_offset
@@ -115,7 +115,7 @@ def test_any_finite_number_and_any_text_is_read_back_as_it_was_written(
         fit.model.artefact,
         base_value=base,
         calibration=Calibration(intercept, 1.0, reason=note),
-        training={"note": note, "number": base},
+        training=Training("real", {"note": note}, facts={"number": base}),
     )
     with tempfile.TemporaryDirectory() as folder:
         digest = write_artefact(Path(folder) / "model", artefact, fit.boosters)

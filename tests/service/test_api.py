@@ -19,7 +19,7 @@ import pytest
 
 from features.catalogue import features_at, fingerprint
 from features.points import Point
-from models.artefact import Artefact, Context, write_artefact
+from models.artefact import Artefact, Context, Training, write_artefact
 from models.calibration import Calibration
 from models.champions import Champion, install_champion
 from models.encoding import FeatureSpec
@@ -85,12 +85,12 @@ def promote(
     artefact = Artefact(
         name=name, target=target, point=point.value, kind=kind,  # type: ignore[arg-type]
         scale="log_odds" if kind == "risk" else "log_money",
-        context=CONTEXT, landmark_hours=24.0, features=specs,
+        context=CONTEXT, landmark_hours=24.0, coding_lag_hours=0.0, cost_lag_hours=0.0, features=specs,
         fingerprint=fingerprint(spec.name for spec in specs),
         calibration=Calibration(0.0, 1.0),
         interval=Interval(0.8, 0.1, None) if kind == "cost" else None,
         bands=(0.2, 0.4), percentiles=tuple(np.linspace(0, 1, 101).tolist()), base_value=base,
-        training={"window": ["2021-01-01", "2024-12-31"]}, metrics={"auroc": {"value": 0.7}},
+        training=Training("real", {}, None, {"data_hash": "a"}), metrics={"auroc": {"value": 0.7}},
         intended_use="A test.",
     )  # fmt: skip
     artefact = replace(artefact, **changes)
@@ -343,7 +343,7 @@ def test_the_champions_are_listed_with_their_evidence(client):
     first = document["models"][0]
     assert first["model"] == "complication-admission/1"
     assert first["metrics"] == {"auroc": {"value": 0.7}}
-    assert first["trained_on"] == {"window": ["2021-01-01", "2024-12-31"]}
+    assert first["trained_on"] == {"timeline": "real", "label": {}, "data_hash": "a"}
     assert first["feature_fingerprint"] == fingerprint(f.name for f in features_at(Point.ADMISSION))
 
 
@@ -385,10 +385,11 @@ def test_a_promotion_is_taken_up_without_a_restart(tmp_path, admission):
         assert still["model"] == "readmission-admission/2"
 
 
-def test_models_that_disagree_about_the_prediction_time_do_not_answer_together(tmp_path, admission):
+@pytest.mark.parametrize("hours", ["landmark_hours", "coding_lag_hours", "cost_lag_hours"])
+def test_models_that_disagree_about_what_is_known_when_do_not_answer_together(tmp_path, hours):
     folder = tmp_path / "champions"
     promote(folder, "complication")
-    promote(folder, "readmission", landmark_hours=6.0)
+    promote(folder, "readmission", **{hours: 6.0})
     with client_of(folder) as client:
         document = client.get("/v1/models").json()
     assert len(document["models"]) == 1
@@ -397,7 +398,7 @@ def test_models_that_disagree_about_the_prediction_time_do_not_answer_together(t
 
 def test_records_without_dates_are_answered_by_a_model_that_learned_from_such(tmp_path, client):
     folder = tmp_path / "champions"
-    promote(folder, "readmission", Point.DISCHARGE, training={"timeline": "none"})
+    promote(folder, "readmission", Point.DISCHARGE, training=Training("none", {}))
     stay = {"stay_id": "S9", "patient_id": "P7", "hospital_id": "H1", "admission_type": "emergency",
             "status": "discharged", "age_years": 74}  # fmt: skip
     fact = {"stay_id": "S9", "name": "n_stays_prior_365d", "value": "1", "available_from": "admission"}

@@ -22,7 +22,7 @@ from features.dataset import Declaration
 from features.feature import Feature
 from features.points import Point
 from features.settings import FeatureSettings
-from models.artefact import Artefact, ArtefactError, Context, digest, write_artefact
+from models.artefact import Artefact, ArtefactError, Context, Training, digest, write_artefact
 from models.bands import cut_points, percentile_grid
 from models.calibration import Calibration
 from models.champions import list_champions, load_champion
@@ -133,6 +133,8 @@ def trained_risk(seed: int = 1) -> TrainedModel:
         scale="log_odds",
         context=Context("Asia/Shanghai", "CNY", {"diagnosis": "icd10"}, "charges"),
         landmark_hours=24.0,
+        coding_lag_hours=48.0,
+        cost_lag_hours=0.0,
         features=FEATURES,
         fingerprint="f" * 64,
         calibration=Calibration(),
@@ -140,7 +142,12 @@ def trained_risk(seed: int = 1) -> TrainedModel:
         bands=cut_points(value),
         percentiles=percentile_grid(value),
         base_value=float(booster.predict(encode(rows, FEATURES)[0], pred_contrib=True)[0, -1]),
-        training={"n": {"train": 300}, "data_hash": "a" * 64, "seed": seed, "params": {"num_leaves": 7}},
+        training=Training(
+            "real",
+            {"kind": "derived", "window_days": 30},
+            dt.date(2024, 6, 1),
+            {"rows": {"train": 300}, "data_hash": "a" * 64, "seed": seed, "params": {"num_leaves": 7}},
+        ),
         metrics={"auroc": {"value": 0.74, "low": 0.72, "high": 0.76}},
         intended_use="Planning of follow-up after discharge.",
     )
@@ -207,6 +214,9 @@ def test_a_run_keeps_parameters_data_hash_metrics_with_ends_plots_results_and_ca
     assert run.info.status == "FINISHED"
     assert run.data.params["data_hash"] == "a" * 64
     assert run.data.params["params.num_leaves"] == "7"
+    assert run.data.params["label.window_days"] == "30"
+    assert (run.data.params["timeline"], run.data.params["test_from"]) == ("real", "2024-06-01")
+    assert run.data.params["coding_lag_hours"] == "48.0"
     # The slope of `results` has no value: it is left out, not written as 0.
     assert run.data.metrics == {
         "auroc": 0.74,

@@ -238,9 +238,11 @@ def test_the_same_model_again_is_not_worse_than_itself():
 
 
 def test_without_common_later_rows_a_champion_is_not_replaced():
-    gate = decide(risk(), ChampionComparison(3, 0, None))
+    gate = decide(
+        risk(), ChampionComparison(3, 0, None, "there are no rows later than both calibration slices")
+    )
     assert failures(gate) == [
-        "against champion version 3 there are no rows later than both calibration slices."
+        "against champion version 3: there are no rows later than both calibration slices."
     ]
 
 

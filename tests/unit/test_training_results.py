@@ -31,7 +31,7 @@ def judged(score: NDArray[np.float64]) -> Judged:
 
 
 def lace(score: NDArray[np.float64]) -> dict[str, Any]:
-    document = assess(ROWS, TARGETS["readmission"], judged(score), seed=0, replicates=20)
+    document = assess(ROWS, TARGETS["readmission"], judged(score), has_calendar=False, seed=0, replicates=20)
     assert document["kind"] == "risk"
     # Of the pairs of an event and another, a quarter is won (both in the first half), a quarter lost (both in
     # the second), half tie (one in each): 0.25 + 0.5 * 0.5.

@@ -21,6 +21,7 @@ from training.train import train_model
 
 SURE = {"seed": 0, "replicates": 20}
 READMISSION = TARGETS["readmission"]
+JUNE = dt.date(2024, 6, 1)
 
 
 def model() -> Model:
@@ -39,14 +40,11 @@ def test_judged_are_the_admissions_of_the_test_period_of_patients_not_learned_fr
     # Asked 6 h after admission, the model's landmark being 24 h: the landmark lies 18 h later.
     # 31 May 05:59 + 18 h = 31 May 23:59, before the test; 06:00 + 18 h = 1 June, within.
     sooner = at(["2024-05-31 05:59", "2024-05-31 06:00", "2024-06-10 12:00", "2024-06-11 12:00"])
-    found = asked_earlier(model(), READMISSION, sooner, 6.0, pd.Series(["P2", "P9"]), "2024-06-01", **SURE)
+    found = asked_earlier(model(), READMISSION, sooner, 6.0, pd.Series(["P2", "P9"]), JUNE, **SURE)
     assert (found["hours_after_admission"], found["n"]) == (6.0, 2)
     unlabelled = sooner.assign(label_readmission=[1.0, np.nan, 1.0, 0.0])
-    assert (
-        asked_earlier(model(), READMISSION, unlabelled, 6.0, pd.Series(["P2"]), "2024-06-01", **SURE)["n"]
-        == 1
-    )
-    nobody = asked_earlier(model(), READMISSION, sooner, 6.0, pd.Series(["P0"]), "2025-01-01", **SURE)
+    assert asked_earlier(model(), READMISSION, unlabelled, 6.0, pd.Series(["P2"]), JUNE, **SURE)["n"] == 1
+    nobody = asked_earlier(model(), READMISSION, sooner, 6.0, pd.Series(["P0"]), dt.date(2025, 1, 1), **SURE)
     assert (nobody["n"], nobody["metrics"]) == (0, {})
 
 
@@ -67,7 +65,8 @@ def test_deaths_in_the_test_period_count_as_not_readmitted_once_their_window_has
         np.array([6]),
         np.array([], dtype=np.intp),
         np.array([1, 2]),
-        {"test_from": "2024-06-01"},
+        JUNE,
+        {},
     )
     found = deaths_as_not_readmitted(model(), READMISSION, rows, split, dt.date(2024, 7, 31), **SURE)
     assert found is not None

@@ -65,14 +65,14 @@ def test_a_row_whose_window_is_open_when_the_next_slice_starts_stays_out() -> No
     assert split.facts["removed"]["training"]["label_window_open"]["rows"] == 1
 
 
-def test_unlabelled_and_superseded_rows_are_left_out_and_counted() -> None:
-    rows = ten_months().assign(row_superseded=[0] * 9 + [1])
+def test_unlabelled_rows_are_left_out_and_counted() -> None:
+    rows = ten_months()
     rows.loc[0, "label_readmission"] = np.nan
     split = split_by_time(rows, READMISSION, test_share=0.2, calibration_share=0.2)
     everyone = np.concatenate([split.training, split.calibration, split.test])
     assert 0 not in everyone
-    assert 9 not in everyone
-    assert (split.facts["unlabelled"], split.facts["superseded"]) == (1, 1)
+    assert len(everyone) == 9
+    assert split.facts["unlabelled"] == 1
 
 
 def test_rows_without_a_time_cannot_be_split_by_time() -> None:
@@ -85,9 +85,9 @@ def test_rows_without_a_time_cannot_be_split_by_time() -> None:
 def test_a_split_with_a_learned_patient_or_a_row_on_two_sides_cannot_exist() -> None:
     one, two, three = (np.array([row]) for row in range(3))
     with pytest.raises(ValueError, match="1 patients stand on two sides"):
-        Split(np.array([0, 1, 0]), one, two, three, {})
+        Split(np.array([0, 1, 0]), one, two, three, None, {})
     with pytest.raises(ValueError, match="1 rows stand in calibration and test"):
-        Split(np.array([0, 1, 2]), one, two, two, {})
+        Split(np.array([0, 1, 2]), one, two, two, None, {})
 
 
 def test_whoever_comes_back_in_the_test_stays_in_the_calibration() -> None:

@@ -37,7 +37,7 @@ def cost(folder: Path) -> Trained:
 @pytest.fixture(scope="module")
 def undated(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     rows = admissions(3000, has_dates=False)
-    data = data_set(tmp_path_factory.mktemp("undated"), rows, has_dates=False)
+    data = data_set(tmp_path_factory.mktemp("undated"), rows, timeline="none")
     return train_model(data, "readmission", threads=1, replicates=40)
 
 
@@ -81,7 +81,7 @@ def test_no_patient_identifier_stands_in_anything_that_is_kept(risk: Trained, co
     rows = ROWS.assign(patient_id="MARKER" + ROWS["patient_id"], stay_id="MARKER" + ROWS["stay_id"])
     assert rows["patient_id"].str.startswith("MARKER").all()
     for trained in (risk, cost):
-        kept = json.dumps(trained.results) + json.dumps(trained.artefact.training)
+        kept = json.dumps(trained.results) + json.dumps(trained.artefact.training.document())
         kept += "".join(trained.boosters.values())
         assert not any(f'"{patient}"' in kept for patient in ROWS["patient_id"].unique())
 
@@ -108,8 +108,8 @@ def test_what_is_handed_over_is_a_whole_artefact(risk: Trained, tmp_path: Path) 
     value = model_from_text(artefact, boosters).predict(ROWS.iloc[risk.test["row"]]).value
     np.testing.assert_array_equal(value, risk.test["value"])
     assert artefact.metrics == risk.results["metrics"]
-    assert artefact.training["rows"] == risk.results["n"]
-    assert set(artefact.training["versions"]) == {"wardcast", "lightgbm", "numpy", "pandas"}
+    assert artefact.training.facts["rows"] == risk.results["n"]
+    assert set(artefact.training.facts["versions"]) == {"wardcast", "lightgbm", "numpy", "pandas"}
 
 
 def test_the_same_data_and_seed_give_the_same_bytes(risk: Trained, tmp_path: Path) -> None:
@@ -137,6 +137,21 @@ def test_without_dates_every_patient_is_judged_out_of_fold(undated: Trained) -> 
     assert undated.results["split"]["by"] == "patient"
     assert {"prior_admissions", "logistic"} <= set(undated.results["baselines"])
     assert undated.results["capacity_per_week"] is None
+
+
+def test_dates_that_are_shifted_by_patient_order_no_two_patients(tmp_path: Path) -> None:
+    rows = admissions(3000)
+    data = data_set(tmp_path, rows, timeline="shifted")
+    trained = train_model(data, "readmission", threads=1, replicates=40, earlier=[data])
+    results = trained.results
+    assert results["estimate"] == "pooled patient-grouped out-of-fold"
+    assert results["n"]["test"] == 3000
+    assert results["split"] == {"by": "patient", "unlabelled": 0}
+    assert (results["capacity_per_week"], results["asked_earlier"]) == (None, [])
+    assert "deaths_as_not_readmitted" not in results
+    assert not [name for name in results["metrics"] if name.endswith("_at_capacity")]
+    assert trained.artefact.training.test_from is None
+    assert trained.artefact.training.facts["window"] == {}
 
 
 def test_an_out_of_fold_prediction_never_learned_the_patient() -> None:

@@ -1,0 +1,64 @@
+"""A challenger meets the champion only where both can be held to the same rows and the same label."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from models.artefact import Training
+from models.model import Model
+from tests.admission_rows import admissions, data_set, fitted
+from training.compare import compare_with_champion
+from training.gate import ChampionComparison, decide
+from training.train import Trained, train_model
+
+ROWS = admissions(3000)
+
+
+@pytest.fixture(scope="module")
+def challenger(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    data = data_set(tmp_path_factory.mktemp("challenger"), ROWS)
+    return train_model(data, "complication", threads=1, replicates=20)
+
+
+def champion(challenger: Trained, **changes: Any) -> Model:
+    model = fitted("complication").model
+    training = replace(challenger.artefact.training, **changes)
+    return Model(replace(model.artefact, training=training), model.boosters)
+
+
+def compared(challenger: Trained, **changes: Any) -> ChampionComparison:
+    return compare_with_champion(challenger, champion(challenger, **changes), 3, ROWS)
+
+
+def test_they_are_compared_on_the_rows_later_than_both_calibrations(challenger: Trained) -> None:
+    everything = compared(challenger)
+    assert everything.n_rows == challenger.results["n"]["test"]
+    later_from = dt.date(2024, 8, 1)
+    later = (ROWS["prediction_time"].iloc[challenger.test["row"]] >= pd.Timestamp(later_from)).sum()
+    assert 0 < later < everything.n_rows
+    assert compared(challenger, test_from=later_from).n_rows == later
+
+
+def test_labels_that_rest_on_something_else_are_not_compared(challenger: Trained) -> None:
+    assert challenger.artefact.training.label == {"rests_on": "flags"}
+    found = compared(challenger, label={"rests_on": "impossible_codes"})
+    assert (found.n_rows, found.difference) == (0, None)
+    gate = decide(challenger.results, found)
+    assert "against champion version 3: their labels follow different rules" in str(gate.reasons)
+    assert not gate.passed
+
+
+@pytest.mark.parametrize("changes", [{"test_from": None}, {"test_from": dt.date(2030, 1, 1)}])
+def test_without_a_later_row_there_is_no_comparison(challenger: Trained, changes: dict[str, Any]) -> None:
+    found = compared(challenger, **changes)
+    assert found == ChampionComparison(3, 0, None, "there are no rows later than both calibration slices")
+
+
+def test_a_misspelt_fact_of_the_training_is_an_error() -> None:
+    with pytest.raises(TypeError, match="time_line"):
+        Training(time_line="none", label={})  # type: ignore[call-arg]
