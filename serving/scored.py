@@ -48,8 +48,6 @@ SCHEMA = pa.schema(
 # One encoder for all rows: `json.dumps` would make a new one for each.
 _TO_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
-# The latest admissions are those of the last days of the file, counted from its newest prediction.
-LATEST_DAYS = 7
 _TOP_COLUMNS = [
     "stay_id",
     "prediction_point",
@@ -150,10 +148,9 @@ def _highest(parts: Sequence[Path], top: int) -> pa.Table:
 
 
 def top_table(scored: Path, k: int, *, target: str = "readmission", point: str | None = None) -> pd.DataFrame:
-    """The `k` highest predictions of a target among the latest admissions of a scored file, for people.
+    """The `k` highest predictions of a target at one prediction point of a scored file, for people.
 
-    Latest means a prediction time within 7 days of the newest one of the target and point; a file
-    without times counts whole. `point` defaults to the latest point at which the target was scored.
+    `point` defaults to the latest point at which the target was scored. Equal values by stay_id.
     Columns: stay_id, prediction_point, prediction_time, value, band, reasons (in words).
     """
     rows = _target_rows(scored, target)
@@ -161,9 +158,6 @@ def top_table(scored: Path, k: int, *, target: str = "readmission", point: str |
     if point is None and len(rows):
         point = max(rows["prediction_point"].unique(), key=order.index)
     rows = rows[rows["prediction_point"] == point]
-    newest = rows["prediction_time"].max()
-    if pd.notna(newest):
-        rows = rows[rows["prediction_time"] > newest - pd.Timedelta(days=LATEST_DAYS)]
     rows = rows.sort_values(["value", "stay_id"], ascending=[False, True]).head(k).reset_index(drop=True)
     rows["reasons"] = [
         [sentence(reason, scale=scale) for reason in json.loads(reasons)]

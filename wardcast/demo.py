@@ -31,6 +31,7 @@ _MODELS = (
     ("cost", Point.ADMISSION),
 )
 _TOP = 10
+# What the demo scores: the last days of the extract, as a nightly run would.
 _LATEST_DAYS = 60
 
 
@@ -67,7 +68,15 @@ def run_demo(
     work = _fresh(settings.work)
     options = {"admissions": admissions} if source == "synthetic" else {}
     data = work / "data"
-    quality = ingest(source, path, data, options=options, threads=settings.threads, progress=progress)
+    quality = ingest(
+        source,
+        path,
+        data,
+        options=options,
+        threads=settings.threads,
+        memory_limit_mb=settings.memory_limit_mb,
+        progress=progress,
+    )
     flows, results = _models(data, settings, progress)
     dataset = open_dataset(data)
     until = dataset.declaration.observed_until
@@ -154,21 +163,7 @@ def show_demo(result: DemoResult) -> None:
     for point, flow in result.flows.items():
         show_flow(flow, point)
     show_training(result.results)
-    rows = [
-        [
-            row["stay_id"],
-            row["prediction_time"],
-            f"{row['value']:.1%}",
-            row["band"],
-            "\n".join(row["reasons"]),
-        ]
-        for row in result.top.to_dict("records")
-    ]
-    show_table(
-        f"The {len(rows)} latest admissions at the highest risk of unplanned readmission",
-        ["stay", "predicted as of", "risk", "band", "why (the model's view, not a cause)"],
-        rows,
-    )
+    _show_top(result.top)
     say("A clinician confirms every recommendation. See README.md for what this must not be used for.\n")
     say(f"Everything lies in {result.work}/:")
     for name, what in (
@@ -182,3 +177,26 @@ def show_demo(result: DemoResult) -> None:
     say("Next:")
     for command in result.document["next"]:
         say(f"  {command}")
+
+
+def _show_top(top: pd.DataFrame) -> None:
+    if top.empty:
+        say("No model of readmissions is in force: there is no list of the highest risks.")
+        return
+    when = f"predicted at {top['prediction_point'].iloc[0]}"
+    if top["prediction_time"].notna().all():
+        when += f" in the last {_LATEST_DAYS} days"
+    show_table(
+        f"The {len(top)} highest risks of unplanned readmission {when}",
+        ["stay", "predicted as of", "risk", "band", "why (the model's view, not a cause)"],
+        [
+            [
+                row["stay_id"],
+                row["prediction_time"],
+                f"{row['value']:.1%}",
+                row["band"],
+                "\n".join(row["reasons"]),
+            ]
+            for row in top.to_dict("records")
+        ],
+    )
