@@ -8,14 +8,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from features.errors import UserError
+
+
+class OutputError(UserError):
+    """Nothing can be written there; the message says why."""
+
 
 @contextmanager
-def written_aside(target: Path) -> Iterator[Path]:
-    """Yield a path beside `target` to write a file or a folder to; on success it becomes `target`.
+def written_aside(target: Path, *, folder: bool = False) -> Iterator[Path]:
+    """Yield a path beside `target` to write a file (or a `folder`) to; on success it becomes `target`.
 
     The path does not exist yet. Whatever stood at `target` stays untouched until the new content is
-    complete, and stays for good if the block raises or is interrupted.
+    complete, and stays for good if the block raises or is interrupted. Raises OutputError at once where a
+    folder stands in the place of a file, or a file in the place of a folder.
     """
+    if target.exists() and target.is_dir() != folder:
+        wanted, there = ("folder", "file") if folder else ("file", "folder")
+        raise OutputError(f"{target}: is a {there}. Name a {wanted}.")
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     fresh = aside / target.name

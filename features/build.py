@@ -25,7 +25,7 @@ from features.catalogue import features_at
 from features.clock import known_diagnoses_sql, known_procedures_sql
 from features.coding import register_code_flags
 from features.cohort import candidates_sql, index_rows_sql, judged_episodes_sql, steps
-from features.dataset import DataSet, Declaration, connect
+from features.dataset import CodeSystems, DataSet, Declaration, connect
 from features.episodes import (
     EPISODE_STAYS_SQL,
     EPISODES_SQL,
@@ -180,8 +180,8 @@ def prepare_bucket(
         # Stays are read by nearly every relation; the others once or twice.
         kind = "TABLE" if table is STAYS else "VIEW"
         con.execute(f"CREATE OR REPLACE TEMP {kind} {table.name} AS {dataset.select(table, bucket)}")
-    lay_out(con, dataset.declaration, settings)
     has_timeline = dataset.declaration.has_timeline
+    lay_out(con, dataset.declaration.code_systems, settings, has_timeline=has_timeline)
     con.execute(f"CREATE OR REPLACE TEMP VIEW unseen_stays AS {dataset.unseen_stays(bucket)}")
     judged = judged_episodes_sql(dataset.declaration, settings, has_procedures=dataset.has("procedures"))
     con.execute(f"CREATE OR REPLACE TEMP TABLE judged_episodes AS {judged}")
@@ -195,14 +195,15 @@ def prepare_bucket(
     return _count(con)
 
 
-def lay_out(con: duckdb.DuckDBPyConnection, declaration: Declaration, settings: FeatureSettings) -> None:
+def lay_out(
+    con: duckdb.DuckDBPyConnection, systems: CodeSystems, settings: FeatureSettings, *, has_timeline: bool
+) -> None:
     """Make, from the canonical tables on the connection, what every point needs: codes and episodes."""
-    systems = declaration.code_systems
     diagnoses = known_diagnoses_sql(settings, systems.diagnosis)
     procedures = known_procedures_sql(settings, systems.procedure or "")
     con.execute(f"CREATE OR REPLACE TEMP VIEW known_diagnoses AS {diagnoses}")
     con.execute(f"CREATE OR REPLACE TEMP VIEW known_procedures AS {procedures}")
-    stays = EPISODE_STAYS_SQL if declaration.has_timeline else UNDATED_EPISODE_STAYS_SQL
+    stays = EPISODE_STAYS_SQL if has_timeline else UNDATED_EPISODE_STAYS_SQL
     con.execute(f"CREATE OR REPLACE TEMP TABLE episode_stays AS {stays}")
     con.execute(f"CREATE OR REPLACE TEMP TABLE episodes AS {EPISODES_SQL}")
 

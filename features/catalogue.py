@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
+from functools import cache
+from importlib.metadata import version
 
+from features.clock import known_diagnoses_sql, known_procedures_sql, relations
+from features.codes import code_files
+from features.episodes import EPISODE_STAYS_SQL, THESE_STAYS_SQL, UNDATED_EPISODE_STAYS_SQL
 from features.families import (
     admission,
     comorbidity,
@@ -21,6 +25,7 @@ from features.families import (
 )
 from features.feature import Feature
 from features.points import Point
+from features.settings import DEFAULT_SETTINGS
 
 _FAMILIES = (demographics, admission, history, visits, comorbidity, groups, laboratory, stay, lace, hospital)
 
@@ -33,9 +38,42 @@ def features_at(point: Point) -> tuple[Feature, ...]:
 
 
 def fingerprint(names: Iterable[str]) -> str:
-    """SHA-256 over the declarations of these features: any change of meaning changes it.
+    """SHA-256 over everything that decides the values of these features, and nothing else.
 
-    Names that the catalogue does not hold (an extract's own facts) are part of it by name alone.
+    The expressions with what they need, the SQL that cuts by time and links stays, the code sets and the
+    package that maps comorbidities: whoever computes a feature differently has another fingerprint, whoever
+    only words it differently has the same. Names that the catalogue does not hold (an extract's own facts)
+    are part of it by name alone.
     """
-    declared = [asdict(CATALOGUE[name]) if name in CATALOGUE else name for name in sorted(set(names))]
-    return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
+    declared = [_computation(CATALOGUE[name]) if name in CATALOGUE else name for name in sorted(set(names))]
+    return hashlib.sha256(json.dumps([declared, _machinery()], sort_keys=True).encode()).hexdigest()
+
+
+def _computation(feature: Feature) -> dict[str, object]:
+    return {
+        "name": feature.name,
+        "type": feature.type,
+        "unit": feature.unit,
+        "relation": feature.relation,
+        "expression": feature.expression,
+        "tables": feature.tables,
+        "when_none": feature.when_none,
+        "history_days": feature.history_days,
+        "needs": [_computation(need) for need in feature.needs],
+    }
+
+
+@cache
+def _machinery() -> list[str]:
+    """What all features rest on, by SQL text, content or version."""
+    settings = DEFAULT_SETTINGS
+    cuts = [
+        sql
+        for point in Point
+        for has_timeline in (True, False)
+        for sql in relations(point, has_timeline=has_timeline, settings=settings).values()
+    ]
+    known = [known_diagnoses_sql(settings, "icd10"), known_procedures_sql(settings, "icd9cm3")]
+    links = [EPISODE_STAYS_SQL, UNDATED_EPISODE_STAYS_SQL, THESE_STAYS_SQL]
+    codes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in code_files()]
+    return [*cuts, *known, *links, *codes, version("pycomorb")]

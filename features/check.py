@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from features.tables import TABLES, Table, TableError
 
 BEYOND_TOTAL = 1.01
 """Charges beyond this multiple of the stay's total contradict it; less is rounding."""
+
+_PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z_]*[0-9]{0,3}")
 
 TRUTH = "truth"
 """The folder where a made-up hospital keeps its true risks; not a table."""
@@ -109,11 +112,7 @@ def examine(
         progress("checking tables", done, len(staged))
         _judge(data, table, declaration)
         rules += _report(data, table)
-        warnings += [
-            f"{name}: column {column} is not part of the table; it is left out."
-            for column in table.columns
-            if column.lower() not in table.table.by_name
-        ]
+        warnings += _left_out_columns(table)
         if name == "stays":
             warnings += _late_discharges(data, table, declaration)
     progress("checking tables", len(staged), len(staged))
@@ -230,6 +229,21 @@ def _report(data: duckdb.DuckDBPyConnection, staged: Staged) -> list[RuleRow]:
         for rule, what_to_do in WHAT_TO_DO.items()
         if rule in counted
     ]
+
+
+def _left_out_columns(staged: Staged) -> list[str]:
+    """Columns beyond the declaration; one whose name may be a value, as in a shifted header, is not named."""
+    beyond = [name for name in staged.columns if name.lower() not in staged.table.by_name]
+    named = [name for name in beyond if _PLAIN_NAME.fullmatch(name)]
+    warnings = [
+        f"{staged.table.name}: column {name} is not part of the table; it is left out." for name in named
+    ]
+    if len(named) < len(beyond):
+        n = len(beyond) - len(named)
+        warnings.append(
+            f"{staged.table.name}: {n} columns with unusual names are left out. Is it the header?"
+        )
+    return warnings
 
 
 def _late_discharges(data: duckdb.DuckDBPyConnection, staged: Staged, declaration: Declaration) -> list[str]:

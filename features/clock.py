@@ -45,15 +45,15 @@ def known_diagnoses_sql(settings: FeatureSettings, code_system: str) -> str:
 def known_procedures_sql(settings: FeatureSettings, code_system: str) -> str:
     """Procedures with the time from which each was known.
 
-    A booked procedure is known when it was booked or else at admission, one that was performed at
-    that time, any other at discharge; the last two after the coding lag.
+    A booked procedure is known when it was booked or else at admission, one that was performed at that
+    time, any other at discharge; the last two after the coding lag, and none later than the discharge's.
     """
     lag = _hours(settings.coding_lag_hours)
     return f"""
     SELECT p.* EXCLUDE (known_at, code_system), s.patient_id,
         coalesce(p.code_system, '{code_system}') AS code_system,
         coalesce(p.known_at, CASE WHEN p.is_planned THEN coalesce(s.booked_at, s.admitted_at)
-                                  ELSE coalesce(p.performed_at, s.discharged_at) + {lag} END) AS known_at
+                                  ELSE least(p.performed_at, s.discharged_at) + {lag} END) AS known_at
     FROM procedures p JOIN stays s USING (stay_id)"""
 
 

@@ -158,7 +158,8 @@ class DataSet:
         if not file.is_file():
             return "SELECT NULL::VARCHAR AS patient_id, NULL::TIMESTAMP AS admitted_at WHERE false"
         own = f"{bucket_sql('patient_id', self.declaration.buckets)} = {bucket}"
-        return f"SELECT patient_id, admitted_at FROM read_parquet('{_quoted(file)}') WHERE {own}"
+        rows = f"read_parquet('{_quoted(file)}', hive_partitioning = false)"
+        return f"SELECT patient_id, admitted_at FROM {rows} WHERE {own}"
 
     def digest(self) -> str:
         """SHA-256 over the declaration and every table's bytes, in a fixed order."""

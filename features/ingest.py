@@ -44,7 +44,7 @@ def ingest(
     """
     _refuse_foreign_folder(out, path)
     stage = stage_of(source)
-    with written_aside(out) as fresh:
+    with written_aside(out, folder=True) as fresh:
         fresh.mkdir()
         staging, scratch = fresh.parent / ".staging", fresh.parent / ".scratch"
         staging.mkdir()
@@ -167,7 +167,9 @@ def _columns(table: Table, prefix: str = "") -> str:
 def _copy(checked: Checked, sql: str, file: Path) -> int:
     """Write the query's rows to a file; return the rows that the file holds."""
     checked.data.execute(f"COPY ({sql}) TO '{_quoted(file)}' (FORMAT parquet, COMPRESSION zstd)")
-    counted = checked.data.execute(f"SELECT count(*) FROM read_parquet('{_quoted(file)}')").fetchall()
+    counted = checked.data.execute(
+        f"SELECT count(*) FROM read_parquet('{_quoted(file)}', hive_partitioning = false)"
+    ).fetchall()
     return int(counted[0][0])
 
 

@@ -18,10 +18,11 @@ from features.assemble import features_sql
 from features.build import lay_out, lay_out_index_rows
 from features.catalogue import features_at
 from features.coding import code_flags_for
-from features.dataset import CodeSystems, Declaration, connect
+from features.dataset import CodeSystems, connect
 from features.errors import UserError
 from features.feature import Feature
 from features.points import Point
+from features.scope import scope_warnings
 from features.settings import FeatureSettings
 from features.tables import SQL_TYPES, TABLES, Table
 
@@ -74,17 +75,22 @@ class OnlineFeatures:
         """
         times = [prediction_time(admission, self._settings) for admission in admissions]
         frames = []
+        scope: dict[int, list[str]] = {}
         for dated in (True, False):
             places = [place for place, time in enumerate(times) if (time is not None) == dated]
             if places:
-                frame = self._query([admissions[p] for p in places], [times[p] for p in places], facts)
+                asked, asked_at = [admissions[p] for p in places], [times[p] for p in places]
+                frame, outside = self._query(asked, asked_at, facts)
                 frames.append(frame.set_axis(places, axis="index"))
+                scope |= zip(places, outside, strict=True)
         features = pd.concat(frames).sort_index()
         provisional = [
             time is not None and _is_earlier(time, _own_time(admission, self._settings))
             for admission, time in zip(admissions, times, strict=True)
         ]
-        warnings = [_warnings(admission, time) for admission, time in zip(admissions, times, strict=True)]
+        warnings = [
+            scope[place] + _warnings(admission, times[place]) for place, admission in enumerate(admissions)
+        ]
         return OnlineRows(features, times, provisional, warnings)
 
     def _query(
@@ -92,7 +98,8 @@ class OnlineFeatures:
         admissions: Sequence[AdmissionRecords],
         times: Sequence[dt.datetime | None],
         facts: Sequence[Feature],
-    ) -> pd.DataFrame:
+    ) -> tuple[pd.DataFrame, list[list[str]]]:
+        """The features of admissions that all have dates, or none, and what the cohort says of each."""
         point = admissions[0].point
         has_timeline = times[0] is not None
         sql = features_sql(
@@ -103,12 +110,13 @@ class OnlineFeatures:
                 self._con.register(table.name, _arrow(table, admissions))
             for name, flags in code_flags_for(self._codes(admissions)).items():
                 self._con.register(name, flags)
-            lay_out(self._con, _declaration(self._systems, has_timeline=has_timeline), self._settings)
+            lay_out(self._con, self._systems, self._settings, has_timeline=has_timeline)
             self._con.register("requests", _requests(admissions, times))
             lay_out_index_rows(self._con, _index_rows_sql(point))
             # Executed, not taken as a relation, which the engine would plan twice.
             frame: pd.DataFrame = self._con.execute(f"SELECT * FROM ({sql}) ORDER BY index_id").df()
-        return frame.drop(columns="index_id")
+            scope = scope_warnings(self._con, point, self._settings, has_timeline=has_timeline)
+        return frame.drop(columns="index_id"), scope
 
     def _codes(self, admissions: Sequence[AdmissionRecords]) -> dict[str, set[tuple[str, str]]]:
         defaults = {
@@ -266,20 +274,3 @@ def _index_rows_sql(point: Point) -> str:
     return """
     SELECT r.*, s.patient_id, s.episode_id, s.episode_admitted_at AS anchor_at
     FROM requests r JOIN episode_stays s USING (stay_id)"""
-
-
-def _declaration(code_systems: CodeSystems, *, has_timeline: bool) -> Declaration:
-    """What the relations need to know of records that come without a `dataset.toml`."""
-    return Declaration(
-        name="request",
-        source="request",
-        currency="XXX",
-        cost_basis="billed",
-        time_zone="UTC",
-        timeline="real" if has_timeline else "none",
-        observed_from=dt.date.min,
-        observed_until=dt.date.max,
-        complete_by="admission",
-        deaths="in_hospital",
-        code_systems=code_systems,
-    )

@@ -6,9 +6,9 @@ is none). A row gets the first rule that it breaks, in the order of `WHAT_TO_DO`
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterable
 
+from features.codes import DIAGNOSIS_SYSTEMS, PROCEDURE_SYSTEMS
 from features.dataset import Declaration
 from features.staged import CODED_TABLES
 from features.tables import Table
@@ -47,12 +47,8 @@ CODE_FORMS: dict[str, str] = {
     "icd9cm": "([0-9]{3}[0-9]{0,2}|V[0-9]{2}[0-9]{0,2}|E[0-9]{3}[0-9]?)",
     "icd9cm3": "[0-9]{2}[0-9X]{0,4}(X[0-9]{3})?",
     "icd10pcs": "[0-9A-HJ-NP-Z]{7}",
-    "cpt": "[0-9]{4}[0-9A-Z]",
 }
-_SYSTEMS = {
-    "diagnoses": ("icd10", "icd10cm", "icd10gb", "icd10cn_insurance", "icd9cm"),
-    "procedures": ("icd9cm3", "icd10pcs", "cpt"),
-}
+_SYSTEMS = {"diagnoses": DIAGNOSIS_SYSTEMS, "procedures": PROCEDURE_SYSTEMS}
 
 
 def conditions(table: Table, declaration: Declaration) -> dict[str, str]:
@@ -85,8 +81,7 @@ def after_observation(instant: str, declaration: Declaration) -> str:
     """SQL: the instant lies after the end of the day `observed_until`; empty where none is declared."""
     if declaration.observed_until is None:
         return ""
-    end = declaration.observed_until + dt.timedelta(days=1)
-    return f"CAST({instant} AS TIMESTAMP) >= TIMESTAMP '{end} 00:00:00'"
+    return f"CAST({instant} AS DATE) > DATE '{declaration.observed_until}'"
 
 
 def _any(parts: Iterable[str]) -> str:

@@ -18,15 +18,25 @@ CODED_TABLES = ("diagnoses", "procedures")
 
 _NUMERIC = re.compile(r"U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE|DECIMAL.*|BOOLEAN")
 _OFFSET = r":\d\d(\.\d+)? ?(Z|[+-]\d\d(:?\d\d)?)$"
+_DATE_ALONE = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}"
+_DAY_BUT_A_MOMENT = "INTERVAL '23:59:59.999999'"
+_STAY_TIMES = ("planned_admission_at", "admitted_at", "discharged_at")
+"""Their dates are what counts: days between them, windows that start with one."""
+_RESERVED = ("_row", "_unreadable", "file_row_number")
+"""Names of columns that reading adds."""
 _TRUE = "'true', 't', 'yes', 'y', '1', '1.0'"
 _FALSE = "'false', 'f', 'no', 'n', '0', '0.0'"
 
 
 @dataclass(frozen=True)
 class Part:
-    """One Parquet file of a staged table; `constants` are columns that its folder names (hive)."""
+    """One Parquet file of a staged table, made from the file `name` of the extract.
+
+    `constants` are columns that its folder names (hive).
+    """
 
     file: Path
+    name: str
     constants: dict[str, str]
     types: dict[str, str]
     n_rows: int
@@ -78,7 +88,7 @@ class Staged:
                 data.execute(f"SELECT count(*) FROM ({part.sql('*', 1)}) t WHERE hash(t) IS NULL").fetchall()
             except duckdb.Error as error:
                 _raise_unless_damage(error)
-                damaged.append(part.file.resolve().name)
+                damaged.append(part.name)
         return damaged
 
     def _typed_columns(self, part: Part, time_zone: str) -> str:
@@ -119,7 +129,7 @@ def open_staged(data: duckdb.DuckDBPyConnection, table: Table, folder: Path, scr
             if file.suffix == ".csv":
                 source = scratch / f"{table.name}.{number}.parquet"
                 _csv_to_parquet(data, file, source)
-            parts.append(_open_part(data, table, source, file.relative_to(folder)))
+            parts.append(_open_part(data, table, source, file.relative_to(folder), file.resolve().name))
         except TableError as error:
             problems.append(f"{table.name}: file {file.resolve().name} {error}")
     if not files:
@@ -135,7 +145,7 @@ def _raise_unless_damage(error: duckdb.Error) -> None:
         raise error
 
 
-def _open_part(data: duckdb.DuckDBPyConnection, table: Table, file: Path, place: Path) -> Part:
+def _open_part(data: duckdb.DuckDBPyConnection, table: Table, file: Path, place: Path, name: str) -> Part:
     try:
         source = f"read_parquet({_text(str(file))}, hive_partitioning = false)"
         described = data.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
@@ -145,6 +155,9 @@ def _open_part(data: duckdb.DuckDBPyConnection, table: Table, file: Path, place:
         # The engine's own message may quote the file's content.
         raise TableError("cannot be read as Parquet. Replace the file.") from None
     types: dict[str, str] = {row[0]: row[1] for row in described}
+    reserved = [name for name in types if name.lower() in _RESERVED]
+    if reserved:
+        raise TableError(f"has a column named {reserved[0]}, which reading needs for itself. Rename it.")
     keys = (part.split("=", 1) for part in place.parts[:-1] if "=" in part)
     present = {name.lower() for name in types}
     constants = {
@@ -152,7 +165,7 @@ def _open_part(data: duckdb.DuckDBPyConnection, table: Table, file: Path, place:
         for name, value in keys
         if name.lower() in table.by_name and name.lower() not in present
     }
-    return Part(file, constants, types | dict.fromkeys(constants, "VARCHAR"), int(counted[0][0]))
+    return Part(file, name, constants, types | dict.fromkeys(constants, "VARCHAR"), int(counted[0][0]))
 
 
 def _csv_to_parquet(data: duckdb.DuckDBPyConnection, file: Path, target: Path) -> None:
@@ -162,7 +175,8 @@ def _csv_to_parquet(data: duckdb.DuckDBPyConnection, file: Path, target: Path) -
         data.execute(
             f"COPY (SELECT * FROM read_csv({_text(str(file))}, auto_detect = false, header = true, "
             f"columns = {{{columns}}}, delim = ',', quote = '\"', escape = '\"', "
-            f"strict_mode = true, null_padding = false)) TO {_text(str(target))} (FORMAT parquet)"
+            f"strict_mode = true, null_padding = false, hive_partitioning = false)) "
+            f"TO {_text(str(target))} (FORMAT parquet)"
         )
     except duckdb.Error as error:
         _raise_unless_damage(error)
@@ -183,6 +197,10 @@ def _csv_header(file: Path) -> list[str]:
             header = next(csv.reader(lines), [])
     except (UnicodeDecodeError, csv.Error):
         raise TableError("is not text in UTF-8. Write it again in UTF-8.") from None
+    if not header:
+        raise TableError("is empty. Leave it out, or write at least a header.")
+    if len(header) == 1 and ";" in header[0]:
+        raise TableError("is separated by semicolons. Write it again with commas.")
     names = [name.strip().lower() for name in header]
     if not all(names) or len(names) != len(set(names)):
         raise TableError("has no header, or one that repeats or leaves out a column's name. Correct it.")
@@ -218,7 +236,17 @@ def _value(column: Column, present: str, kind: str, time_zone: str) -> str:
             return f"CASE WHEN {text} IN ({_TRUE}) THEN true WHEN {text} IN ({_FALSE}) THEN false END"
         case "date" | "instant":
             instant = _instant(present, kind, time_zone)
+            if column.type == "instant" and column.name not in _STAY_TIMES:
+                instant = _end_of_day(instant, present, kind)
             return f"CASE WHEN isfinite({instant}) THEN CAST({instant} AS {SQL_TYPES[column.type]}) END"
+
+
+def _end_of_day(instant: str, present: str, kind: str) -> str:
+    """A date without a time is known at the end of that day, not at its first minute."""
+    if kind not in ("DATE", "VARCHAR"):
+        return instant
+    is_date = "true" if kind == "DATE" else f"regexp_full_match({present}, '{_DATE_ALONE}')"
+    return f"({instant} + CASE WHEN {is_date} THEN {_DAY_BUT_A_MOMENT} ELSE INTERVAL 0 SECOND END)"
 
 
 def _instant(present: str, kind: str, time_zone: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from features.codes import DIAGNOSIS_SYSTEMS, PROCEDURE_SYSTEMS
 from features.errors import UserError
 
 ColumnType = Literal["text", "integer", "number", "money", "date", "instant", "flag"]
@@ -173,7 +174,12 @@ DIAGNOSES = Table(
         Column("kind", "text", "when it was made", required=True, allowed=("admitting", "discharge")),
         Column("position", "integer", "1 = principal", required=True, minimum=1),
         Column("code", "text", "diagnosis code without dots, upper case", required=True),
-        Column("code_system", "text", "code system, where rows differ from the data set's"),
+        Column(
+            "code_system",
+            "text",
+            "code system, where rows differ from the data set's",
+            allowed=DIAGNOSIS_SYSTEMS,
+        ),
         Column(
             "present_on_admission",
             "text",
@@ -194,7 +200,12 @@ PROCEDURES = Table(
         _STAY_ID,
         Column("position", "integer", "1 = main", required=True, minimum=1),
         Column("code", "text", "procedure code without dots, upper case", required=True),
-        Column("code_system", "text", "code system, where rows differ from the data set's"),
+        Column(
+            "code_system",
+            "text",
+            "code system, where rows differ from the data set's",
+            allowed=PROCEDURE_SYSTEMS,
+        ),
         Column("performed_at", "instant", "when it was performed"),
         Column("is_planned", "flag", "booked before it was performed"),
         _KNOWN_AT,

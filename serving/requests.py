@@ -37,7 +37,8 @@ def _day(value: object) -> dt.date:
 
 
 def _instant(value: object) -> dt.datetime:
-    if isinstance(value, str):
+    # A date alone does not say whether it lies before or after the prediction time.
+    if isinstance(value, str) and len(value) > len("2026-01-07"):
         with suppress(ValueError):
             instant = dt.datetime.fromisoformat(value)
             if instant.year in _YEARS:

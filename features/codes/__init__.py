@@ -40,6 +40,11 @@ class PlannedRules:
     acute_diagnoses: frozenset[int]
 
 
+def code_files() -> list[Path]:
+    """Return the files of all code sets, in the order of their names."""
+    return sorted(Path(__file__).parent.glob("*.csv"))
+
+
 def ccs_prefixes(system: str) -> pd.DataFrame:
     """Return the prefixes of diagnosis codes with their AHRQ CCS category: columns `prefix`, `ccs`.
 

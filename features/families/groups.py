@@ -5,6 +5,8 @@ from __future__ import annotations
 from features.feature import Feature
 from features.points import Point
 
+_COMPLICATION = "kind = 'discharge' AND complication_category IS NOT NULL"
+
 FEATURES = (
     Feature(
         name="admitting_diagnosis_group",
@@ -36,10 +38,10 @@ FEATURES = (
         available_from=Point.DISCHARGE,
         description="Number of different discharge diagnosis codes of the episode.",
         relation="these_diagnoses",
-        expression="count(DISTINCT code) FILTER (kind = 'discharge')",
+        # A stay without any code is not coded yet.
+        expression="nullif(count(DISTINCT code) FILTER (kind = 'discharge'), 0)",
         tables=("diagnoses",),
-        when_none=0,
-        minimum=0,
+        minimum=1,
     ),
     Feature(
         name="has_complication",
@@ -47,10 +49,12 @@ FEATURES = (
         type="flag",
         unit="",
         available_from=Point.DISCHARGE,
-        description="A diagnosis of the complication code set that was not present on admission.",
+        description="A diagnosis of the complication code set that was not present on admission; missing "
+        "where flags of presence are.",
         relation="these_diagnoses",
-        expression="max((complication_category IS NOT NULL AND present_on_admission = 'N')::INTEGER) "
-        "FILTER (kind = 'discharge')",
+        expression=f"CASE WHEN bool_or({_COMPLICATION} AND present_on_admission = 'N') THEN 1 "
+        f"WHEN count(present_on_admission) = 0 OR bool_or({_COMPLICATION} AND present_on_admission IS NULL) "
+        "THEN NULL ELSE 0 END",
         tables=("diagnoses",),
     ),
     Feature(
@@ -72,7 +76,8 @@ FEATURES = (
         available_from=Point.ADMISSION,
         description="At least one procedure was booked by the prediction time.",
         relation="these_procedures",
-        expression="coalesce(max(is_planned::INTEGER), 0)",
+        # A procedure of which nobody says whether it was planned leaves it open.
+        expression="CASE WHEN bool_or(is_planned) THEN 1 WHEN count(*) = count(is_planned) THEN 0 END",
         tables=("procedures",),
         when_none=0,
     ),

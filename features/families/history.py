@@ -5,7 +5,7 @@ A stay that only continued another (a transfer, a split stay) is not counted as 
 
 from __future__ import annotations
 
-from features.families.windows import WINDOWS_DAYS, known_sum, windowed
+from features.families.windows import LATEST_DAYS, WINDOWS_DAYS, known_sum, since, windowed
 from features.feature import Feature
 from features.points import Point
 
@@ -21,7 +21,7 @@ def _windowed_features(days: int) -> tuple[Feature, ...]:
             relation="earlier_stays",
             tables=("stays",),
             aggregate="count(*) FILTER (NOT is_continuation AND {window})",
-            description="Earlier admissions",
+            description="Earlier admissions {within}.",
         ),
         windowed(
             "n_emergency_stays",
@@ -33,7 +33,7 @@ def _windowed_features(days: int) -> tuple[Feature, ...]:
             tables=("stays",),
             aggregate="count(*) FILTER (NOT is_continuation "
             "AND admission_type IN ('emergency', 'urgent') AND {window})",
-            description="Earlier emergency or urgent admissions",
+            description="Earlier emergency or urgent admissions {within}.",
         ),
         windowed(
             "stay_cost",
@@ -44,7 +44,7 @@ def _windowed_features(days: int) -> tuple[Feature, ...]:
             relation="earlier_stays",
             tables=("stays",),
             aggregate=known_sum("total_cost"),
-            description="Total of the earlier stays; missing if one of them was not known,",
+            description="Total of the stays that began {within}; missing if one of them was not known.",
         ),
         windowed(
             "days_in_hospital",
@@ -56,7 +56,7 @@ def _windowed_features(days: int) -> tuple[Feature, ...]:
             tables=("stays",),
             aggregate="coalesce(sum(date_diff('day', admitted_at, least(discharged_at, anchor_at))) "
             "FILTER ({window}), 0)",
-            description="Midnights spent in hospital in stays that began",
+            description="Midnights spent in hospital in stays that began {within}.",
         ),
     )
 
@@ -69,9 +69,11 @@ FEATURES = (
         type="integer",
         unit="days",
         available_from=Point.PREADMISSION,
-        description="Days from the latest known discharge to the admission; missing if none is known.",
+        description="Days from the latest known discharge to the admission; missing if none is known "
+        f"in the {LATEST_DAYS} days before.",
         relation="earlier_stays",
-        expression="min(date_diff('day', discharged_at, anchor_at)) FILTER (discharged_at <= anchor_at)",
+        expression="min(date_diff('day', discharged_at, anchor_at)) "
+        f"FILTER (discharged_at <= anchor_at AND {since('discharged_at', LATEST_DAYS)})",
         tables=("stays",),
         minimum=0,
     ),
@@ -81,11 +83,13 @@ FEATURES = (
         type="integer",
         unit="days",
         available_from=Point.PREADMISSION,
-        description="Midnights of the latest earlier stay; missing if none is known.",
+        description="Midnights of the latest earlier stay; missing if none is known in the "
+        f"{LATEST_DAYS} days before.",
         relation="earlier_stays",
         # Ties by identifier, so that the choice does not depend on the order of rows.
         expression="max(struct_pack(a := admitted_at, b := stay_id, "
-        "days := date_diff('day', admitted_at, discharged_at))).days",
+        "days := date_diff('day', admitted_at, discharged_at))) "
+        f"FILTER ({since('admitted_at', LATEST_DAYS)}).days",
         tables=("stays",),
         minimum=0,
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from features.families.windows import WINDOWS_DAYS, known_sum, windowed
+from features.families.windows import LATEST_DAYS, WINDOWS_DAYS, known_sum, since, windowed
 from features.feature import Feature
 from features.points import Point
 
@@ -18,7 +18,7 @@ def _windowed_features(days: int) -> tuple[Feature, ...]:
             relation="earlier_visits",
             tables=("visits",),
             aggregate="count(*) FILTER (kind = 'emergency' AND NOT led_to_admission AND {window})",
-            description="Emergency visits, without the one that led to this admission,",
+            description="Emergency visits {within}, without the one that led to it.",
         ),
         windowed(
             "n_outpatient_visits",
@@ -29,7 +29,7 @@ def _windowed_features(days: int) -> tuple[Feature, ...]:
             relation="earlier_visits",
             tables=("visits",),
             aggregate="count(*) FILTER (kind <> 'emergency' AND {window})",
-            description="Outpatient, telehealth and home visits",
+            description="Outpatient, telehealth and home visits {within}.",
         ),
         windowed(
             "visit_cost",
@@ -40,7 +40,7 @@ def _windowed_features(days: int) -> tuple[Feature, ...]:
             relation="earlier_visits",
             tables=("visits",),
             aggregate=known_sum("cost"),
-            description="Cost of all visits; missing if one of them was not known,",
+            description="Cost of all visits {within}; missing if one of them was not known.",
         ),
     )
 
@@ -53,10 +53,11 @@ FEATURES = (
         type="integer",
         unit="days",
         available_from=Point.PREADMISSION,
-        description="Days from the latest earlier emergency visit to admission; missing if none is known.",
+        description="Days from the latest earlier emergency visit to admission; missing if none is known "
+        f"in the {LATEST_DAYS} days before.",
         relation="earlier_visits",
         expression="min(date_diff('day', visited_at, anchor_at)) "
-        "FILTER (kind = 'emergency' AND NOT led_to_admission)",
+        f"FILTER (kind = 'emergency' AND NOT led_to_admission AND {since('visited_at', LATEST_DAYS)})",
         tables=("visits",),
         minimum=0,
     ),

@@ -6,8 +6,15 @@ from features.feature import Feature, FeatureType, Relation
 from features.points import Point
 
 WINDOWS_DAYS = (30, 90, 180, 365)
+LATEST_DAYS = 365
+"""How far back the latest event is looked for: as far as a request's history reaches."""
 _WORDS = {30: "last 30 days", 90: "last 90 days", 180: "last half year", 365: "last year"}
 _EVENT_AT: dict[Relation, str] = {"earlier_stays": "admitted_at", "earlier_visits": "visited_at"}
+
+
+def since(instant: str, days: int) -> str:
+    """SQL: the instant lies within `days` before the admission."""
+    return f"{instant} >= anchor_at - INTERVAL {days} DAY"
 
 
 def known_sum(column: str) -> str:
@@ -28,16 +35,19 @@ def windowed(
     aggregate: str,
     description: str,
 ) -> Feature:
-    """A feature over the window [anchor - days, anchor); `{window}` in `aggregate` becomes its condition."""
+    """A feature over the window [anchor - days, anchor).
+
+    `{window}` in `aggregate` becomes its condition, `{within}` in `description` its words.
+    """
     return Feature(
         name=f"{name}_prior_{days}d",
         label=f"{label} in the {_WORDS[days]}",
         type=kind,
         unit=unit,
         available_from=Point.PREADMISSION,
-        description=f"{description} in the {days} days before the admission.",
+        description=description.format(within=f"in the {days} days before the admission"),
         relation=relation,
-        expression=aggregate.format(window=f"{_EVENT_AT[relation]} >= anchor_at - INTERVAL {days} DAY"),
+        expression=aggregate.format(window=since(_EVENT_AT[relation], days)),
         tables=tables,
         when_none=0,
         history_days=days,

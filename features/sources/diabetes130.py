@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tomllib
 import zipfile
+import zlib
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -73,20 +74,33 @@ def stage(path: Path | None, staging: Path, *, progress: Progress = silent) -> D
     return _DECLARATION
 
 
+_DAMAGE = (
+    UnicodeDecodeError,
+    pd.errors.ParserError,
+    pd.errors.EmptyDataError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,  # a compression that zipfile does not know
+    RuntimeError,  # an encrypted member
+)
+
+
 def _read(path: Path | None, columns: tuple[str, ...]) -> pd.DataFrame:
     """The encounters with every value as text, `?` as missing ("None" is a value: not measured)."""
     if path is None or not path.is_file() or not zipfile.is_zipfile(path):
         raise TableError("The source diabetes130 reads the public zip file. Name one that exists.")
-    with zipfile.ZipFile(path) as archive:
-        members = [name for name in archive.namelist() if PurePosixPath(name).name == MEMBER]
-        if len(members) != 1:
-            raise TableError(f"{path.name}: {len(members)} files {MEMBER} in it, not 1. Use the public zip.")
-        try:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [name for name in archive.namelist() if PurePosixPath(name).name == MEMBER]
+            if len(members) != 1:
+                raise TableError(
+                    f"{path.name}: {len(members)} files {MEMBER} in it, not 1. Use the public zip."
+                )
             with archive.open(members[0]) as stream:
                 encounters = pd.read_csv(stream, dtype="str", keep_default_na=False, na_values=["?"])
-        except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError, zipfile.BadZipFile):
-            # The parser's own message may quote a line.
-            raise TableError(f"{path.name}: {MEMBER} in it is damaged. Download it again.") from None
+    except _DAMAGE:
+        # The parser's own message may quote a line.
+        raise TableError(f"{path.name}: damaged or encrypted. Download the public zip again.") from None
     missing = [name for name in columns if name not in encounters.columns]
     if missing:
         raise TableError(f"{MEMBER}: columns are missing: {', '.join(missing)}. Use the public zip.")

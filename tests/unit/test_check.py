@@ -250,7 +250,8 @@ def test_a_row_may_name_its_own_code_system(tmp_path: Path) -> None:
         3       | discharge | 1        | I50   | home-made
     """
     found = findings(tmp_path, {"diagnoses": diagnoses})
-    assert found == {("diagnoses", "code_outside_system"): (2, 2)}
+    # 428.0 is no code of the data set's ICD-10; home-made is no code system.
+    assert found == {("diagnoses", "code_outside_system"): (1, 2), ("diagnoses", "not_allowed"): (1, 3)}
 
 
 def test_every_fatal_problem_is_told_at_once_without_a_value(tmp_path: Path) -> None:
@@ -315,3 +316,53 @@ def test_a_line_with_too_many_values_is_refused_by_its_number(tmp_path: Path) ->
     ) as caught:
         check(folder)
     assert "SECRET" not in str(caught.value)
+
+
+def test_an_extract_is_not_complete_until_a_day_to_come(tmp_path: Path) -> None:
+    # A far date for "open" would call every follow-up complete.
+    for day in ("2200-01-01", "9999-12-31"):
+        with pytest.raises(TableError, match="observed_until lies in the future"):
+            check(write_folder(tmp_path / day, CLEAN, observed_until=day))
+    # Shifted dates may lie anywhere.
+    shifted = write_folder(tmp_path / "s", CLEAN, observed_until="9999-12-31", timeline='"shifted"')
+    assert check(shifted).rules == ()
+
+
+@pytest.mark.parametrize("name", ["_row", "file_row_number", "_Unreadable"])
+def test_a_column_named_like_one_of_ours_is_refused_by_its_name(tmp_path: Path, name: str) -> None:
+    patients = PATIENTS.replace("| sex", f"| sex | {name}").replace("male\n", "male | 1\n")
+    with pytest.raises(TableError, match=f"patients: file patients.csv has a column named {name}"):
+        check(write_folder(tmp_path, CLEAN | {"patients": patients}))
+
+
+def test_a_header_that_may_hold_values_is_not_repeated(tmp_path: Path) -> None:
+    patients = PATIENTS.replace("| sex", "| sex | Secret Name Smith | ward").replace(
+        "male\n", "male | x | y\n"
+    )
+    quality = check(write_folder(tmp_path, CLEAN | {"patients": patients}))
+    assert quality.warnings == (
+        "patients: column ward is not part of the table; it is left out.",
+        "patients: 1 columns with unusual names are left out. Is it the header?",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("", "is empty"), ("patient_id;sex\n7;male\n", "is separated by semicolons")],
+)
+def test_a_file_that_is_no_table_of_commas_says_so(tmp_path: Path, text: str, reason: str) -> None:
+    folder = write_folder(tmp_path, CLEAN)
+    (folder / "patients.csv").write_text(text)
+    with pytest.raises(TableError, match=reason):
+        check(folder)
+
+
+def test_a_code_system_without_categories_is_set_aside(tmp_path: Path) -> None:
+    procedures = """
+        stay_id | position | code  | code_system
+        1       | 1        | 99213 | cpt
+        1       | 2        | 3615  |
+    """
+    assert findings(tmp_path / "a", {"procedures": procedures}) == {("procedures", "not_allowed"): (1, 1)}
+    with pytest.raises(TableError, match=r"code_systems\.procedure"):
+        check(write_folder(tmp_path / "b", CLEAN, code_systems='{ diagnosis = "icd10", procedure = "cpt" }'))

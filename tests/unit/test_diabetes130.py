@@ -130,7 +130,7 @@ def test_facts_are_known_from_their_point_on_and_race_is_not_one(out: Path) -> N
     [
         ("other.csv", HEADER, "0 files diabetic_data.csv in it"),
         ("diabetic_data.csv", "a,b\n1,2\n", "columns are missing: encounter_id"),
-        ("diabetic_data.csv", "", "is damaged"),
+        ("diabetic_data.csv", "", "damaged or encrypted"),
     ],
 )
 def test_another_file_is_refused(tmp_path: Path, member: str, content: str, message: str) -> None:
@@ -152,3 +152,17 @@ def test_the_public_file_keeps_every_encounter(tmp_path: Path) -> None:
     outcomes = open_dataset(tmp_path / "out").select(TABLES["outcomes"])
     # 7,950 of 71,110 encounters.
     assert duckdb.sql(f"SELECT count(*) FILTER (readmission) FROM ({outcomes})").fetchall() == [(7950,)]
+
+
+@pytest.mark.parametrize("place", ["content", "directory"])
+def test_a_damaged_file_is_refused_without_a_word_of_its_content(tmp_path: Path, place: str) -> None:
+    file = tmp_path / "x.zip"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("diabetic_data.csv", "\n".join([HEADER, *ENCOUNTERS * 50]))
+    content = bytearray(file.read_bytes())
+    start = 80 if place == "content" else content.rindex(b"PK\x01\x02") + 10
+    content[start : start + 8] = bytes(byte ^ 0xFF for byte in content[start : start + 8])
+    file.write_bytes(content)
+    with pytest.raises(TableError, match="damaged or encrypted") as error:
+        ingest("diabetes130", file, tmp_path / "out")
+    assert "Caucasian" not in str(error.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 import features.ingest
+from features.atomic import OutputError, written_aside
 from features.check import check
 from features.dataset import bucket_sql, open_dataset
 from features.ingest import ingest
@@ -292,3 +294,110 @@ def test_a_clean_made_up_hospital_has_nothing_in_quarantine(tmp_path: Path) -> N
     assert (quality.rules, quality.warnings) == ((), ())
     assert not (tmp_path / "out/quarantine").exists()
     assert (tmp_path / "out/truth/admissions.parquet").is_file()
+
+
+def test_folders_named_like_columns_say_nothing_of_the_rows(tmp_path: Path) -> None:
+    source = write_folder(tmp_path / "source", CLEAN)
+    out = tmp_path / "hospital_id=WRONG" / "sex=other" / "data"
+    ingest("canonical", source, out, buckets=2)
+    assert sorted(rows(out, "patients")["sex"]) == ["female", "male", "male"]
+    assert set(rows(out, "stays")["hospital_id"]) == {"H"}
+
+
+def test_a_text_of_several_lines_stays_readable(tmp_path: Path) -> None:
+    source = write_folder(tmp_path / "source", CLEAN, name='"a\\nb \\"c\\" \\\\ d"')
+    ingest("canonical", source, tmp_path / "out")
+    assert open_dataset(tmp_path / "out").declaration.name == 'a\nb "c" \\ d'
+
+
+def test_a_date_without_a_time_is_known_at_the_end_of_that_day(tmp_path: Path) -> None:
+    days = {
+        "observations": """
+            patient_id | taken_at         | code  | value | unit
+            7          | 2024-01-02       | 718-7 | 12    | g/dL
+            8          | 2024-03-21 06:00 | 718-7 | 11.2  | g/dL
+        """,
+        "stays": CLEAN["stays"].replace("2024-02-04 09:00          ", "2024-02-04"),
+    }
+    ingest("canonical", write_folder(tmp_path / "source", CLEAN | days), tmp_path / "out")
+    taken = rows(tmp_path / "out", "observations").set_index("patient_id")["taken_at"]
+    assert taken.loc["7"] == pd.Timestamp("2024-01-02 23:59:59.999999")
+    assert taken.loc["8"] == pd.Timestamp("2024-03-21 06:00")
+    # A stay's own dates are what its days are counted by.
+    admitted = rows(tmp_path / "out", "stays").set_index("stay_id")["admitted_at"]
+    assert admitted.loc["2"] == pd.Timestamp("2024-02-04 00:00")
+
+
+def test_a_column_of_dates_reads_as_dates_of_text_do(tmp_path: Path) -> None:
+    source = write_folder(
+        tmp_path / "source", {name: CLEAN[name] for name in CLEAN if name != "observations"}
+    )
+    frame = pd.DataFrame(
+        {
+            "patient_id": ["7"],
+            "taken_at": [dt.date(2024, 1, 2)],
+            "code": ["718-7"],
+            "value": [12.0],
+            "unit": ["g/dL"],
+        }
+    )
+    frame.to_parquet(source / "observations.parquet")
+    ingest("canonical", source, tmp_path / "out")
+    taken = rows(tmp_path / "out", "observations")["taken_at"]
+    assert taken.tolist() == [pd.Timestamp("2024-01-02 23:59:59.999999")]
+
+
+def test_quarantined_stays_are_remembered_by_patient_and_day(tmp_path: Path) -> None:
+    stays = """
+        stay_id | patient_id | hospital_id | status | admitted_at | discharged_at | admission_type
+        1 | 7 | H | discharged | 2024-01-01 08:00 | 2024-01-05 11:00 | emergency
+        2 | 7 | H | discharged | 2024-02-01 08:00 | 2024-01-05 11:00 | emergency
+        3 | 8 | H | discharged | 2024-02-02 08:00 | 2024-02-05 11:00 | sometime
+        4 | 8 | H | discharged | 2024-13-02 08:00 | 2024-02-05 11:00 | emergency
+        5 | 9 | H | booked     |                  |                  | sometime
+    """
+    tables = {name: CLEAN[name] for name in ("patients", "observations")} | {
+        "stays": stays,
+        "diagnoses": "stay_id | kind | position | code\n1 | discharge | 1 | I10",
+    }
+    ingest("canonical", write_folder(tmp_path / "source", tables), tmp_path / "out", max_quarantine_share=1.0)
+    unseen = open_dataset(tmp_path / "out").unseen_stays(0)
+    # Of stay 2 one of the dates is wrong, of stay 4 the day is not readable; stay 5 was only booked.
+    assert duckdb.sql(f"SELECT * FROM ({unseen}) ORDER BY ALL NULLS FIRST").fetchall() == [
+        ("7", None),
+        ("8", None),
+        ("8", dt.datetime(2024, 2, 2, 8)),
+    ]
+
+
+def test_an_extract_by_admission_holds_stays_that_ended_after_it(tmp_path: Path) -> None:
+    late = {"stays": CLEAN["stays"].replace("2024-02-06 12:00", "2025-01-06 12:00")}
+    quality = ingest(
+        "canonical",
+        write_folder(tmp_path / "a", CLEAN | late, complete_by='"admission"'),
+        tmp_path / "a out",
+    )
+    assert quality.counts["stays"].n_quarantined == 0
+    assert quality.warnings == ()
+    by_discharge = ingest(
+        "canonical", write_folder(tmp_path / "b", CLEAN | late), tmp_path / "b out", max_quarantine_share=1.0
+    )
+    assert by_discharge.counts["stays"].n_quarantined == 1
+
+
+@pytest.mark.parametrize("there", ["folder", "file"])
+def test_what_stands_in_the_place_of_the_output_is_never_replaced_by_another_kind(
+    tmp_path: Path, there: str
+) -> None:
+    target = tmp_path / "precious"
+    if there == "folder":
+        target.mkdir()
+        (target / "kept.txt").write_text("kept")
+    else:
+        target.write_text("kept")
+    with (
+        pytest.raises(OutputError, match=f"is a {there}"),
+        written_aside(target, folder=there == "file") as fresh,
+    ):
+        fresh.touch()
+    assert (target / "kept.txt" if there == "folder" else target).read_text() == "kept"
