@@ -166,26 +166,3 @@ def capacity_measures(label: FloatArray, score: FloatArray, week: Vector, capaci
         }
 
     return measure
-
-
-def at_capacity(
-    label: Vector, score: Vector, week: Vector, capacity_per_week: int, weights: Vector | None = None
-) -> dict[str, float]:
-    """Sensitivity, PPV and alerts per week if the highest scores of every week are flagged.
-
-    See `capacity_measures` for names and ties.
-    """
-    outcome, values = labels(label), numbers(score, "score")
-    n = same_length(label=outcome, score=values)
-    measure = capacity_measures(outcome, values, week, capacity_per_week)
-    return {name: float(value[0]) for name, value in measure(one_resample(weights, n)).items()}
-
-
-def at_thresholds(
-    label: Vector, score: Vector, thresholds: tuple[float, ...], weights: Vector | None = None
-) -> dict[str, float]:
-    """Sensitivity, PPV and share flagged at each threshold; see `threshold_measures` for the names."""
-    outcome, values = labels(label), numbers(score, "score")
-    n = same_length(label=outcome, score=values)
-    measure = threshold_measures(outcome, values, thresholds)
-    return {name: float(value[0]) for name, value in measure(one_resample(weights, n)).items()}

@@ -84,16 +84,6 @@ def evaluate_risk(
     )
 
 
-def evaluate_score(
-    label: Vector, score: Vector, patient_id: Vector, *, seed: int, replicates: int = 500
-) -> dict[str, Metric]:
-    """auroc, auprc and prevalence of a score that is no probability, such as LACE points."""
-    outcome, values = labels(label), numbers(score, "score")
-    n = same_length(label=outcome, score=values)
-    measure = ranking_measures(outcome, values)
-    return with_intervals(measure, n, patient_id, seed=seed, replicates=replicates, undefined=UNDEFINED)
-
-
 def evaluate_cost(
     actual: Vector,
     expected: Vector,
@@ -129,30 +119,6 @@ def evaluate_cost(
         together(parts), n, patient_id, seed=seed, replicates=replicates, undefined=UNDEFINED
     )
     return found | absent
-
-
-def compare_risk(
-    label: Vector,
-    probability: Vector,
-    reference: Vector,
-    patient_id: Vector,
-    *,
-    seed: int,
-    replicates: int = 500,
-) -> dict[str, Metric]:
-    """The measures of `probability` minus those of `reference` on the same rows and resamples, for a gate.
-
-    More is better for auroc, auprc and scaled_brier, less for brier and ici.
-    """
-    outcome, ours, theirs = labels(label), probabilities(probability), probabilities(reference)
-    n = same_length(label=outcome, probability=ours, reference=theirs)
-    first, second = (
-        together([ranking_measures(outcome, values), calibration_measures(outcome, values)])
-        for values in (ours, theirs)
-    )
-    return paired_difference(
-        first, second, n, patient_id, seed=seed, replicates=replicates, undefined=UNDEFINED
-    )
 
 
 def compare_score(

@@ -17,14 +17,9 @@ SINGULAR = 1e-9
 """Information per row, in the weakest direction, below which there is no finite maximum (separation)."""
 
 
-def sigmoid(log_odds: FloatArray) -> FloatArray:
-    """Probability of log-odds; by tanh, which neither overflows nor needs two branches."""
-    return 0.5 * (1.0 + np.tanh(0.5 * log_odds))
-
-
 @dataclass(frozen=True)
 class LogisticFit:
-    """Maximum likelihood of P(label) = sigmoid(offset + design · beta), for any number of weight vectors."""
+    """Maximum likelihood of P(label) = expit(offset + design · beta), for any number of weight vectors."""
 
     design: FloatArray
     products: FloatArray
@@ -95,4 +90,7 @@ class LogisticFit:
 
     def fitted(self, beta: FloatArray) -> FloatArray:
         """Fitted probabilities [resamples, rows]."""
-        return sigmoid(self.offset + beta @ self.design.T)
+        from scipy.special import expit
+
+        fitted: FloatArray = expit(self.offset + beta @ self.design.T)
+        return fitted

@@ -147,7 +147,7 @@ def write_artefact(folder: Path, artefact: Artefact, boosters: dict[str, str]) -
     with written_aside(folder, folder=True) as fresh:
         fresh.mkdir()
         (fresh / "artefact.json").write_text(text + "\n", "utf-8")
-        (fresh / "card.md").write_text(card(asdict(artefact)), "utf-8")
+        (fresh / "card.md").write_text(card(artefact), "utf-8")
         for name, booster in boosters.items():
             (fresh / f"{name}.txt").write_text(booster, "utf-8")
     return digest(folder)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 FEWEST_EVENTS = 50
 """Below as many events (or non-events) a fitted line would be less certain than none."""
@@ -21,31 +22,20 @@ class Calibration:
     """The line `intercept + slope * raw`; `reason` says why its slope was left at 1, if it was.
 
     A risk is the logistic function of the line; money is its exponential, so that for a cost model
-    with slope 1 the mean is multiplied by `factor`.
+    with slope 1 the mean is multiplied by exp(`intercept`).
     """
 
     intercept: float = 0.0
     slope: float = 1.0
     reason: str = ""
 
-    @property
-    def factor(self) -> float:
-        """What the mean of money is multiplied by."""
-        return math.exp(self.intercept)
-
     def probability(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Calibrated probability of raw log-odds, 0 to 1."""
-        return sigmoid(self.intercept + self.slope * raw)
+        return np.asarray(expit(self.intercept + self.slope * raw), dtype=np.float64)
 
     def money(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Calibrated mean of raw log money, in the data set's currency."""
         return np.asarray(np.exp(self.intercept + self.slope * raw), dtype=np.float64)
-
-
-def sigmoid(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The logistic function, without overflow at either end."""
-    decay = np.exp(-np.abs(log_odds))
-    return np.where(log_odds >= 0, 1 / (1 + decay), decay / (1 + decay))
 
 
 def recalibrate_logistic(
@@ -81,7 +71,7 @@ def _shift(raw: NDArray[np.float64], label: NDArray[np.float64]) -> float:
     """What must be added to the raw log-odds for predicted and actual events to agree in number."""
     shift = 0.0
     for _ in range(100):
-        probability = sigmoid(raw + shift)
+        probability = expit(raw + shift)
         step = float((label - probability).sum() / max((probability * (1 - probability)).sum(), 1e-12))
         shift += max(-1.0, min(1.0, step))
         if abs(step) < 1e-12:
@@ -104,7 +94,7 @@ def logistic_line(raw: NDArray[np.float64], label: NDArray[np.float64]) -> tuple
     design = np.column_stack([np.ones_like(raw), (raw - raw.mean()) / spread])
     line = np.array([math.log(share / (1 - share)), 0.0])
     for _ in range(100):
-        probability = sigmoid(design @ line)
+        probability = expit(design @ line)
         information = design.T @ (design * (probability * (1 - probability))[:, None])
         if not np.linalg.cond(information) < 1e10:
             return None

@@ -18,12 +18,6 @@ if TYPE_CHECKING:
     import shap
 
 
-def strongest(contributions_row: NDArray[np.float64], k: int) -> list[int]:
-    """Places of the `k` strongest contributions of one row, strongest first, ties in feature order."""
-    order = np.argsort(-np.abs(contributions_row), kind="stable")
-    return [int(place) for place in order[:k]]
-
-
 def explanation(model: Model, frame: pd.DataFrame, *, threads: int = 1) -> shap.Explanation:
     """The rows' contributions as `shap.Explanation`, for its plots; categories are shown in words."""
     import shap

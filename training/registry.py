@@ -77,7 +77,8 @@ def registered(client: MlflowClient, name: str, version: int) -> Registered:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         raise RegistryError(
-            f"{name}: no version {version} is registered. `wardcast models` lists what there is."
+            f"{name}: no version {version} is registered. `wardcast train` prints names and versions; "
+            "MLflow lists them all."
         ) from error
     if not {"digest", "gate"} <= set(found.tags):
         raise RegistryError(

@@ -53,7 +53,6 @@ class Logged:
     """
 
     run_id: str
-    model_uri: str
     name: str
     version: int
     digest: str
@@ -129,7 +128,7 @@ def log_trained(trained: Trained, gate: Gate, *, tracking_uri: str, artifact_roo
         )
         results["version"] = version
         client.log_dict(run_id, results, "results.json")
-    return Logged(run_id, f"models:/{artefact.name}/{version}", artefact.name, version, digest, results)
+    return Logged(run_id, artefact.name, version, digest, results)
 
 
 def without_ranges(booster: str) -> str:

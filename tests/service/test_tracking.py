@@ -275,7 +275,7 @@ def test_the_card_shows_metrics_beside_baselines_groups_and_what_must_not_be_cla
     assert "| calibration_slope | – | – |" in card
     assert "- hospital: not computed, for want of haemoglobin" in card
     assert "- lace: on the 90.0% of rows that have it (90)" in card
-    assert "| model minus baseline, on the same rows | | 0.07 (0.05 to 0.09) |" in card
+    assert "| model minus baseline, on the same rows |  | 0.07 (0.05 to 0.09) |" in card
     assert "| sex | female | 60 | 0.7 |" in card
     assert "| sex | unknown | fewer than 50 rows | – |" in card
     assert "never a limit for, a ranking of, or a pay input for one physician" in card
@@ -340,7 +340,7 @@ def load_pyfunc(store: Store, logged: Logged) -> Any:
     from mlflow import pyfunc, set_tracking_uri
 
     set_tracking_uri(store.uri)
-    return pyfunc.load_model(logged.model_uri)
+    return pyfunc.load_model(f"models:/{logged.name}/{logged.version}")
 
 
 def test_a_promoted_version_is_champion_in_mlflow_and_on_the_spot(store: Store):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from evaluation.discrimination import at_capacity, at_thresholds, auprc, auroc, roc_curve
+from evaluation.discrimination import auprc, auroc, capacity_measures, roc_curve, threshold_measures
 
 LABEL = [0, 0, 1, 1]
 SCORE = [0.1, 0.5, 0.5, 0.9]
@@ -54,6 +55,14 @@ def test_the_roc_curve_runs_from_nobody_flagged_to_everybody() -> None:
     assert curve["false_positive_share"].tolist() == [0.0, 0.0, 0.5, 1.0]
 
 
+def at_capacity(
+    label: list[int], score: list[float], week: list[Any], capacity: int, weights: list[int] | None = None
+) -> dict[str, float]:
+    measure = capacity_measures(np.array(label, float), np.array(score, float), week, capacity)
+    weight = np.array(weights or [1] * len(label), float)[np.newaxis]
+    return {name: float(value[0]) for name, value in measure(weight).items()}
+
+
 def test_capacity_flags_the_highest_scores_of_every_week() -> None:
     label = [1, 0, 1, 1, 0]
     score = [0.9, 0.8, 0.1, 0.7, 0.2]
@@ -84,9 +93,14 @@ def test_a_week_without_weight_is_no_week() -> None:
     assert at_capacity([1, 0], [0.9, 0.8], [1, 2], 1, [1, 0])["alerts_per_week_at_capacity"] == 1.0
 
 
+def at_threshold(threshold: float) -> dict[str, float]:
+    measure = threshold_measures(np.array(LABEL, float), np.array(SCORE, float), (threshold,))
+    return {name: float(value[0]) for name, value in measure(np.ones((1, len(LABEL)))).items()}
+
+
 def test_a_row_at_the_threshold_is_flagged() -> None:
     # At 0.5: 0.5, 0.5, 0.9 are flagged: 2 of 2 events, precision 2/3, 3 of 4 rows.
-    assert at_thresholds(LABEL, SCORE, (0.5,)) == {
+    assert at_threshold(0.5) == {
         "sensitivity_at_0.5": 1.0,
         "ppv_at_0.5": pytest.approx(2 / 3),
         "alert_share_at_0.5": 0.75,
@@ -94,7 +108,7 @@ def test_a_row_at_the_threshold_is_flagged() -> None:
 
 
 def test_a_threshold_that_nobody_reaches_has_no_ppv() -> None:
-    found = at_thresholds(LABEL, SCORE, (0.95,))
+    found = at_threshold(0.95)
     assert math.isnan(found["ppv_at_0.95"])
     assert found["alert_share_at_0.95"] == 0.0
 

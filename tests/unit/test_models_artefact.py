@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from models.artefact import ArtefactError, digest, read_artefact, write_artefact
+from models.artefact import ArtefactError, Training, digest, read_artefact, write_artefact
 from models.calibration import Calibration
+from models.card import LIMITS, card, estimate, table
 from models.champions import install_champion, list_champions, load_champion
 from models.model import load_model
 from tests.admission_rows import fitted
@@ -39,9 +41,35 @@ def test_what_is_written_is_read_back_to_the_last_bit(tmp_path: Path, target: st
 
 def test_the_folder_holds_plain_text_only(folder: Path) -> None:
     assert sorted(file.name for file in folder.iterdir()) == ["artefact.json", "card.md", "model.txt"]
-    card = (folder / "card.md").read_text("utf-8")
-    assert "if the patient is discharged alive" in card
-    assert "Admissions in the last year" in card or "n_stays_prior_365d" in card
+    written = (folder / "card.md").read_text("utf-8")
+    assert "if the patient is discharged alive" in written
+    assert "| n_stays_prior_365d | " in written
+    for limit in LIMITS:
+        assert f"- {limit}" in written
+
+
+@pytest.mark.parametrize(
+    ("rests_on", "words"),
+    [
+        ("flags", "flag as not present on admission"),
+        ("impossible_codes", "cannot be present on admission by their definition"),
+        ("given", "what the extract itself calls a complication"),
+    ],
+)
+def test_a_complications_card_says_what_its_labels_rest_on(rests_on: str, words: str) -> None:
+    artefact = fitted("complication").model.artefact
+    written = card(replace(artefact, training=Training("real", {"rests_on": rests_on})))
+    assert "its labels rest on" in written
+    assert words in written
+    assert "the onset of a complication is undated: one before the landmark counts too" in written
+    assert "undated" not in card(fitted("readmission").model.artefact)
+
+
+def test_a_cards_tables_hold_any_text_and_its_numbers_say_when_there_is_none() -> None:
+    assert table(("group", "n"), [("A|B", 3)]) == ["| group | n |", "| --- | --- |", "| A\\|B | 3 |"]
+    assert estimate({"value": 0.71, "low": 0.7, "high": 0.72}) == "0.71 (0.7 to 0.72)"
+    assert estimate({"value": 0.71, "low": None, "high": None}) == "0.71"
+    assert [estimate(value) for value in (None, math.nan, {"value": None}, "much")] == ["–"] * 4
 
 
 @pytest.mark.parametrize("name", ["artefact.json", "card.md", "model.txt"])

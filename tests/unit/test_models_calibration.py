@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from models.calibration import Calibration, logistic_line, recalibrate_logistic, rescale_mean, sigmoid
+from models.calibration import Calibration, logistic_line, recalibrate_logistic, rescale_mean
 
 
 def outcomes(*shares: tuple[int, int]) -> np.ndarray:
@@ -87,16 +87,15 @@ def test_the_line_of_a_long_tailed_count_is_found() -> None:
 def test_the_mean_of_money_is_rescaled_to_the_raw_total() -> None:
     # Predicted 100 + 300 = 400, actual 150 + 350 = 500: factor 1.25.
     line = rescale_mean(np.log([100.0, 300.0]), np.array([150.0, 350.0]))
-    assert line.factor == pytest.approx(1.25)
+    assert line.intercept == pytest.approx(math.log(1.25))
     assert line.money(np.log([100.0, 300.0])) == pytest.approx([125.0, 375.0])
 
 
 def test_no_cost_at_all_leaves_the_mean_with_the_reason() -> None:
     line = rescale_mean(np.array([1.0]), np.array([0.0]))
-    assert line.factor == 1.0
+    assert line.money(np.array([0.0])).tolist() == [1.0]
     assert line.reason
 
 
 def test_the_logistic_function_holds_at_both_ends() -> None:
-    assert sigmoid(np.array([-1000.0, 0.0, 1000.0])).tolist() == [0.0, 0.5, 1.0]
-    assert Calibration().probability(np.array([0.0])).tolist() == [0.5]
+    assert Calibration().probability(np.array([-1000.0, 0.0, 1000.0])).tolist() == [0.0, 0.5, 1.0]

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.contributions import explanation, strongest
+from models.contributions import explanation
 from models.encoding import encode
 from models.intervals import Interval
 from models.model import Model
@@ -125,11 +125,6 @@ def test_no_rows_are_predicted_as_no_rows(target: str) -> None:
     assert len(prediction.value) == len(prediction.band) == len(prediction.warnings) == 0
     assert prediction.contributions is not None
     assert prediction.contributions.shape == (0, 5)
-
-
-def test_the_strongest_contributions_come_first_and_ties_in_feature_order() -> None:
-    assert strongest(np.array([0.1, -0.5, 0.5, 0.0]), 3) == [1, 2, 0]
-    assert strongest(np.array([0.1]), 5) == [0]
 
 
 # shap's import sets colours in a way that matplotlib is about to deprecate.
