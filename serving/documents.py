@@ -61,7 +61,7 @@ EXAMPLE_ANSWER: dict[str, Any] = {
         }
     ],
     "provisional": False,
-    "warnings": ["procedures: not sent; what depends on them is missing"],
+    "warnings": ["visits not sent: unknown, its features are missing"],
     "scored_at": "2026-01-08T02:00:03Z",
 }
 

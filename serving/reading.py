@@ -15,7 +15,7 @@ from features.online import AdmissionRecords
 from features.staged import CODED_TABLES
 from features.tables import Column, Table
 from serving.problems import INVALID, MALFORMED, RECORDS_REQUIRED, FieldError, Problem, field_errors, invalid
-from serving.records import record_errors, time_errors
+from serving.records import record_errors, status_errors, time_errors
 from serving.requests import REQUEST_TABLES, PredictionRequest
 
 _CENT = Decimal("0.01")
@@ -105,6 +105,8 @@ def to_admission(request: PredictionRequest, time_zone: str, *, is_dated: bool =
     errors = record_errors(request.stay_id, tables)
     if is_dated:
         errors += time_errors(request.stay_id, request.point, asked_at, tables["stays"])
+    # A status that follows from missing times is told by the times.
+    errors = errors or [*status_errors(request.stay_id, request.point, tables["stays"])]
     if errors:
         raise invalid(errors)
     return AdmissionRecords(

@@ -54,6 +54,15 @@ def time_errors(
             yield FieldError("prediction_time", "lies before the admission; leave it out or send a later one")
 
 
+def status_errors(stay_id: str, point: Point, stays: Rows) -> Iterator[FieldError]:
+    """A stay that never began has no admission or discharge to predict at, whatever its times say."""
+    for position, stay in enumerate(stays):
+        is_admitted = stay["status"] in ("in", "discharged")
+        if stay["stay_id"] == stay_id and point is not Point.PREADMISSION and not is_admitted:
+            message = f"must be in or discharged to predict at {point.value}; leave it out to have it derived"
+            yield FieldError(f"records.stays.{position}.status", message)
+
+
 def _foreign_rows(patient_id: object, tables: Mapping[str, Rows]) -> Iterator[FieldError]:
     # A row may belong to no stay where its table allows that.
     known_stays = {stay["stay_id"] for stay in tables["stays"]} | {None}

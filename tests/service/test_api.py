@@ -25,7 +25,7 @@ from models.champions import Champion, install_champion
 from models.encoding import FeatureSpec
 from models.intervals import Interval
 from serving.api import create_app
-from serving.documents import EXAMPLE_REQUEST, AnswerDocument, ProblemDocument
+from serving.documents import EXAMPLE_ANSWER, EXAMPLE_REQUEST, AnswerDocument, ProblemDocument
 from serving.settings import ServingSettings
 
 with warnings.catch_warnings():
@@ -217,6 +217,21 @@ def test_an_absent_table_is_unknown_with_a_warning_and_an_empty_one_is_none(clie
 
     assert visits(unknown) is None
     assert visits(none) == 0
+
+
+def test_the_warnings_of_the_example_are_those_of_its_request(client, admission):
+    assert set(EXAMPLE_ANSWER["warnings"]) <= set(answer(client, admission)["warnings"])
+
+
+def test_who_is_outside_the_population_is_answered_with_a_warning_alone_and_in_a_batch(client, admission):
+    child = copy.deepcopy(admission)
+    # 9 years old on 7 January 2026.
+    child["records"]["patients"][0]["birth_date"] = "2016-05-04"
+    warning = "outside the models' population: younger than 18 at admission"
+    assert warning in answer(client, child)["warnings"]
+    items = client.post("/v1/predictions/batch", json={"items": [admission, child]}).json()["items"]
+    assert [warning in item["warnings"] for item in items] == [False, True]
+    assert "2016" not in json.dumps(items)
 
 
 def test_a_level_that_the_model_does_not_know_is_missing_with_a_warning(client, admission):

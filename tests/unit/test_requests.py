@@ -186,6 +186,32 @@ def test_a_discharge_is_predicted_for_a_stay_that_ended_or_as_of_a_named_time(re
     assert list(fields(refused(request_content))) == ["prediction_time"]
 
 
+@pytest.mark.parametrize("status", ["booked", "cancelled"])
+def test_a_stay_that_never_began_is_not_predicted_as_of_its_admission(request_content, status):
+    request_content["records"]["stays"][0]["status"] = status
+    message = "must be in or discharged to predict at admission; leave it out to have it derived"
+    assert fields(refused(request_content)) == {"records.stays.0.status": message}
+    request_content["records"]["stays"][0] |= {"status": "in"}
+    assert accepted(request_content)
+
+
+@pytest.mark.parametrize(
+    ("table", "systems"),
+    [("diagnoses", ("icd10gb", "icd9cm")), ("procedures", ("icd9cm3",))],
+)
+def test_a_code_system_that_is_not_known_is_refused_with_those_that_are(request_content, table, systems):
+    row = {"diagnoses": {"stay_id": "S9", "kind": "admitting", "position": 1, "code": "I500"},
+           "procedures": {"stay_id": "S9", "position": 1, "code": "8154"}}[table]  # fmt: skip
+    for system in systems:
+        request_content["records"][table] = [row | {"code_system": system}]
+        assert accepted(request_content)
+    request_content["records"][table] = [row | {"code_system": "snomed"}]
+    ((place, message),) = fields(refused(request_content)).items()
+    assert place == f"records.{table}.0.code_system"
+    assert message.startswith("must be ")
+    assert all(f"'{system}'" in message for system in systems)
+
+
 def test_a_history_that_is_too_long_is_refused_before_it_is_read(request_content):
     request_content["records"]["visits"] = [{"no": "visit"}] * 7
     # 1 patient, 2 stays, 1 diagnosis and 7 visits.
