@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import warnings
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +13,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from starlette.testclient import TestClient
 
 from features.build import build, rows_for_scoring
 from features.dataset import DataSet, open_dataset
@@ -30,11 +30,6 @@ from serving.scored import SCHEMA, top_table
 from serving.settings import ServingSettings
 from training.fit import Recipe, fit_model
 from training.targets import target_at
-
-with warnings.catch_warnings():
-    # The test client names a successor of httpx that it will need one day.
-    warnings.filterwarnings("ignore", "Using `httpx` with")
-    from starlette.testclient import TestClient
 
 SETTINGS = FeatureSettings()
 SERVED = (

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import importlib.util
 import re
+import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +111,51 @@ def test_every_locked_package_has_its_version_and_a_hash():
     assert [name for name, entry in entries.items() if "--hash=sha256:" not in entry] == []
 
 
-def test_every_declared_dependency_is_locked(project: dict[str, Any]):
-    declared = [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["dev"]]
-    names = {re.split(r"[<>=!\[ ;]", requirement)[0] for requirement in declared}
-    locked = {re.split(r"[\[=]", entry)[0] for entry in lock_entries()}
-    assert names <= locked
+def declared_names(requirements: Iterable[str]) -> set[str]:
+    return {re.split(r"[<>=!\[ ;]", requirement)[0] for requirement in requirements}
+
+
+def imported_distributions(folders: Iterable[str], declared: set[str]) -> set[str]:
+    """The distributions whose modules the folders' files import; where several hold one, the declared."""
+    modules = {
+        module.split(".")[0]
+        for folder in folders
+        for file in (ROOT / folder).rglob("*.py")
+        for module in imported_modules(file)
+    }
+    ours = {*PACKAGES, *OUTSIDE_THE_WHEEL, *sys.stdlib_module_names}
+    holding = importlib.metadata.packages_distributions()
+    names = {
+        module: [re.sub(r"[-_.]+", "-", name).lower() for name in holding[module]]
+        for module in modules - ours
+    }
+    return {next((name for name in of if name in declared), of[0]) for of in names.values()}
+
+
+# Why a package is imported without being declared, or declared without being imported.
+NOT_DECLARED = {"pydantic-core": "pydantic's own half, of exactly the version that pydantic asks for"}
+NOT_IMPORTED = {
+    "editables": "builds the editable install without a network",
+    "hatchling": "builds the wheel",
+    "httpx2": "Starlette's test client imports it",
+    "import-linter": "a command of `make check`",
+    "mypy": "a command of `make check`",
+    "pandas-stubs": "types for mypy",
+    "pytest-timeout": "a plugin of pytest",
+    "pytest-xdist": "a plugin of pytest",
+    "ruff": "a command of `make check`",
+    "uv": "the command of `make lock`",
+}
+
+
+def test_declared_dependencies_are_those_that_are_imported_and_all_are_locked(project: dict[str, Any]):
+    needed = declared_names(project["project"]["dependencies"])
+    for_work = declared_names(project["project"]["optional-dependencies"]["dev"])
+    assert needed | for_work <= {re.split(r"[\[=]", entry)[0] for entry in lock_entries()}
+    assert imported_distributions(PACKAGES, needed) - set(NOT_DECLARED) == needed
+    by_tests = imported_distributions(OUTSIDE_THE_WHEEL, needed | for_work)
+    assert by_tests - needed == for_work - set(NOT_IMPORTED)
+    assert set(NOT_IMPORTED) <= for_work
 
 
 def test_the_lock_names_no_address():

@@ -11,7 +11,6 @@ import socket
 import subprocess
 import time
 import urllib.request
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from starlette.testclient import TestClient
 
 from features.dataset import open_dataset
 from features.tables import TABLES
@@ -29,11 +29,6 @@ from serving.loaded import load_champions
 from serving.settings import ServingSettings
 from tests.command import WARDCAST, Done, clean_environment, succeeded, wardcast
 from tests.parity.test_batch_and_api import sent
-
-with warnings.catch_warnings():
-    # The test client names a successor of httpx that it will need one day.
-    warnings.filterwarnings("ignore", "Using `httpx` with")
-    from starlette.testclient import TestClient
 
 ADMISSIONS = 20_000
 LATEST_DAYS = 60
