@@ -17,12 +17,13 @@ from features.catalogue import CATALOGUE
 from features.coding import code_flags_for
 from features.dataset import DataSet
 from features.families.laboratory import ANALYTES
-from features.families.windows import WINDOWS_DAYS
+from features.families.windows import LATEST_DAYS, WINDOWS_DAYS
 from features.feature import Feature
 from features.settings import DEFAULT_SETTINGS
 
 LANDMARK = pd.Timedelta(hours=DEFAULT_SETTINGS.landmark_hours)
 DAY = pd.Timedelta(days=1)
+LATEST = pd.Timedelta(days=LATEST_DAYS)
 _STAY_COLUMNS = [
     *("stay_id", "patient_id", "hospital_id", "status", "booked_at", "admitted_at", "discharged_at"),
     *("admission_type", "admission_source", "admission_department", "payer", "total_cost"),
@@ -112,7 +113,12 @@ def _episodes(dataset: DataSet) -> pd.DataFrame:
     stays["is_continuation"] = is_overlap | is_transfer | is_split
     first = (~stays["is_continuation"]).cumsum()
     stays["episode_id"] = stays.groupby(first)["stay_id"].transform("first")
-    stays["episode_ends_at"] = stays.groupby(first)["ends_at"].transform("max")
+    # Not known by the landmark: a link to a stay that starts later, and a split stay, which takes its codes.
+    starts_later = stays["admitted_at"] > stays.groupby(first)["admitted_at"].transform("first") + LANDMARK
+    is_open = starts_later | (is_split & ~is_overlap & ~is_transfer)
+    stays["is_known_link"] = ~is_open.groupby(first).cummax()
+    known_end = stays["ends_at"].where(stays["is_known_link"])
+    stays["episode_ends_at"] = known_end.groupby(first).transform("max")
     return stays
 
 
@@ -125,7 +131,7 @@ def _index_rows(dataset: DataSet, stays: pd.DataFrame) -> pd.DataFrame:
     rows["age_years"] = admitted.dt.year - born.dt.year - birthday_ahead
     rows["prediction_time"] = admitted + LANDMARK
     adult = (rows["age_years"] >= DEFAULT_SETTINGS.minimum_age) & (rows["admission_type"] != "newborn")
-    return rows[adult & (rows["episode_ends_at"] >= rows["prediction_time"])].set_index("stay_id")
+    return rows[adult & (rows["episode_ends_at"] > rows["prediction_time"])].set_index("stay_id")
 
 
 def _this_stay(rows: pd.DataFrame) -> pd.DataFrame:
@@ -153,12 +159,14 @@ def _last_events(rows: pd.DataFrame, stays: pd.DataFrame, visits: pd.DataFrame) 
     earlier["discharged_at"] = earlier["discharged_at"].where(
         earlier["discharged_at"] <= earlier["prediction_time"]
     )
-    past = earlier[earlier["discharged_at"] <= earlier["anchor_at"]]
+    past = earlier[earlier["discharged_at"].between(earlier["anchor_at"] - LATEST, earlier["anchor_at"])]
     since = _midnights(past["discharged_at"], past["anchor_at"]).groupby(past["index_id"]).min()
-    last = earlier.sort_values(["admitted_at", "stay_id"]).drop_duplicates("index_id", keep="last")
+    recent = earlier[earlier["admitted_at"] >= earlier["anchor_at"] - LATEST]
+    last = recent.sort_values(["admitted_at", "stay_id"]).drop_duplicates("index_id", keep="last")
     last_days = _midnights(last["admitted_at"], last["discharged_at"]).set_axis(last["index_id"])
     emergency = _events(rows, visits[visits["kind"] == "emergency"], "visited_at")
-    emergency = emergency[emergency["visited_at"] < emergency["anchor_at"] - DAY]
+    days_before = emergency["anchor_at"] - emergency["visited_at"]
+    emergency = emergency[(days_before > DAY) & (days_before <= LATEST)]
     visited = _midnights(emergency["visited_at"], emergency["anchor_at"]).groupby(emergency["index_id"]).min()
     return [
         since.to_frame("days_since_last_discharge"),
@@ -223,8 +231,9 @@ def _groups(
 
 
 def _known_now(rows: pd.DataFrame, stays: pd.DataFrame, coded: pd.DataFrame) -> pd.DataFrame:
-    """Coded rows of the episode's stays that were known at the prediction time."""
-    known = coded.merge(stays[["stay_id", "episode_id"]], on="stay_id")
+    """Coded rows, known at the prediction time, of the stays that were known to be of the episode."""
+    linked = stays.loc[stays["is_known_link"], ["stay_id", "episode_id"]]
+    known = coded.merge(linked, on="stay_id")
     known = known.merge(rows["prediction_time"], left_on="episode_id", right_index=True)
     return known[known["known_at"] <= known["prediction_time"]]
 
