@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+# Marks what limits the machine and decides no value.
+_LIMIT = {"is_limit": True}
 
 
 @dataclass(frozen=True)
@@ -21,8 +25,8 @@ class FeatureSettings:
     max_stay_days: int = 60
     coding_lag_hours: float = 0.0
     cost_lag_hours: float = 0.0
-    threads: int = 2
-    memory_limit_mb: int = 700
+    threads: int = field(default=2, metadata=_LIMIT)
+    memory_limit_mb: int = field(default=700, metadata=_LIMIT)
 
     def __post_init__(self) -> None:
         for name in ("landmark_hours", "coding_lag_hours", "cost_lag_hours"):
@@ -31,6 +35,11 @@ class FeatureSettings:
         for name in ("readmission_window_days", "cost_window_days", "max_stay_days"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is negative; give days of 0 or more")
+
+    def definitions(self) -> dict[str, Any]:
+        """The settings that decide what the rows hold, by name: all but the limits of the data engine."""
+        limits = {each.name for each in fields(self) if each.metadata.get("is_limit")}
+        return {name: value for name, value in asdict(self).items() if name not in limits}
 
 
 DEFAULT_SETTINGS = FeatureSettings()

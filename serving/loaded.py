@@ -58,11 +58,7 @@ def load(champion: Champion) -> Loaded:
     """Load one champion. Raises ArtefactError if it was changed or its features are not today's."""
     model = load_champion(champion)
     names = [spec.name for spec in model.artefact.features if not spec.is_fact]
-    try:
-        current = fingerprint(names)
-    except (KeyError, ValueError):
-        current = None
-    if current != model.artefact.fingerprint:
+    if fingerprint(names) != model.artefact.fingerprint:
         raise ArtefactError(
             f"{champion.name}: trained on features that this version computes differently. "
             "Train it again, or serve it with the version that trained it."

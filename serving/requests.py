@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from contextlib import suppress
-from decimal import Decimal
 from types import GenericAlias
 from typing import Annotated, Any, Literal
 
@@ -24,7 +23,6 @@ from features.points import Point
 from features.tables import TABLES, Column, ColumnType, Table
 
 _YEARS = range(1850, 2201)
-_CENT = Decimal("0.01")
 
 
 def _day(value: object) -> dt.date:

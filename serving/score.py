@@ -140,11 +140,7 @@ def _start(
         "data": dataset.digest(),
         "models": {loaded.model_id: loaded.champion.digest for loaded in champions.loaded},
         "since": None if since is None else since.isoformat(),
-        "settings": {
-            name: value
-            for name, value in asdict(settings).items()
-            if name not in ("threads", "memory_limit_mb")
-        },
+        "settings": settings.definitions(),
     }
     record = work / "run.json"
     if resume and record.is_file():

@@ -16,7 +16,7 @@ class ServingSettings:
 
     `max_body_bytes` bounds every body, `max_rows` the rows of one admission with its history,
     `max_batch` the admissions of one batch. `reload_seconds` is the least time between two looks for a
-    new champion. `threads` serve one request each; a request computes in one thread.
+    new champion. A request computes in one thread, whatever `features.threads` says.
     """
 
     champions: Path
