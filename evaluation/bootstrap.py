@@ -8,7 +8,8 @@ memory depends on the rows, not on the replicates.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
 import numpy as np
@@ -47,41 +48,89 @@ def patient_codes(patient_id: Vector, n: int) -> tuple[np.ndarray, int]:
     return codes, len(patients)
 
 
-def resamples(codes: np.ndarray, n_patients: int, *, seed: int, replicates: int) -> Iterator[FloatArray]:
-    """Row weights [some resamples, rows] until there are `replicates` of them; the same for the same seed."""
-    random = np.random.default_rng(seed)
+@dataclass(frozen=True)
+class Resampling:
+    """How the uncertainty of measures is found: by that many resamples, drawn from one seed.
+
+    Raises ValueError if `replicates` is below 1.
+    """
+
+    seed: int = 0
+    replicates: int = 500
+
+    def __post_init__(self) -> None:
+        if self.replicates < 1:
+            raise ValueError("replicates: must be at least 1.")
+
+    def at_most(self, replicates: int) -> Resampling:
+        """The same with no more replicates than these."""
+        return Resampling(self.seed, min(self.replicates, replicates))
+
+
+DEFAULT_RESAMPLING = Resampling()
+
+
+def resamples(codes: np.ndarray, n_patients: int, resampling: Resampling) -> Iterator[FloatArray]:
+    """Row weights [some resamples, rows] until there are enough of them; the same for the same seed."""
+    random = np.random.default_rng(resampling.seed)
     chunk = max(1, CELLS_PER_CHUNK // len(codes))
-    for first in range(0, replicates, chunk):
-        size = min(chunk, replicates - first)
+    for first in range(0, resampling.replicates, chunk):
+        size = min(chunk, resampling.replicates - first)
         drawn = random.integers(0, n_patients, size=(size, n_patients))
         drawn += n_patients * np.arange(size)[:, np.newaxis]
         times = np.bincount(drawn.ravel(), minlength=size * n_patients).reshape(size, n_patients)
         yield times.astype(np.float64)[:, codes]
 
 
-def with_intervals(
-    measure: Measure, n: int, patient_id: Vector, *, seed: int, replicates: int, undefined: dict[str, str]
-) -> dict[str, Metric]:
-    """Each value of the measure over all `n` rows, with its 95 % percentile interval.
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """The measures of one prediction, by name: over all rows, and in every resample of the patients.
 
-    `undefined` says per name, in words, when a value does not exist. Raises ValueError if `replicates` < 1.
+    `undefined` says per name, in words, when a value does not exist.
     """
+
+    everyone: dict[str, float]
+    draws: dict[str, FloatArray]
+    n_patients: int
+    undefined: Mapping[str, str]
+
+    def metrics(self) -> dict[str, Metric]:
+        """Each value with its 95 % percentile interval."""
+        return {name: self.metric(name) for name in self.everyone}
+
+    def metric(self, name: str) -> Metric:
+        """One value with its 95 % percentile interval."""
+        return _metric(self.everyone[name], self.draws[name], self.n_patients, self.undefined.get(name))
+
+    def minus(self, reference: Sampled) -> Sampled:
+        """These measures minus the reference's, by name, on the same rows and in the same resamples.
+
+        The interval is of the difference itself: two predictions of the same rows err together, so that
+        comparing their own intervals would hide a real difference. Names that only one of them has are left
+        out. Both must come from the same rows, patients and resampling.
+        """
+        names = [name for name in self.everyone if name in reference.everyone]
+        return Sampled(
+            {name: self.everyone[name] - reference.everyone[name] for name in names},
+            {name: self.draws[name] - reference.draws[name] for name in names},
+            self.n_patients,
+            self.undefined,
+        )
+
+
+def sample(
+    measure: Measure, n: int, patient_id: Vector, resampling: Resampling, *, undefined: Mapping[str, str]
+) -> Sampled:
+    """The measure over all `n` rows and in every resample of their patients."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    if replicates < 1:
-        raise ValueError("replicates: must be at least 1.")
     codes, n_patients = patient_codes(patient_id, n)
     # The matrix products are small: threads would wait for one another, and would decide the order of sums.
     with threadpool_limits(limits=1, user_api="blas"):
         everyone = {name: float(value[0]) for name, value in measure(np.ones((1, n))).items()}
-        drawn = resamples(codes, n_patients, seed=seed, replicates=replicates)
-        chunks = [measure(weights) for weights in drawn]
-    return {
-        name: _metric(
-            value, np.concatenate([chunk[name] for chunk in chunks]), n_patients, undefined.get(name)
-        )
-        for name, value in everyone.items()
-    }
+        chunks = [measure(weights) for weights in resamples(codes, n_patients, resampling)]
+    draws = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in everyone}
+    return Sampled(everyone, draws, n_patients, undefined)
 
 
 def _metric(value: float, draws: FloatArray, n_patients: int, undefined: str | None) -> Metric:
@@ -100,26 +149,3 @@ def _metric(value: float, draws: FloatArray, n_patients: int, undefined: str | N
         return {"value": value, "low": None, "high": None, "reason": reason}
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return {"value": value, "low": float(low), "high": float(high)}
-
-
-def paired_difference(
-    measure: Measure,
-    reference: Measure,
-    n: int,
-    patient_id: Vector,
-    *,
-    seed: int,
-    replicates: int,
-    undefined: dict[str, str],
-) -> dict[str, Metric]:
-    """Measure minus reference, by name, on the same rows and in the same resamples.
-
-    The interval is of the difference itself: two predictions of the same rows err together, so that comparing
-    their own intervals would hide a real difference. Names that only one of them has are left out.
-    """
-
-    def difference(weights: FloatArray) -> dict[str, FloatArray]:
-        ours, theirs = measure(weights), reference(weights)
-        return {name: ours[name] - theirs[name] for name in ours if name in theirs}
-
-    return with_intervals(difference, n, patient_id, seed=seed, replicates=replicates, undefined=undefined)

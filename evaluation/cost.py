@@ -23,6 +23,8 @@ from evaluation.arrays import (
     sums_by_bin,
 )
 
+INTERVAL_MEASURES = ("interval_coverage", "interval_width", "interval_width_median", "interval_open_share")
+
 
 def error_measures(actual: FloatArray, expected: FloatArray) -> Measure:
     """mae, mdae, wape, r2 and bias as a measure of weights."""

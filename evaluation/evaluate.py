@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from evaluation.arrays import (
     FloatArray,
     Measure,
@@ -14,9 +16,9 @@ from evaluation.arrays import (
     probabilities,
     same_length,
 )
-from evaluation.bootstrap import Metric, paired_difference, with_intervals
+from evaluation.bootstrap import Metric, Resampling, Sampled, sample
 from evaluation.calibration import calibration_measures
-from evaluation.cost import check_interval, error_measures, interval_measures
+from evaluation.cost import INTERVAL_MEASURES, check_interval, error_measures, interval_measures
 from evaluation.decisions import check_thresholds, net_benefit_measures
 from evaluation.discrimination import capacity_measures, ranking_measures, threshold_measures
 
@@ -32,10 +34,8 @@ UNDEFINED = {
     "wape": "all actual costs are 0",
     "r2": "all actual costs are the same",
     "bias": "the actual total is not positive",
-    "interval_coverage": "no interval was given",
     "interval_width": "no interval with a finite upper end",
     "interval_width_median": "half of the intervals or more have no finite upper end",
-    "interval_open_share": "no interval was given",
 }
 """When a measure has no value, in words for the report."""
 
@@ -44,14 +44,38 @@ def evaluate_risk(
     label: Vector,
     probability: Vector,
     patient_id: Vector,
+    resampling: Resampling,
     *,
-    seed: int,
-    replicates: int = 500,
     week: Vector | None = None,
     capacity_per_week: int | None = None,
     thresholds: Sequence[float] = (),
 ) -> dict[str, Metric]:
-    """How good predicted risks are, each measure with its interval over resampled patients.
+    """How good predicted risks are: `sample_risk`, each measure with its interval over resampled patients.
+
+    A measure that does not exist is None, with the reason.
+    """
+    return sample_risk(
+        label,
+        probability,
+        patient_id,
+        resampling,
+        week=week,
+        capacity_per_week=capacity_per_week,
+        thresholds=thresholds,
+    ).metrics()
+
+
+def sample_risk(
+    label: Vector,
+    probability: Vector,
+    patient_id: Vector,
+    resampling: Resampling,
+    *,
+    week: Vector | None = None,
+    capacity_per_week: int | None = None,
+    thresholds: Sequence[float] = (),
+) -> Sampled:
+    """The measures of predicted risks in every resample.
 
     Always: auroc, auprc, prevalence, brier, scaled_brier, calibration_in_the_large, calibration_slope, ici,
     observed_expected_ratio. With `capacity_per_week` and every row's `week` (any key of it): sensitivity, ppv
@@ -59,7 +83,7 @@ def evaluate_risk(
     `_at_<threshold>`, and net_benefit_of_all for flagging everyone (no one is 0).
 
     Every measure, slope and ICI included, has all replicates: a resample's logistic fits start from the fit
-    to all rows and need two or three Newton steps. A measure that does not exist is None, with the reason.
+    to all rows and need two or three Newton steps.
 
     Raises ValueError with counts if values are missing, labels not 0 or 1, or probabilities not in 0 to 1.
     """
@@ -79,9 +103,14 @@ def evaluate_risk(
         ]
         undefined |= {f"ppv_at_{cut:g}": "nobody reaches the threshold" for cut in cuts}
         undefined |= {f"sensitivity_at_{cut:g}": "needs rows with the outcome" for cut in cuts}
-    return with_intervals(
-        together(parts), n, patient_id, seed=seed, replicates=replicates, undefined=undefined
-    )
+    return sample(together(parts), n, patient_id, resampling, undefined=undefined)
+
+
+def sample_score(label: Vector, score: Vector, patient_id: Vector, resampling: Resampling) -> Sampled:
+    """auroc, auprc and prevalence of a score, which need not be a probability, in every resample."""
+    outcome, values = labels(label), numbers(score, "score")
+    n = same_length(label=outcome, score=values)
+    return sample(ranking_measures(outcome, values), n, patient_id, resampling, undefined=UNDEFINED)
 
 
 def evaluate_cost(
@@ -90,75 +119,46 @@ def evaluate_cost(
     low: Vector | None,
     high: Vector | None,
     patient_id: Vector,
-    *,
-    seed: int,
-    replicates: int = 500,
+    resampling: Resampling,
 ) -> dict[str, Metric]:
-    """How good expected costs are, each measure with its interval over resampled patients.
+    """How good expected costs are: `sample_cost`, each measure with its interval over resampled patients.
+
+    A measure that does not exist is None, with the reason.
+    """
+    return sample_cost(actual, expected, low, high, patient_id, resampling).metrics()
+
+
+def sample_cost(
+    actual: Vector,
+    expected: Vector,
+    low: Vector | None,
+    high: Vector | None,
+    patient_id: Vector,
+    resampling: Resampling,
+) -> Sampled:
+    """The measures of expected costs in every resample.
 
     mae, mdae, wape, r2, bias (predicted ÷ actual), interval_coverage, interval_width (mean, of intervals with
     a finite upper end), interval_width_median, interval_open_share. `low` and `high` may be None for a
-    prediction without interval; an infinite `high` is an interval without upper bound. A measure that does
-    not exist is None, with the reason.
+    prediction without interval; an infinite `high` is an interval without upper bound.
 
     Raises ValueError with counts if values are missing or ends are crossed.
     """
     paid, awaited = numbers(actual, "actual"), numbers(expected, "expected")
     n = same_length(actual=paid, expected=awaited)
-    parts = [error_measures(paid, awaited)]
-    absent: dict[str, Metric] = {}
+    parts, undefined = [error_measures(paid, awaited)], UNDEFINED
     if low is None or high is None:
-        reason = f"undefined: {UNDEFINED['interval_coverage']}"
-        names = ("interval_coverage", "interval_width", "interval_width_median", "interval_open_share")
-        absent = {name: {"value": None, "low": None, "high": None, "reason": reason} for name in names}
+        parts.append(_no_interval)
+        undefined = UNDEFINED | dict.fromkeys(INTERVAL_MEASURES, "no interval was given")
     else:
         lower, upper = check_interval(low, high)
         same_length(actual=paid, low=lower)
         parts.append(interval_measures(paid, lower, upper))
-    found = with_intervals(
-        together(parts), n, patient_id, seed=seed, replicates=replicates, undefined=UNDEFINED
-    )
-    return found | absent
+    return sample(together(parts), n, patient_id, resampling, undefined=undefined)
 
 
-def compare_score(
-    label: Vector,
-    score: Vector,
-    reference: Vector,
-    patient_id: Vector,
-    *,
-    seed: int,
-    replicates: int = 500,
-) -> dict[str, Metric]:
-    """auroc and auprc of `score` minus those of `reference`; neither needs to be a probability."""
-    outcome, ours, theirs = labels(label), numbers(score, "score"), numbers(reference, "reference")
-    n = same_length(label=outcome, score=ours, reference=theirs)
-    first, second = (ranking_measures(outcome, values) for values in (ours, theirs))
-    return paired_difference(
-        first, second, n, patient_id, seed=seed, replicates=replicates, undefined=UNDEFINED
-    )
-
-
-def compare_cost(
-    actual: Vector,
-    expected: Vector,
-    reference: Vector,
-    patient_id: Vector,
-    *,
-    seed: int,
-    replicates: int = 500,
-) -> dict[str, Metric]:
-    """mae, mdae, wape, r2 and bias of `expected` minus those of `reference`, on the same resamples."""
-    paid, ours, theirs = (
-        numbers(actual, "actual"),
-        numbers(expected, "expected"),
-        numbers(reference, "reference"),
-    )
-    n = same_length(actual=paid, expected=ours, reference=theirs)
-    first, second = (error_measures(paid, values) for values in (ours, theirs))
-    return paired_difference(
-        first, second, n, patient_id, seed=seed, replicates=replicates, undefined=UNDEFINED
-    )
+def _no_interval(weights: FloatArray) -> Measures:
+    return {name: np.full(len(weights), np.nan) for name in INTERVAL_MEASURES}
 
 
 def together(parts: Sequence[Measure]) -> Measure:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from evaluation.arrays import FloatArray, Vector, labels, numbers, probabilities, same_length
-from evaluation.bootstrap import Metric
+from evaluation.bootstrap import Metric, Resampling
 from evaluation.cost import check_interval
 from evaluation.evaluate import evaluate_cost, evaluate_risk
 
@@ -27,9 +27,7 @@ def risk_by_group(
     probability: Vector,
     patient_id: Vector,
     groups: pd.DataFrame,
-    *,
-    seed: int,
-    replicates: int = 200,
+    resampling: Resampling,
 ) -> list[dict[str, Any]]:
     """`evaluate_risk` for every level of every column of `groups` (such as sex, age_band, payer, department).
 
@@ -43,7 +41,7 @@ def risk_by_group(
     ids = pd.Series(patient_id).to_numpy()
 
     def evaluate(rows: Mask) -> dict[str, Metric]:
-        return evaluate_risk(outcome[rows], predicted[rows], ids[rows], seed=seed, replicates=replicates)
+        return evaluate_risk(outcome[rows], predicted[rows], ids[rows], resampling)
 
     return [entry for name in groups for entry in _levels(str(name), groups[name], outcome, evaluate)]
 
@@ -55,9 +53,7 @@ def cost_by_group(
     high: Vector | None,
     patient_id: Vector,
     groups: pd.DataFrame,
-    *,
-    seed: int,
-    replicates: int = 200,
+    resampling: Resampling,
 ) -> list[dict[str, Any]]:
     """`evaluate_cost` for every level of every column of `groups`; as `risk_by_group`, without events."""
     paid, awaited = numbers(actual, "actual"), numbers(expected, "expected")
@@ -67,9 +63,7 @@ def cost_by_group(
 
     def evaluate(rows: Mask) -> dict[str, Metric]:
         lower, upper = (None, None) if ends is None else (ends[0][rows], ends[1][rows])
-        return evaluate_cost(
-            paid[rows], awaited[rows], lower, upper, ids[rows], seed=seed, replicates=replicates
-        )
+        return evaluate_cost(paid[rows], awaited[rows], lower, upper, ids[rows], resampling)
 
     return [entry for name in groups for entry in _levels(str(name), groups[name], None, evaluate)]
 

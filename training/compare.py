@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from evaluation.evaluate import compare_cost, compare_score
+from evaluation.bootstrap import DEFAULT_RESAMPLING, Resampling
+from evaluation.evaluate import sample_cost, sample_score
 from features.points import Point
 from models.model import Model
 from training.gate import PRIMARY, ChampionComparison
@@ -20,7 +21,11 @@ NO_LATER_ROWS = "there are no rows later than both calibration slices"
 
 
 def compare_with_champion(
-    trained: Trained, champion: Model, version: int, frame: pd.DataFrame, *, seed: int = 0
+    trained: Trained,
+    champion: Model,
+    version: int,
+    frame: pd.DataFrame,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> ChampionComparison:
     """Compare on the challenger's test rows that are also later than the champion's calibration slice.
 
@@ -43,6 +48,14 @@ def compare_with_champion(
     target = target_at(artefact.target, Point(artefact.point))
     reference = champion.predict(common, contributions=False).value
     values = np.asarray(rows["value"].to_numpy()[later], dtype=np.float64)
-    compare = compare_score if target.kind == "risk" else compare_cost
-    difference = compare(target.labels(common), values, reference, common["patient_id"], seed=seed)
-    return ChampionComparison(version, len(common), difference[PRIMARY[target.kind].name])
+    label, patients = target.labels(common), common["patient_id"]
+    if target.kind == "risk":
+        challenger, present = (
+            sample_score(label, score, patients, resampling) for score in (values, reference)
+        )
+    else:
+        challenger, present = (
+            sample_cost(label, expected, None, None, patients, resampling) for expected in (values, reference)
+        )
+    difference = challenger.minus(present).metric(PRIMARY[target.kind].name)
+    return ChampionComparison(version, len(common), difference)

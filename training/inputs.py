@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import pandas as pd
+import pyarrow.parquet as pq
 
+from features.build import PatientLevelData
 from features.feature import Feature
 from models.encoding import FeatureSpec
 from training.split import Rows
-from training.targets import TrainingError
+from training.targets import Target, TrainingError
 
 FEWEST_LEVEL_ROWS = 20
+GROUP_PREFIX = "row_group_"
+"""Before the name of every column with a group of the report."""
+
+
+def read_rows(data: PatientLevelData, target: Target) -> pd.DataFrame:
+    """All rows of a data set with the columns that this target needs alone: a data set may be large."""
+    wanted = {feature.name for feature in data.features}
+    wanted |= {"patient_id", "prediction_time", target.label, target.label_end}
+    wanted |= {"row_has_earlier_stay", "row_died_in_hospital"}
+    there = pq.read_schema(data.path).names
+    return pd.read_parquet(
+        data.path, columns=[name for name in there if name in wanted or name.startswith(GROUP_PREFIX)]
+    )
 
 
 def choose_specs(

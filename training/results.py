@@ -10,16 +10,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.evaluate import compare_cost, compare_score, evaluate_cost, evaluate_risk
+from evaluation.bootstrap import Resampling
+from evaluation.evaluate import evaluate_cost, sample_cost, sample_risk, sample_score
 from evaluation.groups import cost_by_group, risk_by_group, too_small
 from training.baselines import Baselines
+from training.inputs import GROUP_PREFIX
 from training.split import Rows
 from training.targets import Target
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-GROUP_PREFIX = "row_group_"
 GROUP_REPLICATES = 200
 THRESHOLDS = (0.1, 0.2)
 CAPACITY_SHARE = 0.10
@@ -66,7 +67,7 @@ def pooled(parts: list[Judged]) -> Judged:
 
 
 def assess(
-    frame: pd.DataFrame, target: Target, judged: Judged, *, has_calendar: bool, seed: int, replicates: int
+    frame: pd.DataFrame, target: Target, judged: Judged, resampling: Resampling, *, has_calendar: bool
 ) -> dict[str, Any]:
     """Kind, metrics, baselines and groups of the results of training, with 95 % intervals by patient.
 
@@ -79,9 +80,9 @@ def assess(
     actual = target.labels(rows)
     if target.kind == "risk":
         week, capacity = _weeks(rows) if has_calendar else (None, None)
-        found = _assess_risk(rows, actual, judged, week, capacity, seed, replicates)
+        found = _assess_risk(rows, actual, judged, week, capacity, resampling)
     else:
-        found = _assess_cost(rows, actual, judged, seed, replicates)
+        found = _assess_cost(rows, actual, judged, resampling)
     document = {"kind": target.kind} | found
     document["baselines"] |= {name: {"missing": reason} for name, reason in judged.baselines.missing.items()}
     return document
@@ -93,70 +94,59 @@ def _assess_risk(
     judged: Judged,
     week: pd.Series | None,
     capacity: int | None,
-    seed: int,
-    replicates: int,
+    resampling: Resampling,
 ) -> dict[str, Any]:
     patients = rows["patient_id"]
-    sure: dict[str, Any] = {"seed": seed, "replicates": replicates}
+    model = sample_risk(
+        label,
+        judged.value,
+        patients,
+        resampling,
+        week=week,
+        capacity_per_week=capacity,
+        thresholds=THRESHOLDS,
+    )
 
     def baseline(probability: NDArray[np.float64]) -> dict[str, Any]:
         has = ~np.isnan(probability)
         reason = too_small(int(has.sum()), label[has])
         if reason:
             return {"missing": f"rows that have it ({reason})"}
-        those = label[has], probability[has], patients[has]
-        difference = compare_score(label[has], judged.value[has], *those[1:], **sure)["auroc"]
-        return {**_scored(has), **evaluate_risk(*those, **sure), "difference": difference}
+        found = sample_risk(label[has], probability[has], patients[has], resampling)
+        # The model is measured anew only where the rows are others.
+        same = model if has.all() else sample_score(label[has], judged.value[has], patients[has], resampling)
+        return {**_scored(has), **found.metrics(), "difference": same.minus(found).metric("auroc")}
 
     return {
-        "metrics": evaluate_risk(
-            label,
-            judged.value,
-            patients,
-            week=week,
-            capacity_per_week=capacity,
-            thresholds=THRESHOLDS,
-            **sure,
-        ),
+        "metrics": model.metrics(),
         "capacity_per_week": capacity,
         "baselines": {name: baseline(values) for name, values in judged.baselines.predictions.items()},
         "groups": risk_by_group(
-            label,
-            judged.value,
-            patients,
-            _groups(rows),
-            seed=seed,
-            replicates=min(replicates, GROUP_REPLICATES),
+            label, judged.value, patients, _groups(rows), resampling.at_most(GROUP_REPLICATES)
         ),
     }
 
 
 def _assess_cost(
-    rows: pd.DataFrame, cost: NDArray[np.float64], judged: Judged, seed: int, replicates: int
+    rows: pd.DataFrame, cost: NDArray[np.float64], judged: Judged, resampling: Resampling
 ) -> dict[str, Any]:
     patients = rows["patient_id"]
-    sure: dict[str, Any] = {"seed": seed, "replicates": replicates}
     ends = (judged.low, judged.high)
     truncated = np.minimum(cost, np.inf if judged.cost_cut is None else judged.cost_cut)
+    model = sample_cost(cost, judged.value, *ends, patients, resampling)
 
     def baseline(expected: NDArray[np.float64]) -> dict[str, Any]:
-        difference = compare_cost(cost, judged.value, expected, patients, **sure)["wape"]
-        found = evaluate_cost(cost, expected, None, None, patients, **sure)
-        return {**_scored(np.ones(len(cost), dtype=bool)), **found, "difference": difference}
+        found = sample_cost(cost, expected, None, None, patients, resampling)
+        everyone = _scored(np.ones(len(cost), dtype=bool))
+        return {**everyone, **found.metrics(), "difference": model.minus(found).metric("wape")}
 
     return {
-        "metrics": evaluate_cost(cost, judged.value, *ends, patients, **sure),
-        "metrics_truncated": evaluate_cost(truncated, judged.value, *ends, patients, **sure),
+        "metrics": model.metrics(),
+        "metrics_truncated": evaluate_cost(truncated, judged.value, *ends, patients, resampling),
         "cost_cut": judged.cost_cut,
         "baselines": {name: baseline(values) for name, values in judged.baselines.predictions.items()},
         "groups": cost_by_group(
-            cost,
-            judged.value,
-            *ends,
-            patients,
-            _groups(rows),
-            seed=seed,
-            replicates=min(replicates, GROUP_REPLICATES),
+            cost, judged.value, *ends, patients, _groups(rows), resampling.at_most(GROUP_REPLICATES)
         ),
     }
 

@@ -3,60 +3,97 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.bootstrap import Metric
+from evaluation.bootstrap import Metric, Resampling
 from evaluation.evaluate import evaluate_cost, evaluate_risk
+from features.build import PatientLevelData
 from features.points import Point
 from models.model import Model
+from training.inputs import read_rows
 from training.split import Split, labelled_rows
 from training.targets import Target
 
 
-def asked_earlier(
-    model: Model,
-    target: Target,
+@dataclass(frozen=True)
+class Subject:
+    """The model that is judged, and how."""
+
+    model: Model
+    target: Target
+    resampling: Resampling
+    threads: int = 1
+
+    def metrics(self, rows: pd.DataFrame, label: NDArray[np.float64]) -> dict[str, Metric]:
+        """Its measures on these rows with these labels; none without rows."""
+        if rows.empty:
+            return {}
+        predicted = self.model.predict(rows, contributions=False, threads=self.threads)
+        patients = rows["patient_id"]
+        if self.target.kind == "risk":
+            return evaluate_risk(label, predicted.value, patients, self.resampling)
+        ends = predicted.low, predicted.high
+        return evaluate_cost(label, predicted.value, *ends, patients, self.resampling)
+
+
+def other_uses(
+    subject: Subject,
+    data: PatientLevelData,
+    earlier: Sequence[PatientLevelData],
     frame: pd.DataFrame,
-    hours: float,
-    learned_patients: pd.Series,
-    test_from: dt.date,
-    *,
-    seed: int,
-    replicates: int,
-    threads: int = 1,
+    split: Split,
+) -> dict[str, Any]:
+    """`asked_earlier`, one entry for each of the data sets `earlier`, and `deaths_as_not_readmitted`.
+
+    `frame` are the rows of `data`, which the model was trained on, and `split` their slices. Without a test
+    period nothing can be told.
+    """
+    if split.test_from is None:
+        return {"asked_earlier": []}
+    learned = frame["patient_id"].iloc[split.training]
+    found: dict[str, Any] = {
+        "asked_earlier": [
+            asked_earlier(
+                subject,
+                read_rows(sooner, subject.target),
+                sooner.settings.landmark_hours,
+                learned,
+                split.test_from,
+            )
+            for sooner in earlier
+        ]
+    }
+    deaths = deaths_as_not_readmitted(subject, frame, split, data.declaration.observed_until)
+    return found if deaths is None else found | {"deaths_as_not_readmitted": deaths}
+
+
+def asked_earlier(
+    subject: Subject, frame: pd.DataFrame, hours: float, learned_patients: pd.Series, test_from: dt.date
 ) -> dict[str, Any]:
     """Metrics of the model for predictions asked for `hours` after admission, before its own landmark.
 
     `frame` is the data set built with that landmark: what is known by then, of everyone still in hospital
     by then. Judged are the admissions of the test period (from the day `test_from` on) of patients that
-    the model has not learned from. Keys: hours_after_admission, n, metrics (empty without enough rows).
+    the model has not learned from. Keys: hours_after_admission, n, metrics (empty without rows).
     """
-    is_usable, _ = labelled_rows(frame, target)
-    landmark = model.artefact.landmark_hours
+    is_usable, _ = labelled_rows(frame, subject.target)
+    landmark = subject.model.artefact.landmark_hours
     own_time = pd.to_datetime(frame["prediction_time"]) + pd.Timedelta(hours=landmark - hours)
     is_judged = is_usable & (own_time >= pd.Timestamp(test_from)).to_numpy()
     is_judged &= ~frame["patient_id"].isin(learned_patients).to_numpy()
     rows = frame[is_judged].reset_index(drop=True)
-    metrics = _metrics(
-        model, target, rows, target.labels(rows), seed=seed, replicates=replicates, threads=threads
-    )
+    metrics = subject.metrics(rows, subject.target.labels(rows))
     return {"hours_after_admission": float(hours), "n": len(rows), "metrics": metrics}
 
 
 def deaths_as_not_readmitted(
-    model: Model,
-    target: Target,
-    frame: pd.DataFrame,
-    split: Split,
-    observed_until: dt.date | None,
-    *,
-    seed: int,
-    replicates: int,
-    threads: int = 1,
+    subject: Subject, frame: pd.DataFrame, split: Split, observed_until: dt.date | None
 ) -> dict[str, Any] | None:
     """Metrics of a readmission model if whoever died in hospital counts as not readmitted.
 
@@ -64,7 +101,8 @@ def deaths_as_not_readmitted(
     question does not arise: another target, the point `discharge`, a split without a test period. Keys: n,
     n_deaths, metrics.
     """
-    if target.name != "readmission" or model.artefact.point == Point.DISCHARGE:
+    target = subject.target
+    if target.name != "readmission" or subject.model.artefact.point == Point.DISCHARGE:
         return None
     if split.test_from is None or observed_until is None:
         return None
@@ -75,25 +113,4 @@ def deaths_as_not_readmitted(
     deaths = np.flatnonzero(is_death.to_numpy(dtype=bool) & ~was_learned_from)
     rows = frame.iloc[np.concatenate([split.test, deaths])].reset_index(drop=True)
     label = np.concatenate([target.labels(frame)[split.test], np.zeros(len(deaths))])
-    metrics = _metrics(model, target, rows, label, seed=seed, replicates=replicates, threads=threads)
-    return {"n": len(rows), "n_deaths": len(deaths), "metrics": metrics}
-
-
-def _metrics(
-    model: Model,
-    target: Target,
-    rows: pd.DataFrame,
-    label: NDArray[np.float64],
-    *,
-    seed: int,
-    replicates: int,
-    threads: int,
-) -> dict[str, Metric]:
-    if rows.empty:
-        return {}
-    predicted = model.predict(rows, contributions=False, threads=threads)
-    patients = rows["patient_id"]
-    if target.kind == "risk":
-        return evaluate_risk(label, predicted.value, patients, seed=seed, replicates=replicates)
-    ends = predicted.low, predicted.high
-    return evaluate_cost(label, predicted.value, *ends, patients, seed=seed, replicates=replicates)
+    return {"n": len(rows), "n_deaths": len(deaths), "metrics": subject.metrics(rows, label)}

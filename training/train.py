@@ -8,12 +8,11 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import pyarrow.parquet as pq
 
+from evaluation.bootstrap import Resampling
 from features.build import PatientLevelData
 from features.progress import Progress, silent
 from models.artefact import Artefact, Context, Training
-from models.model import Model
 from training.cross_validate import judge, out_of_fold
 from training.fit import (
     FEWEST_OTHER_EVENTS,
@@ -23,8 +22,9 @@ from training.fit import (
     check_slice,
     fit_model,
 )
-from training.results import GROUP_PREFIX, assess, figures
-from training.sensitivity import asked_earlier, deaths_as_not_readmitted
+from training.inputs import read_rows
+from training.results import assess, figures
+from training.sensitivity import Subject, other_uses
 from training.split import Split, split_by_patient, split_by_time
 from training.targets import Target, target_at
 
@@ -74,7 +74,7 @@ def train_model(
     chosen = target_at(target, data.point)
     step = f"{target} at {data.point}"
     progress(f"training {step}", 0, 1)
-    frame = _read(data, chosen)
+    frame = read_rows(data, chosen)
     recipe = _recipe(data, chosen, seed, threads)
     has_calendar = data.declaration.has_calendar
     if not has_calendar:
@@ -89,8 +89,9 @@ def train_model(
         judged = judge(frame, recipe, fitted, split, split.test)
     progress(f"training {step}", 1, 1)
     progress(f"evaluating {step}", 0, 1)
-    evidence = assess(frame, chosen, judged, has_calendar=has_calendar, seed=seed, replicates=replicates)
-    evidence |= _sensitivity(data, earlier, fitted.model, chosen, frame, split, seed, replicates, threads)
+    resampling = Resampling(seed, replicates)
+    evidence = assess(frame, chosen, judged, resampling, has_calendar=has_calendar)
+    evidence |= other_uses(Subject(fitted.model, chosen, resampling, threads), data, earlier, frame, split)
     n_rows = {**split.n, "test": len(judged.rows)}
     artefact = replace(
         fitted.model.artefact,
@@ -106,50 +107,6 @@ def train_model(
     results = _results(artefact, fitted, split, n_rows, estimate, evidence)
     progress(f"evaluating {step}", 1, 1)
     return Trained(artefact, fitted.boosters, results, judged.table(), pictures)
-
-
-def _sensitivity(
-    data: PatientLevelData,
-    earlier: Sequence[PatientLevelData],
-    model: Model,
-    target: Target,
-    frame: pd.DataFrame,
-    split: Split,
-    seed: int,
-    replicates: int,
-    threads: int,
-) -> dict[str, Any]:
-    if split.test_from is None:
-        return {"asked_earlier": []}
-    sure: dict[str, Any] = {"seed": seed, "replicates": replicates, "threads": threads}
-    learned = frame["patient_id"].iloc[split.training]
-    found: dict[str, Any] = {
-        "asked_earlier": [
-            asked_earlier(
-                model,
-                target,
-                _read(sooner, target),
-                sooner.settings.landmark_hours,
-                learned,
-                split.test_from,
-                **sure,
-            )
-            for sooner in earlier
-        ]
-    }
-    deaths = deaths_as_not_readmitted(model, target, frame, split, data.declaration.observed_until, **sure)
-    return found if deaths is None else found | {"deaths_as_not_readmitted": deaths}
-
-
-def _read(data: PatientLevelData, target: Target) -> pd.DataFrame:
-    """Only the columns that are needed: a data set may be large."""
-    wanted = {feature.name for feature in data.features}
-    wanted |= {"patient_id", "prediction_time", target.label, target.label_end}
-    wanted |= {"row_has_earlier_stay", "row_died_in_hospital"}
-    there = pq.read_schema(data.path).names
-    return pd.read_parquet(
-        data.path, columns=[name for name in there if name in wanted or name.startswith(GROUP_PREFIX)]
-    )
 
 
 def _recipe(data: PatientLevelData, target: Target, seed: int, threads: int) -> Recipe:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from evaluation.arrays import FloatArray, Measure
+from evaluation.bootstrap import Resampling
 from evaluation.calibration import calibration_measures
 from evaluation.cost import error_measures, interval_measures
 from evaluation.decisions import net_benefit_measures
@@ -170,8 +171,8 @@ def test_intervals_do_not_depend_on_the_order_of_rows(table: Table, random: obje
     patients = np.array([f"p{i // 2}" for i in range(len(label))])
     order = np.arange(len(label))
     random.shuffle(order)  # type: ignore[attr-defined]
-    straight = evaluate_risk(label, probability, patients, seed=3, replicates=10)
-    shuffled = evaluate_risk(label[order], probability[order], patients[order], seed=3, replicates=10)
+    straight = evaluate_risk(label, probability, patients, Resampling(3, 10))
+    shuffled = evaluate_risk(label[order], probability[order], patients[order], Resampling(3, 10))
     for name, metric in straight.items():
         assert metric.get("reason") == shuffled[name].get("reason"), name
         for end in ("value", "low", "high"):

@@ -7,8 +7,8 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from evaluation.arrays import FloatArray, Measures
-from evaluation.bootstrap import paired_difference, patient_codes, resamples, with_intervals
+from evaluation.arrays import FloatArray, Measure, Measures, Vector
+from evaluation.bootstrap import Metric, Resampling, patient_codes, resamples, sample
 from evaluation.discrimination import ranking_measures
 
 
@@ -19,9 +19,19 @@ def mean_of(values: FloatArray):  # type: ignore[no-untyped-def]
     return measure
 
 
+def intervals(
+    measure: Measure,
+    n: int,
+    patients: Vector,
+    resampling: Resampling,
+    undefined: dict[str, str] | None = None,
+) -> dict[str, Metric]:
+    return sample(measure, n, patients, resampling, undefined=undefined or {}).metrics()
+
+
 def drawn(patients: list[str], replicates: int, seed: int = 1) -> FloatArray:
     codes, n_patients = patient_codes(patients, len(patients))
-    return np.concatenate(list(resamples(codes, n_patients, seed=seed, replicates=replicates)))
+    return np.concatenate(list(resamples(codes, n_patients, Resampling(seed, replicates))))
 
 
 def test_a_patient_is_drawn_with_all_rows_or_not_at_all() -> None:
@@ -48,7 +58,7 @@ def test_the_seed_alone_decides_the_resamples(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_interval_of_a_mean_is_that_of_its_standard_error() -> None:
     values = np.random.default_rng(1).normal(size=1000)
-    found = with_intervals(mean_of(values), 1000, range(1000), seed=1, replicates=2000, undefined={})["mean"]
+    found = intervals(mean_of(values), 1000, range(1000), Resampling(1, 2000))["mean"]
     # 1.96 standard errors of 1/√1000 to each side: a width of 0.124.
     assert found["low"] is not None
     assert found["high"] is not None
@@ -58,17 +68,15 @@ def test_the_interval_of_a_mean_is_that_of_its_standard_error() -> None:
 def test_ten_equal_rows_of_a_patient_say_no_more_than_one() -> None:
     values = np.random.default_rng(1).normal(size=100)
     patients = np.arange(100)
-    once = with_intervals(mean_of(values), 100, patients, seed=1, replicates=300, undefined={})
-    ten_times = with_intervals(
-        mean_of(np.repeat(values, 10)), 1000, np.repeat(patients, 10), seed=1, replicates=300, undefined={}
-    )
+    once = intervals(mean_of(values), 100, patients, Resampling(1, 300))
+    ten_times = intervals(mean_of(np.repeat(values, 10)), 1000, np.repeat(patients, 10), Resampling(1, 300))
     assert ten_times["mean"]["low"] == pytest.approx(once["mean"]["low"])
     assert ten_times["mean"]["high"] == pytest.approx(once["mean"]["high"])
 
 
 def test_a_value_that_does_not_exist_is_none_with_the_reason() -> None:
     measure = ranking_measures(np.zeros(3), np.arange(3.0))
-    found = with_intervals(measure, 3, [1, 2, 3], seed=1, replicates=5, undefined={"auroc": "no events"})
+    found = intervals(measure, 3, [1, 2, 3], Resampling(1, 5), undefined={"auroc": "no events"})
     assert found["auroc"] == {"value": None, "low": None, "high": None, "reason": "undefined: no events"}
     assert found["prevalence"] == {"value": 0.0, "low": 0.0, "high": 0.0}
 
@@ -76,23 +84,25 @@ def test_a_value_that_does_not_exist_is_none_with_the_reason() -> None:
 def test_a_value_that_most_resamples_cannot_repeat_has_no_interval() -> None:
     # One event of one patient: without that patient, 37 % of the resamples, there is no AUROC.
     measure = ranking_measures(np.array([1.0, 0, 0, 0]), np.arange(4.0))
-    found = with_intervals(measure, 4, [1, 2, 3, 4], seed=1, replicates=100, undefined={})["auroc"]
+    found = intervals(measure, 4, [1, 2, 3, 4], Resampling(1, 100))["auroc"]
     assert found["value"] == 0.0
     assert found["low"] is None
     assert found["reason"].startswith("no interval: undefined in")
 
 
 def test_one_patient_has_no_interval() -> None:
-    found = with_intervals(mean_of(np.arange(3.0)), 3, ["a"] * 3, seed=1, replicates=5, undefined={})["mean"]
+    found = intervals(mean_of(np.arange(3.0)), 3, ["a"] * 3, Resampling(1, 5))["mean"]
     assert found == {"value": 1.0, "low": None, "high": None, "reason": "no interval: fewer than 2 patients"}
 
 
 def test_a_difference_is_surer_than_its_parts() -> None:
     values = np.random.default_rng(1).normal(size=200)
     shifted = values + 0.1
-    found = paired_difference(
-        mean_of(shifted), mean_of(values), 200, range(200), seed=1, replicates=100, undefined={}
-    )["mean"]
+    higher, lower = (
+        sample(mean_of(each), 200, range(200), Resampling(1, 100), undefined={}) for each in (shifted, values)
+    )
+    found = higher.minus(lower).metric("mean")
+    assert lower.metric("mean")["high"] - lower.metric("mean")["low"] > 0.1  # type: ignore[operator]
     # The same rows, each 0.1 higher: the difference is 0.1 in every resample.
     assert found["low"] == pytest.approx(0.1)
     assert found["high"] == pytest.approx(0.1)
@@ -104,7 +114,7 @@ def test_missing_patients_and_no_replicates_are_refused() -> None:
     with pytest.raises(ValueError, match="patient_id: 2 values for 3 rows"):
         patient_codes(["a", "b"], 3)
     with pytest.raises(ValueError, match="replicates"):
-        with_intervals(mean_of(np.ones(2)), 2, [1, 2], seed=1, replicates=0, undefined={})
+        Resampling(1, 0)
 
 
 def covered_share(repeats: int, replicates: int) -> float:
@@ -118,9 +128,9 @@ def covered_share(repeats: int, replicates: int) -> float:
         patient = random.permutation(300) // 2
         shared = random.normal(size=150)[patient]
         score = separation * label + np.sqrt(0.5) * shared + np.sqrt(0.5) * random.normal(size=300)
-        found = with_intervals(
-            ranking_measures(label, score), 300, patient, seed=repeat, replicates=replicates, undefined={}
-        )["auroc"]
+        found = intervals(ranking_measures(label, score), 300, patient, Resampling(repeat, replicates))[
+            "auroc"
+        ]
         assert found["low"] is not None
         assert found["high"] is not None
         n_covered += found["low"] <= truth <= found["high"]

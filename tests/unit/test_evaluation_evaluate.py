@@ -12,13 +12,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from evaluation.bootstrap import Resampling
 from evaluation.calibration import calibration_slope, ici
 from evaluation.discrimination import auroc
 from evaluation.evaluate import (
-    compare_cost,
-    compare_score,
     evaluate_cost,
     evaluate_risk,
+    sample_cost,
+    sample_risk,
+    sample_score,
 )
 from evaluation.groups import cost_by_group, risk_by_group
 from evaluation.plots import calibration_plot, cost_calibration_plot, decision_curve_plot, roc_plot
@@ -34,7 +36,7 @@ EXPECTED = np.full(N, ACTUAL.mean())
 
 
 def test_a_risk_has_every_promised_measure_within_its_interval() -> None:
-    found = evaluate_risk(LABEL, PROBABILITY, PATIENT, seed=1, replicates=100)
+    found = evaluate_risk(LABEL, PROBABILITY, PATIENT, Resampling(1, 100))
     assert set(found) == {
         "auroc",
         "auprc",
@@ -73,7 +75,7 @@ def test_a_resample_is_evaluated_as_if_its_rows_were_repeated() -> None:
 
 def test_the_same_seed_gives_the_same_document() -> None:
     documents = [
-        json.dumps(evaluate_risk(LABEL, PROBABILITY, PATIENT, seed=seed, replicates=20)) for seed in (1, 1, 2)
+        json.dumps(evaluate_risk(LABEL, PROBABILITY, PATIENT, Resampling(seed, 20))) for seed in (1, 1, 2)
     ]
     assert documents[0] == documents[1]
     assert documents[0] != documents[2]
@@ -85,8 +87,7 @@ def test_capacity_and_thresholds_add_their_measures() -> None:
         LABEL,
         PROBABILITY,
         PATIENT,
-        seed=1,
-        replicates=20,
+        Resampling(1, 20),
         week=week,
         capacity_per_week=10,
         thresholds=(0.3, 0.99),
@@ -101,17 +102,17 @@ def test_capacity_and_thresholds_add_their_measures() -> None:
 
 def test_a_capacity_without_weeks_is_refused() -> None:
     with pytest.raises(ValueError, match="week, capacity_per_week"):
-        evaluate_risk(LABEL, PROBABILITY, PATIENT, seed=1, capacity_per_week=10)
+        evaluate_risk(LABEL, PROBABILITY, PATIENT, Resampling(), capacity_per_week=10)
 
 
 def test_missing_labels_are_refused_with_their_count() -> None:
     label = pd.Series(LABEL, dtype="Int64").mask(pd.Series(np.arange(N) < 3))
     with pytest.raises(ValueError, match="label: 3 of 2000 values are missing"):
-        evaluate_risk(label, PROBABILITY, PATIENT, seed=1)
+        evaluate_risk(label, PROBABILITY, PATIENT, Resampling())
 
 
 def test_a_slice_without_events_is_reported_and_does_not_crash() -> None:
-    found = evaluate_risk([0] * 60, np.linspace(0.01, 0.2, 60), range(60), seed=1, replicates=20)
+    found = evaluate_risk([0] * 60, np.linspace(0.01, 0.2, 60), range(60), Resampling(1, 20))
     for name in ("auroc", "auprc", "scaled_brier", "calibration_in_the_large", "calibration_slope", "ici"):
         assert found[name]["value"] is None
         assert found[name]["reason"].startswith("undefined: needs")
@@ -122,7 +123,7 @@ def test_a_slice_without_events_is_reported_and_does_not_crash() -> None:
 
 def test_a_single_event_gives_values_without_intervals() -> None:
     label = [1] + [0] * 59
-    found = evaluate_risk(label, np.linspace(0.2, 0.01, 60), range(60), seed=1, replicates=50)
+    found = evaluate_risk(label, np.linspace(0.2, 0.01, 60), range(60), Resampling(1, 50))
     assert found["auroc"]["value"] == 1.0
     assert found["auroc"]["low"] is None
     json.dumps(found, allow_nan=False)
@@ -130,24 +131,28 @@ def test_a_single_event_gives_values_without_intervals() -> None:
 
 def test_a_score_that_is_no_probability_is_refused() -> None:
     with pytest.raises(ValueError, match="lie outside 0 to 1"):
-        evaluate_risk(LABEL, np.round(LOG_ODDS * 3), PATIENT, seed=1)
+        evaluate_risk(LABEL, np.round(LOG_ODDS * 3), PATIENT, Resampling())
 
 
 def test_a_better_model_beats_a_noisier_one_by_an_interval_above_zero() -> None:
     noisy = 1 / (1 + np.exp(-(LOG_ODDS + np.random.default_rng(1).normal(size=N))))
-    found = compare_score(LABEL, PROBABILITY, noisy, PATIENT, seed=1, replicates=100)
+    resampling = Resampling(1, 100)
+    better, worse = (sample_score(LABEL, score, PATIENT, resampling) for score in (PROBABILITY, noisy))
+    found = better.minus(worse).metrics()
     assert found["auroc"]["low"] > 0
     assert found["auprc"]["low"] > 0
 
 
 def test_a_model_against_itself_differs_by_nothing() -> None:
-    found = compare_score(LABEL, PROBABILITY, PROBABILITY, PATIENT, seed=1, replicates=20)
+    model = sample_risk(LABEL, PROBABILITY, PATIENT, Resampling(1, 20))
+    found = model.minus(sample_risk(LABEL, PROBABILITY, PATIENT, Resampling(1, 20))).metrics()
+    assert {"auroc", "brier", "ici"} <= set(found)
     assert all(metric == {"value": 0.0, "low": 0.0, "high": 0.0} for metric in found.values())
 
 
 def test_a_cost_has_every_promised_measure() -> None:
     low, high = np.quantile(ACTUAL, [0.1, 0.9])
-    found = evaluate_cost(ACTUAL, EXPECTED, [low] * N, [high] * N, PATIENT, seed=1, replicates=50)
+    found = evaluate_cost(ACTUAL, EXPECTED, [low] * N, [high] * N, PATIENT, Resampling(1, 50))
     assert {
         "mae",
         "mdae",
@@ -167,10 +172,10 @@ def test_a_cost_has_every_promised_measure() -> None:
 
 
 def test_a_cost_without_interval_or_bound_says_so() -> None:
-    without = evaluate_cost(ACTUAL, EXPECTED, None, None, PATIENT, seed=1, replicates=20)
+    without = evaluate_cost(ACTUAL, EXPECTED, None, None, PATIENT, Resampling(1, 20))
     assert without["interval_coverage"]["reason"] == "undefined: no interval was given"
     assert without["mae"]["low"] < without["mae"]["high"]
-    unbounded = evaluate_cost(ACTUAL, EXPECTED, [0] * N, [math.inf] * N, PATIENT, seed=1, replicates=20)
+    unbounded = evaluate_cost(ACTUAL, EXPECTED, [0] * N, [math.inf] * N, PATIENT, Resampling(1, 20))
     assert unbounded["interval_width"]["value"] is None
     assert unbounded["interval_width_median"]["value"] is None
     assert unbounded["interval_open_share"]["value"] == 1
@@ -179,7 +184,11 @@ def test_a_cost_without_interval_or_bound_says_so() -> None:
 
 
 def test_costs_are_compared_on_the_same_resamples() -> None:
-    found = compare_cost(ACTUAL, ACTUAL * 1.1, EXPECTED, PATIENT, seed=1, replicates=50)
+    better, worse = (
+        sample_cost(ACTUAL, expected, None, None, PATIENT, Resampling(1, 50))
+        for expected in (ACTUAL * 1.1, EXPECTED)
+    )
+    found = better.minus(worse).metrics()
     assert found["mae"]["high"] < 0
     assert found["r2"]["low"] > 0
 
@@ -188,7 +197,7 @@ SEX = np.where(np.arange(N) < 900, "female", "male")
 
 
 def test_groups_of_sufficient_size_are_shown_with_exact_counts() -> None:
-    entries = risk_by_group(LABEL, PROBABILITY, PATIENT, pd.DataFrame({"sex": SEX}), seed=1, replicates=20)
+    entries = risk_by_group(LABEL, PROBABILITY, PATIENT, pd.DataFrame({"sex": SEX}), Resampling(1, 20))
     female, male = entries
     assert (female["group"], female["level"], female["suppressed"]) == ("sex", "female", False)
     assert (female["n"], female["n_events"]) == (900, int(LABEL[:900].sum()))
@@ -197,7 +206,8 @@ def test_groups_of_sufficient_size_are_shown_with_exact_counts() -> None:
 
 def test_a_group_below_50_rows_is_suppressed_and_cannot_be_had_by_subtraction() -> None:
     department = np.where(np.arange(N) < 37, "burns", "medicine")
-    entries = risk_by_group(LABEL, PROBABILITY, PATIENT, pd.DataFrame({"department": department}), seed=1)
+    groups = pd.DataFrame({"department": department})
+    entries = risk_by_group(LABEL, PROBABILITY, PATIENT, groups, Resampling(1, 200))
     burns, medicine = entries
     assert burns == {
         "group": "department",
@@ -217,20 +227,20 @@ def test_a_group_below_50_rows_is_suppressed_and_cannot_be_had_by_subtraction() 
 def test_a_group_below_10_events_or_10_rows_without_is_suppressed(n_events: int, is_suppressed: bool) -> None:
     label = np.arange(60) < n_events
     groups = pd.DataFrame({"payer": ["self"] * 60})
-    (entry,) = risk_by_group(label, np.full(60, 0.5), range(60), groups, seed=1, replicates=5)
+    (entry,) = risk_by_group(label, np.full(60, 0.5), range(60), groups, Resampling(1, 5))
     assert entry["suppressed"] is is_suppressed
 
 
 def test_a_missing_group_is_a_level_of_its_own() -> None:
     payer = pd.Series(["public"] * 1000 + [None] * 1000)
-    entries = risk_by_group(LABEL, PROBABILITY, PATIENT, pd.DataFrame({"payer": payer}), seed=1, replicates=5)
+    entries = risk_by_group(LABEL, PROBABILITY, PATIENT, pd.DataFrame({"payer": payer}), Resampling(1, 5))
     assert [(entry["level"], entry["n"]) for entry in entries] == [("public", 1000), ("unknown", 1000)]
 
 
 @pytest.mark.parametrize(("n", "is_suppressed"), [(49, True), (50, False)])
 def test_cost_groups_are_suppressed_by_rows_alone(n: int, is_suppressed: bool) -> None:
     groups = pd.DataFrame({"age_band": ["80+"] * n})
-    (entry,) = cost_by_group(ACTUAL[:n], EXPECTED[:n], None, None, PATIENT[:n], groups, seed=1, replicates=5)
+    (entry,) = cost_by_group(ACTUAL[:n], EXPECTED[:n], None, None, PATIENT[:n], groups, Resampling(1, 5))
     assert entry["suppressed"] is is_suppressed
     assert ("metrics" in entry) is not is_suppressed
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from evaluation.bootstrap import Resampling
 from training.baselines import Baselines
 from training.results import Judged, assess, figures
 from training.targets import TARGETS
@@ -31,7 +32,7 @@ def judged(score: NDArray[np.float64]) -> Judged:
 
 
 def lace(score: NDArray[np.float64]) -> dict[str, Any]:
-    document = assess(ROWS, TARGETS["readmission"], judged(score), has_calendar=False, seed=0, replicates=20)
+    document = assess(ROWS, TARGETS["readmission"], judged(score), Resampling(0, 20), has_calendar=False)
     assert document["kind"] == "risk"
     # Of the pairs of an event and another, a quarter is won (both in the first half), a quarter lost (both in
     # the second), half tie (one in each): 0.25 + 0.5 * 0.5.

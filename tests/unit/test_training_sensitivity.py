@@ -10,22 +10,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from evaluation.bootstrap import Resampling
 from features.settings import FeatureSettings
-from models.model import Model
 from tests.admission_rows import admissions, data_set, fitted
 from training.card import model_card
-from training.sensitivity import asked_earlier, deaths_as_not_readmitted
+from training.sensitivity import Subject, asked_earlier, deaths_as_not_readmitted
 from training.split import Split
 from training.targets import TARGETS
 from training.train import train_model
 
-SURE = {"seed": 0, "replicates": 20}
-READMISSION = TARGETS["readmission"]
 JUNE = dt.date(2024, 6, 1)
 
 
-def model() -> Model:
-    return fitted("readmission").model
+def subject(target: str = "readmission") -> Subject:
+    return Subject(fitted("readmission").model, TARGETS[target], Resampling(0, 20))
 
 
 def at(times: list[str]) -> pd.DataFrame:
@@ -40,11 +38,11 @@ def test_judged_are_the_admissions_of_the_test_period_of_patients_not_learned_fr
     # Asked 6 h after admission, the model's landmark being 24 h: the landmark lies 18 h later.
     # 31 May 05:59 + 18 h = 31 May 23:59, before the test; 06:00 + 18 h = 1 June, within.
     sooner = at(["2024-05-31 05:59", "2024-05-31 06:00", "2024-06-10 12:00", "2024-06-11 12:00"])
-    found = asked_earlier(model(), READMISSION, sooner, 6.0, pd.Series(["P2", "P9"]), JUNE, **SURE)
+    found = asked_earlier(subject(), sooner, 6.0, pd.Series(["P2", "P9"]), JUNE)
     assert (found["hours_after_admission"], found["n"]) == (6.0, 2)
     unlabelled = sooner.assign(label_readmission=[1.0, np.nan, 1.0, 0.0])
-    assert asked_earlier(model(), READMISSION, unlabelled, 6.0, pd.Series(["P2"]), JUNE, **SURE)["n"] == 1
-    nobody = asked_earlier(model(), READMISSION, sooner, 6.0, pd.Series(["P0"]), dt.date(2025, 1, 1), **SURE)
+    assert asked_earlier(subject(), unlabelled, 6.0, pd.Series(["P2"]), JUNE)["n"] == 1
+    nobody = asked_earlier(subject(), sooner, 6.0, pd.Series(["P0"]), dt.date(2025, 1, 1))
     assert (nobody["n"], nobody["metrics"]) == (0, {})
 
 
@@ -68,13 +66,12 @@ def test_deaths_in_the_test_period_count_as_not_readmitted_once_their_window_has
         JUNE,
         {},
     )
-    found = deaths_as_not_readmitted(model(), READMISSION, rows, split, dt.date(2024, 7, 31), **SURE)
+    found = deaths_as_not_readmitted(subject(), rows, split, dt.date(2024, 7, 31))
     assert found is not None
     assert (found["n"], found["n_deaths"]) == (3, 1)
     # One event among P1, P2 and P3: 1 of 3, not 1 of 2.
     assert found["metrics"]["prevalence"]["value"] == pytest.approx(1 / 3)
-    assert deaths_as_not_readmitted(model(), TARGETS["complication"], rows, split, dt.date(2024, 7, 31),
-                                    **SURE) is None  # fmt: skip
+    assert deaths_as_not_readmitted(subject("complication"), rows, split, dt.date(2024, 7, 31)) is None
 
 
 def test_both_stand_in_the_results_and_on_the_card(tmp_path: Path) -> None:
