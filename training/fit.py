@@ -19,7 +19,7 @@ from models.bands import cut_points, percentile_grid
 from models.calibration import recalibrate_logistic, rescale_mean
 from models.encoding import PART_ROWS, FeatureSpec, booster_names, encode
 from models.intervals import SMALLEST_MONEY, Interval, conformalize, log_money
-from models.model import Model, model_from_text
+from models.model import Model
 from training.inputs import choose_specs
 from training.split import Rows, patient_places
 from training.targets import Target, TrainingError
@@ -67,6 +67,38 @@ class Fitted:
     cost_cut: float | None
 
 
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """A data set's rows as the boosters see them: the columns of `specs`, and each row's label."""
+
+    frame: pd.DataFrame
+    specs: tuple[FeatureSpec, ...]
+    label: NDArray[np.float64]
+
+    def matrix(self, rows: Rows) -> NDArray[np.float64]:
+        columns = self.frame[[spec.name for spec in self.specs]]
+        matrix = np.empty((len(rows), len(self.specs)))
+        for start in range(0, len(rows), PART_ROWS):
+            part = slice(start, start + PART_ROWS)
+            matrix[part], _ = encode(columns.iloc[rows[part]], self.specs)
+        return matrix
+
+
+@dataclass(frozen=True, eq=False)
+class _Binned:
+    """One slice as LightGBM holds it: the rows that trees grow on, then those that say when to stop.
+
+    `regrown` are all of them, to grow the trees again on; None where there are rows enough. `label` is in
+    the same order. Boosters differ in nothing but the labels.
+    """
+
+    growing: lgb.Dataset
+    stopping: lgb.Dataset
+    regrown: lgb.Dataset | None
+    label: NDArray[np.float64]
+    n_growing: int
+
+
 def fit_model(frame: pd.DataFrame, recipe: Recipe, training: Rows, calibration: Rows) -> Fitted:
     """Fit and calibrate on the rows at these positions; the artefact's metrics and facts stay empty.
 
@@ -78,17 +110,20 @@ def fit_model(frame: pd.DataFrame, recipe: Recipe, training: Rows, calibration: 
     check_slice("training", label[training], recipe.target, FEWEST_TRAINING_ROWS, FEWEST_TRAINING_EVENTS)
     check_slice("calibration", label[calibration], recipe.target, FEWEST_OTHER_ROWS, FEWEST_OTHER_EVENTS)
     specs, left_out = choose_specs(frame, recipe.features, training)
+    table = _Table(frame, specs, label)
     stops = patient_places(frame["patient_id"].iloc[training], "stopping", recipe.seed) < STOPPING_SHARE
-    # The rows that trees grow on stand first, so that both parts are views of one matrix.
-    ordered = np.concatenate([training[~stops], training[stops]])
+    settings = parameters(int((~stops).sum()), recipe.seed, recipe.threads)
+    binned = _binned(table, training[~stops], training[stops], settings)
     cut = None
     if recipe.target.kind == "cost":
         cut = float(np.quantile(label[training], recipe.cost_truncation_quantile))
-    n_growing = int((~stops).sum())
-    settings = parameters(n_growing, recipe.seed, recipe.threads)
-    boosters = _fit_boosters(frame, label, specs, recipe, settings, ordered, n_growing, cut)
-    artefact = _calibrated(frame, label, specs, recipe, boosters, calibration)
-    return Fitted(model_from_text(artefact, boosters), boosters, settings, left_out, cut)
+    texts = {
+        name: _grown(binned, learned, settings | objective)
+        for name, (objective, learned) in _tasks(binned.label, recipe, cut).items()
+    }
+    boosters = {name: lgb.Booster(model_str=text) for name, text in texts.items()}
+    artefact = _calibrated(table, recipe, boosters, calibration)
+    return Fitted(Model(artefact, boosters), texts, settings, left_out, cut)
 
 
 def check_slice(
@@ -103,15 +138,6 @@ def check_slice(
         raise TrainingError(
             f"{target.name}: the {name} slice holds {found}; {needed} are needed. Give a longer extract."
         )
-
-
-def _matrix(frame: pd.DataFrame, specs: tuple[FeatureSpec, ...], rows: Rows) -> NDArray[np.float64]:
-    columns = frame[[spec.name for spec in specs]]
-    matrix = np.empty((len(rows), len(specs)))
-    for start in range(0, len(rows), PART_ROWS):
-        part = slice(start, start + PART_ROWS)
-        matrix[part], _ = encode(columns.iloc[rows[part]], specs)
-    return matrix
 
 
 def parameters(n_rows: int, seed: int, threads: int) -> dict[str, Any]:
@@ -143,43 +169,34 @@ def parameters(n_rows: int, seed: int, threads: int) -> dict[str, Any]:
     }
 
 
-def _fit_boosters(
-    frame: pd.DataFrame,
-    label: NDArray[np.float64],
-    specs: tuple[FeatureSpec, ...],
-    recipe: Recipe,
-    settings: dict[str, Any],
-    ordered: Rows,
-    n_growing: int,
-    cost_cut: float | None,
-) -> dict[str, str]:
-    """Grow every booster of the model on one binned matrix; only the labels differ."""
-    matrix, actual = _matrix(frame, specs, ordered), label[ordered]
+def _binned(table: _Table, growing: Rows, stopping: Rows, settings: dict[str, Any]) -> _Binned:
+    # The rows that trees grow on stand first, so that both parts are views of one matrix.
+    rows, n_growing = np.concatenate([growing, stopping]), len(growing)
+    matrix, label = table.matrix(rows), table.label[rows]
     columns: dict[str, Any] = {
-        "feature_name": booster_names(specs),
-        "categorical_feature": [place for place, spec in enumerate(specs) if spec.type == "category"],
+        "feature_name": booster_names(table.specs),
+        "categorical_feature": [place for place, spec in enumerate(table.specs) if spec.type == "category"],
         "params": settings,
     }
-    growing = lgb.Dataset(matrix[:n_growing], actual[:n_growing], **columns).construct()
-    stopping = lgb.Dataset(matrix[n_growing:], actual[n_growing:], reference=growing, **columns).construct()
-    regrown = lgb.Dataset(matrix, actual, **columns).construct() if len(actual) <= MOST_REGROWN_ROWS else None
-    del matrix
-    boosters = {}
-    for name, (objective, learned) in _tasks(actual, recipe, cost_cut).items():
-        growing.set_label(learned[:n_growing])
-        stopping.set_label(learned[n_growing:])
-        booster = lgb.train(
-            {**settings, **objective},
-            growing,
-            MOST_TREES,
-            valid_sets=[stopping],
-            callbacks=[lgb.early_stopping(PATIENCE_TREES, verbose=False)],
-        )
-        n_trees = booster.best_iteration
-        if regrown is not None:
-            booster = lgb.train({**settings, **objective}, regrown.set_label(learned), n_trees)
-        boosters[name] = booster.model_to_string(num_iteration=n_trees)
-    return boosters
+    first = lgb.Dataset(matrix[:n_growing], label[:n_growing], **columns).construct()
+    second = lgb.Dataset(matrix[n_growing:], label[n_growing:], reference=first, **columns).construct()
+    regrown = lgb.Dataset(matrix, label, **columns).construct() if len(label) <= MOST_REGROWN_ROWS else None
+    return _Binned(first, second, regrown, label, n_growing)
+
+
+def _grown(binned: _Binned, learned: NDArray[np.float64], settings: dict[str, Any]) -> str:
+    """A booster that has learned these labels, as LightGBM's text."""
+    booster = lgb.train(
+        settings,
+        binned.growing.set_label(learned[: binned.n_growing]),
+        MOST_TREES,
+        valid_sets=[binned.stopping.set_label(learned[binned.n_growing :])],
+        callbacks=[lgb.early_stopping(PATIENCE_TREES, verbose=False)],
+    )
+    n_trees = booster.best_iteration
+    if binned.regrown is not None:
+        booster = lgb.train(settings, binned.regrown.set_label(learned), n_trees)
+    return str(booster.model_to_string(num_iteration=n_trees))
 
 
 def _tasks(
@@ -200,19 +217,13 @@ def _tasks(
 
 
 def _calibrated(
-    frame: pd.DataFrame,
-    label: NDArray[np.float64],
-    specs: tuple[FeatureSpec, ...],
-    recipe: Recipe,
-    boosters: dict[str, str],
-    calibration: Rows,
+    table: _Table, recipe: Recipe, boosters: dict[str, lgb.Booster], calibration: Rows
 ) -> Artefact:
-    matrix, actual = _matrix(frame, specs, calibration), label[calibration]
+    """The artefact of these boosters, with all that is learned from the calibration slice."""
+    matrix, actual = table.matrix(calibration), table.label[calibration]
     raw = {
-        name: np.asarray(
-            lgb.Booster(model_str=text).predict(matrix, raw_score=True, num_threads=recipe.threads)
-        )
-        for name, text in boosters.items()
+        name: np.asarray(booster.predict(matrix, raw_score=True, num_threads=recipe.threads))
+        for name, booster in boosters.items()
     }
     interval = None
     if recipe.target.kind == "risk":
@@ -222,9 +233,7 @@ def _calibrated(
         line = rescale_mean(raw["model"], actual)
         values = line.money(raw["model"])
         interval = conformalize(raw["low"], raw["high"], actual, level=recipe.interval_level)
-    contributions = np.asarray(
-        lgb.Booster(model_str=boosters["model"]).predict(matrix[:1], pred_contrib=True)
-    )
+    contributions = np.asarray(boosters["model"].predict(matrix[:1], pred_contrib=True))
     return Artefact(
         name=f"{recipe.target.name}-{recipe.point}",
         target=recipe.target.name,
@@ -235,8 +244,8 @@ def _calibrated(
         landmark_hours=float(recipe.settings.landmark_hours),
         coding_lag_hours=float(recipe.settings.coding_lag_hours),
         cost_lag_hours=float(recipe.settings.cost_lag_hours),
-        features=specs,
-        fingerprint=fingerprint(spec.name for spec in specs if not spec.is_fact),
+        features=table.specs,
+        fingerprint=fingerprint(spec.name for spec in table.specs if not spec.is_fact),
         calibration=line,
         interval=interval,
         bands=cut_points(values),
