@@ -67,9 +67,9 @@ def train_model(
 
     With a calendar, the latest admissions are the test. Without one (`timeline` none or shifted), every
     patient is judged out of fold, and the model itself is fitted on all patients but the calibration's; no
-    row is later than another's, and `earlier` is not used. The same
-    data, seed, versions and machine give the same model text. Raises TrainingError if the target is not
-    predicted at this point, or a slice is too small.
+    row is later than another's, and `earlier` is not used. The same data, seed, versions and machine give the
+    same model text. Raises TrainingError if the target is not predicted at this point, or a slice is too
+    small.
     """
     chosen = target_at(target, data.point)
     step = f"{target} at {data.point}"

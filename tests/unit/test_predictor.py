@@ -4,21 +4,43 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
 from features.settings import FeatureSettings
 from models.champions import Champion
-from serving.loaded import Loaded
+from serving.answers import Answers
+from serving.loaded import LiveChampions, Loaded
 from serving.predictor import settings_for
-from tests.admission_rows import admissions, recipe
+from serving.settings import ServingSettings
+from tests.admission_rows import admissions, fitted, recipe
 from training.fit import fit_model
+
+CHAMPION = Champion("readmission-admission", 1, "0" * 64, "", Path())
 
 
 def test_the_landmark_and_the_lags_are_those_of_the_training() -> None:
     trained_with = FeatureSettings(landmark_hours=6, coding_lag_hours=48, cost_lag_hours=72)
     made = replace(recipe("readmission"), settings=trained_with)
     model = fit_model(admissions(4000), made, np.arange(3000), np.arange(3000, 4000)).model
-    loaded = Loaded(Champion("readmission-admission", 1, "0" * 64, "", Path()), model)
-    found = settings_for(loaded, FeatureSettings(minimum_age=16, threads=1))
+    found = settings_for(Loaded(CHAMPION, model), FeatureSettings(minimum_age=16, threads=1))
     assert found == replace(trained_with, minimum_age=16, threads=1)
+
+
+def test_models_of_other_lags_are_answered_from_other_features(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[FeatureSettings] = []
+    monkeypatch.setattr("serving.answers.OnlineFeatures", lambda _, settings: made.append(settings) or made)
+    answers = Answers(LiveChampions(tmp_path), ServingSettings(tmp_path))
+    model = fitted("readmission").model
+
+    def asked(**hours: Any) -> None:
+        answers._features_for(Loaded(CHAMPION, replace(model, artefact=replace(model.artefact, **hours))))
+
+    for hours in ({}, {"coding_lag_hours": 48.0}, {"cost_lag_hours": 72.0}, {}):
+        asked(**hours)
+    # The first and the last are alike and share one builder.
+    assert [(each.coding_lag_hours, each.cost_lag_hours) for each in made] == [(0, 0), (48, 0), (0, 72)]
