@@ -17,6 +17,7 @@ from features.rules import WHAT_TO_DO, after_observation, conditions
 from features.sources import stage_of
 from features.staged import Staged, missing_columns, open_staged
 from features.tables import TABLES, Table, TableError
+from features.unknowns import outcome_warnings
 
 BEYOND_TOTAL = 1.01
 """Charges beyond this multiple of the stay's total contradict it; less is rounding."""
@@ -115,6 +116,7 @@ def examine(
         warnings += _left_out_columns(table)
         if name == "stays":
             warnings += _late_discharges(data, table, declaration)
+    warnings += outcome_warnings(data, staged, declaration)
     progress("checking tables", len(staged), len(staged))
     return Checked(data, declaration, staged, tuple(rules), tuple(warnings))
 

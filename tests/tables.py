@@ -16,7 +16,7 @@ DECLARATION = {
     "observed_from": "2023-01-01",
     "observed_until": "2024-12-31",
     "complete_by": '"discharge"',
-    "deaths": '"in_hospital"',
+    "deaths": '"registry"',
     "code_systems": '{ diagnosis = "icd10", procedure = "icd9cm3" }',
 }
 

@@ -28,7 +28,12 @@ DIAGNOSES = """
     2       | discharge | 1        | i10   | Y
     3       | discharge | 1        | E11.9 | N
 """
-CLEAN = {"patients": PATIENTS, "stays": STAYS, "diagnoses": DIAGNOSES}
+CLEAN = {
+    "patients": PATIENTS,
+    "stays": STAYS,
+    "diagnoses": DIAGNOSES,
+    "procedures": "stay_id | position | code",
+}
 
 
 def replaced(text: str, row: int, column: str, value: str) -> str:
@@ -58,6 +63,7 @@ def test_a_clean_data_set_has_nothing_to_report(tmp_path: Path) -> None:
         "patients": (2, 2),
         "stays": (3, 3),
         "diagnoses": (3, 3),
+        "procedures": (0, 0),
     }
 
 
@@ -238,7 +244,8 @@ def test_a_code_has_the_form_of_its_system(
     codes = inside + outside
     rows = "\n".join(f"1 | discharge | {place} | {code}" for place, code in enumerate(codes, 1))
     diagnoses = "stay_id | kind | position | code\n" + rows
-    found = findings(tmp_path, {"diagnoses": diagnoses}, code_systems=f'{{ diagnosis = "{system}" }}')
+    systems = f'{{ diagnosis = "{system}", procedure = "icd9cm3" }}'
+    found = findings(tmp_path, {"diagnoses": diagnoses}, code_systems=systems)
     assert found == {("diagnoses", "code_outside_system"): (len(outside), len(inside) + 1)}
 
 
@@ -366,3 +373,32 @@ def test_a_code_system_without_categories_is_set_aside(tmp_path: Path) -> None:
     assert findings(tmp_path / "a", {"procedures": procedures}) == {("procedures", "not_allowed"): (1, 1)}
     with pytest.raises(TableError, match=r"code_systems\.procedure"):
         check(write_folder(tmp_path / "b", CLEAN, code_systems='{ diagnosis = "icd10", procedure = "cpt" }'))
+
+
+def test_what_leaves_outcomes_unknown_is_said(tmp_path: Path) -> None:
+    def warnings(folder: str, tables: dict[str, str], **declaration: str) -> list[str]:
+        given = {name: text for name, text in (CLEAN | tables).items() if text}
+        quality = check(write_folder(tmp_path / folder, given, **declaration))
+        return [warning.split(",")[0] for warning in quality.warnings]
+
+    in_hospital = {"deaths": '"in_hospital"'}
+    endings = {"stays": STAYS.replace("total_cost", "discharge_disposition").replace("1000", "home")
+               .replace("500", "").replace("800", "died")}  # fmt: skip
+    assert warnings("a", {"procedures": ""}, **in_hospital) == [
+        "procedures: no such table",
+        "stays: 3 of 3 rows do not say how the stay ended (discharge_disposition)",
+    ]
+    assert warnings("b", endings, **in_hospital) == [
+        "stays: 1 of 3 rows do not say how the stay ended (discharge_disposition)"
+    ]
+    assert warnings("c", {}) == []
+    given = '\n[labels]\nreadmission = { kind = "given", definition = "all-cause" }'
+    assert warnings("d", {"procedures": ""}, code_systems=f'{{ diagnosis = "icd10" }}{given}') == []
+    # 60 days before 31 December is 1 November.
+    open_stays = STAYS.replace("discharged | 2024-03-20 08:00 | 2024-03-25 09:00", "in | 2024-10-31 08:00 |")
+    assert warnings("e", {"stays": open_stays}) == [
+        "stays: 1 of 3 rows are still in hospital 60 days after admission. Every later stay of such a "
+        "patient counts as part of it. Add the discharges that were forgotten."
+    ]
+    recent = open_stays.replace("2024-10-31", "2024-11-02")
+    assert warnings("f", {"stays": recent}) == []

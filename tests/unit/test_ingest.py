@@ -44,6 +44,7 @@ CLEAN = {
         8          | 2024-03-21 06:00 | 718-7 | 11.2  | g/dL
         7          | 2024-01-02 06:00 | 718-7 | 12    | g/dL
     """,
+    "procedures": "stay_id | position | code",
     "payment_groups": """
         payment_group | scheme_version | insurer | hospital_id | valid_from
         FR1           | 1              | city    | H           | 2024-01-01
