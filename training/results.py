@@ -156,8 +156,9 @@ def _scored(has: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def _weeks(rows: pd.DataFrame) -> tuple[pd.Series, int]:
-    """Each row's calendar week, and how many admissions of a week can be followed up."""
-    week = pd.to_datetime(rows["prediction_time"]).dt.strftime("%G-%V")
+    """The Monday of each row's week, and how many admissions of a week can be followed up."""
+    days = pd.to_datetime(rows["prediction_time"]).dt.normalize()
+    week = days - pd.to_timedelta(days.dt.dayofweek, unit="D")
     return week, max(1, round(CAPACITY_SHARE * len(week) / week.nunique()))
 
 

@@ -299,7 +299,7 @@ def test_there_is_nothing_before_the_first_champion(champion, house):
     assert (done.code, done.err) == (1, f"{NAME}: there is no earlier champion to go back to.\n")
     done = wardcast("promote", NAME, 7, cwd=house)
     assert done.code == 1
-    assert f"{NAME}: no version 7 is registered. `wardcast models` lists what there is." in done.err
+    assert f"{NAME}: no version 7 is registered. `wardcast train` prints names and versions" in done.err
 
 
 def test_scores_are_told_and_the_top_are_kept(champion, house):

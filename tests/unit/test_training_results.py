@@ -65,3 +65,14 @@ def test_the_pictures_show_only_what_has_predicted_every_row() -> None:
         roc = figures(TARGETS["readmission"], "CNY", LABEL, judged(score))["roc"]
         # The line of chance, the model, and the score if every row has it.
         assert len(roc.axes[0].lines) == shown
+
+
+def test_a_week_runs_from_monday_to_sunday_and_is_followed_up_in_a_tenth_of_its_admissions() -> None:
+    sunday, monday = pd.Timestamp("2024-12-29 23:59"), pd.Timestamp("2024-12-30 00:00")
+    dated = ROWS.assign(prediction_time=np.where(np.arange(N) < 100, sunday, monday))
+    document = assess(
+        dated, TARGETS["readmission"], judged(np.full(N, 0.5)), Resampling(0, 20), has_calendar=True
+    )
+    # 100 admissions in each of two weeks: 10 of each week, where a single week would have 20.
+    assert document["capacity_per_week"] == 10
+    assert document["metrics"]["alerts_per_week_at_capacity"]["value"] == 10
