@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.atomic import written_aside
@@ -20,6 +23,7 @@ from features.errors import UserError
 from features.points import Point
 from features.progress import Progress, silent
 from features.settings import FeatureSettings
+from serving.claim import claimed, cleared
 from serving.loaded import ChampionSet, Loaded
 from serving.predictor import predict, settings_for
 from serving.scored import SCHEMA, combine, scored_rows
@@ -58,6 +62,7 @@ class _Run:
     settings: FeatureSettings
     work: Path
     run_id: str
+    stamp: tuple[int, int]
 
 
 def score(
@@ -74,22 +79,46 @@ def score(
     """Score every admission at every prediction point of the champions; write Parquet or CSV to `out`.
 
     One bucket of patients after another. `since` leaves out earlier prediction times; `top` keeps the
-    highest values of each target and point. An interruption leaves `out` as it was and a hidden folder
-    `.<name>.partial` beside it, from which `resume` goes on.
+    highest values of each target and point. An interruption, or a full disk, leaves `out` as it was and a
+    hidden folder `.<name>.partial` beside it, from which `resume` goes on.
 
-    Raises ScoringError if the champions do not fit the data set or cannot all be used, or if `resume`
-    finds a run of other data or models.
+    Raises ScoringError if the champions do not fit the data set or cannot all be used, if `resume` finds a
+    run of other data, models, settings or `since`, if the data set is replaced meanwhile, or if a file
+    cannot be written; ClaimedError if another run is writing `out`.
     """
     check_out(out)
     _check_champions(champions, dataset.declaration)
-    run = _start(dataset, champions, out, since=since, settings=settings, resume=resume)
-    parts, n_admissions = [], 0
+    work = out.with_name(f".{out.name}.partial")
+    try:
+        with claimed(work, out.name):
+            run = _start(dataset, champions, work, since=since, settings=settings, resume=resume)
+            return _finish(run, out, top, progress)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise ScoringError(
+            f"{error.filename or out.name}: {os.strerror(error.errno)}. What was scored so far is kept in "
+            f"{work.name}: mend that and go on with --resume."
+        ) from error
+
+
+def check_out(out: Path) -> None:
+    """Raises ScoringError if scores cannot be written to a file of this name."""
+    if out.suffix not in (".parquet", ".csv") or out.is_dir():
+        raise ScoringError(f"{out.name}: name a file that ends in .parquet or .csv.")
+
+
+def _finish(run: _Run, out: Path, top: int | None, progress: Progress) -> Scored:
+    """Score what is not scored yet, put the parts together at `out` and remove the work folder."""
+    champions, parts, n_admissions = run.champions, [], 0
     for point in champions.points:
         for part, n_rows in _score_point(run, point, progress):
             n_models = len(champions.at(point))
             assert n_rows % n_models == 0, f"{part.name}: an admission lost a target"
             n_admissions += n_rows // n_models
             parts.append(part)
+    if _stamp(run.dataset) != run.stamp:
+        raise ScoringError(f"{out.name}: the data set was replaced while it was scored. Run again.")
     n_scored = sum(pq.read_metadata(part).num_rows for part in parts)
     with written_aside(out) as fresh:
         n_written = combine(parts, fresh, top=top)
@@ -99,10 +128,10 @@ def score(
     return Scored(out, run.run_id, n_admissions, n_scored, n_written, models)
 
 
-def check_out(out: Path) -> None:
-    """Raises ScoringError if scores cannot be written to a file of this name."""
-    if out.suffix not in (".parquet", ".csv"):
-        raise ScoringError(f"{out.name}: name a file that ends in .parquet or .csv.")
+def _stamp(dataset: DataSet) -> tuple[int, int]:
+    """Another one where the data set was written anew; unlike its digest, it costs nothing."""
+    status = (dataset.path / "dataset.toml").stat()
+    return status.st_ino, status.st_mtime_ns
 
 
 def _check_champions(champions: ChampionSet, declaration: Declaration) -> None:
@@ -128,42 +157,44 @@ def _check_champions(champions: ChampionSet, declaration: Declaration) -> None:
 def _start(
     dataset: DataSet,
     champions: ChampionSet,
-    out: Path,
+    work: Path,
     *,
     since: dt.datetime | None,
     settings: FeatureSettings,
     resume: bool,
 ) -> _Run:
-    """A new run in a fresh work folder, or the interrupted one if it did the same work."""
-    work = out.with_name(f".{out.name}.partial")
+    """A new run in the cleared work folder, or the interrupted one if it did the same work."""
+    stamp = _stamp(dataset)
     task = {
         "data": dataset.digest(),
         "models": {loaded.model_id: loaded.champion.digest for loaded in champions.loaded},
-        "since": None if since is None else since.isoformat(),
+        "--since": None if since is None else since.isoformat(),
         "settings": settings.definitions(),
+        "version of wardcast": metadata.version("wardcast"),
     }
     record = work / "run.json"
     if resume and record.is_file():
         found = json.loads(record.read_text("utf-8"))
-        if found["task"] != task:
+        differing = [name for name, value in task.items() if found["task"].get(name) != value]
+        if differing:
             raise ScoringError(
-                f"{out.name}: the interrupted run had other data, models or settings. Run without --resume."
+                f"{work.name}: the interrupted run had other {', '.join(differing)}. "
+                "Run without --resume to begin anew, or as that run was to go on with it."
             )
         run_id = str(found["run_id"])
     else:
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
+        cleared(work)
         run_id = uuid.uuid4().hex
         with written_aside(record) as fresh:
             fresh.write_text(json.dumps({"run_id": run_id, "task": task}), "utf-8")
-    return _Run(dataset, champions, since, settings, work, run_id)
+    return _Run(dataset, champions, since, settings, work, run_id, stamp)
 
 
 def _score_point(run: _Run, point: Point, progress: Progress) -> Iterator[tuple[Path, int]]:
     """Score a point's buckets; yields each part file with its rows, those of an interrupted run too."""
     buckets = run.dataset.declaration.buckets
     parts = [run.work / f"{point.value}-{bucket:06d}.parquet" for bucket in range(buckets)]
-    done = frozenset(bucket for bucket, part in enumerate(parts) if part.is_file())
+    done = frozenset(bucket for bucket, part in enumerate(parts) if _is_whole(part))
     step, n_done = f"scoring at {point.value}", len(done)
     progress(step, n_done, buckets)
     models = run.champions.at(point)
@@ -175,6 +206,14 @@ def _score_point(run: _Run, point: Point, progress: Progress) -> Iterator[tuple[
         progress(step, n_done, buckets)
     for part in parts:
         yield part, pq.read_metadata(part).num_rows
+
+
+def _is_whole(part: Path) -> bool:
+    """A part takes its place when it is complete; a machine that lost its power may still leave a stump."""
+    try:
+        return part.is_file() and pq.read_metadata(part).schema.to_arrow_schema().equals(SCHEMA)
+    except pa.ArrowInvalid:
+        return False
 
 
 def _write_part(part: Path, frame: pd.DataFrame, models: tuple[Loaded, ...], run: _Run) -> None:

@@ -19,6 +19,11 @@ _NO_MEMORY = (
     "wardcast.toml (`wardcast settings` shows what is in force)."
 )
 
+_NO_FILE = (
+    "The data engine could not read or write a file: is the disk full, the folder for temporary files "
+    "(TMPDIR) too small, or a file missing or damaged? Mend that and run the command again."
+)
+
 
 @contextmanager
 def told() -> Iterator[None]:
@@ -64,9 +69,11 @@ def _for_the_person(error: Exception) -> str | None:
 
     if isinstance(error, UserError):
         return str(error)
-    # By name: the data engine need not be imported to say so.
+    # The data engine's by name: it need not be imported to say so.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryException":
         return _NO_MEMORY
+    if type(error).__name__ == "IOException":
+        return _NO_FILE
     if isinstance(error, OSError) and error.errno:
         # Never the message: a library that raises it may write its own into it.
         place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "

@@ -28,7 +28,7 @@ from serving.api import create_app
 from serving.loaded import load_champions
 from serving.settings import ServingSettings
 from tests.command import WARDCAST, Done, clean_environment, succeeded, wardcast
-from tests.parity.test_batch_and_api import sent
+from tests.served import sent
 
 ADMISSIONS = 20_000
 LATEST_DAYS = 60

@@ -63,6 +63,16 @@ def test_too_little_memory_is_told_with_the_setting(capsys):
         assert "memory_limit_mb" in said
 
 
+def test_a_file_that_the_data_engine_cannot_use_is_no_defect(capsys, tmp_path):
+    def copy() -> None:
+        duckdb.sql(f"COPY (SELECT '{SECRET}') TO '{tmp_path}/no folder/x.parquet'")
+
+    code, said = ended(capsys, copy)
+    assert code == 1
+    assert "is the disk full" in said
+    assert SECRET not in said
+
+
 def cast_in_the_engine() -> None:
     duckdb.sql(f"SELECT '{SECRET}'::INTEGER").fetchall()
 
