@@ -158,7 +158,7 @@ def _scored(has: NDArray[np.bool_]) -> dict[str, Any]:
 def _weeks(rows: pd.DataFrame) -> tuple[pd.Series, int]:
     """The Monday of each row's week, and how many admissions of a week can be followed up."""
     days = pd.to_datetime(rows["prediction_time"]).dt.normalize()
-    week = days - pd.to_timedelta(days.dt.dayofweek, unit="D")
+    week = days - pd.to_timedelta(days.dt.day_of_week, unit="D")
     return week, max(1, round(CAPACITY_SHARE * len(week) / week.nunique()))
 
 

@@ -69,7 +69,7 @@ def test_the_pictures_show_only_what_has_predicted_every_row() -> None:
 
 def test_a_week_runs_from_monday_to_sunday_and_is_followed_up_in_a_tenth_of_its_admissions() -> None:
     sunday, monday = pd.Timestamp("2024-12-29 23:59"), pd.Timestamp("2024-12-30 00:00")
-    dated = ROWS.assign(prediction_time=np.where(np.arange(N) < 100, sunday, monday))
+    dated = ROWS.assign(prediction_time=pd.to_datetime([sunday] * 100 + [monday] * 100))
     document = assess(
         dated, TARGETS["readmission"], judged(np.full(N, 0.5)), Resampling(0, 20), has_calendar=True
     )
