@@ -53,7 +53,8 @@ class Answers:
         if champions.loaded:
             return champions
         names = ", ".join(name for name, _ in champions.refused)
-        state = f"Refused: {names}." if names else "The champions folder holds no model."
+        refused = f"Refused: {names}; GET /v1/models says why."
+        state = refused if names else "The champions folder holds no model."
         raise Problem(NOT_READY, f"{state} Train and promote a model; it is taken up without a restart.")
 
     def one(self, content: object, *, n_reasons: int | None) -> Answer:

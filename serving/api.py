@@ -21,11 +21,12 @@ from serving.documents import (
     EXAMPLE_REQUEST,
     AnswerDocument,
     BatchAnswerDocument,
-    HealthDocument,
+    LivenessDocument,
     ModelsDocument,
     ProblemDocument,
+    ReadinessDocument,
 )
-from serving.loaded import LiveChampions, Loaded
+from serving.loaded import ChampionSet, LiveChampions, Loaded
 from serving.middleware import QuietRequests
 from serving.problems import (
     MEDIA_TYPE,
@@ -124,23 +125,28 @@ def _add_problems(app: FastAPI) -> None:
 
 
 def _add_health(app: FastAPI, answers: Answers) -> None:
-    @app.get("/health/live", tags=["health"], response_model=HealthDocument)
+    @app.get("/health/live", tags=["health"], response_model=LivenessDocument)
     def live() -> Response:
         """Whether the process is up."""
-        return _json({"status": "live", "models": []})
+        return _json({"status": "live"})
 
-    @app.get("/health/ready", tags=["health"], response_model=HealthDocument, responses=_problems(503))
+    @app.get("/health/ready", tags=["health"], response_model=ReadinessDocument, responses=_problems(503))
     def ready() -> Response:
-        """Whether predictions can be answered: a checked champion is loaded."""
-        loaded = answers.champions().loaded
-        return _json({"status": "ready", "models": [model.model_id for model in loaded]})
+        """Whether predictions can be answered: the checked champions, and those that were refused."""
+        champions = answers.champions()
+        models = [loaded.model_id for loaded in champions.loaded]
+        return _json({"status": "ready", "models": models, "refused": _refused(champions)})
 
     @app.get("/v1/models", tags=["models"], response_model=ModelsDocument)
     def models() -> Response:
         """The champions in force: what they predict, on what evidence."""
         champions = answers.present()
-        refused = [{"model": name, "reason": reason} for name, reason in champions.refused]
-        return _json({"models": [_model_document(model) for model in champions.loaded], "refused": refused})
+        documents = [_model_document(loaded) for loaded in champions.loaded]
+        return _json({"models": documents, "refused": _refused(champions)})
+
+
+def _refused(champions: ChampionSet) -> list[dict[str, str]]:
+    return [{"model": name, "reason": reason} for name, reason in champions.refused]
 
 
 def _model_document(loaded: Loaded) -> dict[str, Any]:

@@ -175,15 +175,32 @@ class ModelDocument(BaseModel):
     intended_use: str
 
 
+class RefusedDocument(BaseModel):
+    """A champion that does not answer."""
+
+    model: str = Field(description="name/version; champions: the folder as a whole")
+    reason: str
+
+
 class ModelsDocument(BaseModel):
     """The champions in force, and those that were refused with the reason."""
 
     models: list[ModelDocument]
-    refused: list[dict[str, str]]
+    refused: list[RefusedDocument]
 
 
-class HealthDocument(BaseModel):
-    """The server's state."""
+class LivenessDocument(BaseModel):
+    """The process is up."""
 
-    status: str
-    models: list[str] = []
+    status: Literal["live"]
+
+
+class ReadinessDocument(BaseModel):
+    """Predictions are answered, by these models.
+
+    One that was refused wants an operator: its target is missing, or its former version answers.
+    """
+
+    status: Literal["ready"]
+    models: list[str] = Field(description="name/version")
+    refused: list[RefusedDocument]

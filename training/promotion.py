@@ -53,6 +53,7 @@ class ChampionRow:
     changed_by: str
     digest: str
     metrics: dict[str, float]
+    gate_passed: bool
     evidence: tuple[str, ...]
     is_installed: bool
 
@@ -122,7 +123,8 @@ def champions_table(*, tracking_uri: str, champions: Path) -> list[ChampionRow]:
         if not history:
             continue
         change = standing(history)[-1]
-        run = client.get_run(registered(client, name, change.version).run_id)
+        model = registered(client, name, change.version)
+        run = client.get_run(model.run_id)
         rows.append(
             ChampionRow(
                 name=name,
@@ -133,6 +135,7 @@ def champions_table(*, tracking_uri: str, champions: Path) -> list[ChampionRow]:
                 changed_by=history[-1].changed_by,
                 digest=change.digest,
                 metrics=dict(run.data.metrics),
+                gate_passed=model.gate.passed,
                 evidence=change.reasons,
                 is_installed=_holds(champions, name, change),
             )

@@ -28,8 +28,11 @@ def show_quality(quality: Quality) -> None:
     if quality.rules:
         show_table(
             "Rules broken",
-            ["table", "rule", "rows", "share", "first row", "what to do"],
-            [[r.table, r.rule, r.n_rows, f"{r.share:.2%}", r.first_row, r.what_to_do] for r in quality.rules],
+            ["table", "rule", "columns", "rows", "share", "first row", "what to do"],
+            [
+                [r.table, r.rule, ", ".join(r.columns), r.n_rows, f"{r.share:.2%}", r.first_row, r.what_to_do]
+                for r in quality.rules
+            ],
         )
     for warning in quality.warnings:
         say(f"Warning: {warning}")
@@ -140,9 +143,34 @@ def _metric_rows(result: Mapping[str, Any], columns: Sequence[str]) -> list[list
 
 
 def show_champions(champions: Sequence[ChampionRow]) -> None:
-    """The models in force."""
+    """The models in force: since when, and on what evidence."""
     show_table(
         "Champions",
-        ["model", "version", "since", "by", "installed"],
-        [[c.name, c.version, c.since, c.changed_by, "yes" if c.is_installed else "no"] for c in champions],
+        ["model", "version", "since", "by", "on the test slice", "gate", "installed"],
+        [
+            [
+                champion.name,
+                champion.version,
+                champion.since,
+                champion.changed_by,
+                _primary_metric(champion),
+                "passed" if champion.gate_passed else "not passed",
+                "yes" if champion.is_installed else "no",
+            ]
+            for champion in champions
+        ],
     )
+    for champion in champions:
+        for reason in champion.evidence:
+            say(f"{champion.name}/{champion.version}: {reason}")
+
+
+def _primary_metric(champion: ChampionRow) -> str:
+    """The metric on which the model is ranked, with its interval."""
+    from training.gate import PRIMARY
+    from training.targets import TARGETS
+
+    name = PRIMARY[TARGETS[champion.target].kind].name
+    found = champion.metrics
+    metric = {"value": found.get(name), "low": found.get(f"{name}_low"), "high": found.get(f"{name}_high")}
+    return f"{name} {with_interval(metric)}"

@@ -47,6 +47,11 @@ def test_a_required_folder_is_there_and_holds_something(name: str):
     assert any((ROOT / name).iterdir())
 
 
+def test_the_readme_says_what_lives_in_every_folder():
+    rows = re.findall(r"^\| \[`([a-z.]+)/`\]\(\1\) \|", (ROOT / "README.md").read_text("utf-8"), flags=re.M)
+    assert sorted(rows) == sorted(set(FOLDERS) - {".ci"})
+
+
 def test_the_folder_mlflow_holds_no_python_and_does_not_hide_the_installed_package():
     assert {file.name for file in (ROOT / "mlflow").rglob("*")} == {"MLproject", "README.md"}
     spec = importlib.util.find_spec("mlflow")

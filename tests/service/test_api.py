@@ -359,7 +359,7 @@ def test_the_champions_are_listed_with_their_evidence(client):
 
 def test_a_server_without_a_champion_lives_but_is_not_ready(tmp_path, admission):
     with client_of(tmp_path / "none") as client:
-        assert client.get("/health/live").status_code == 200
+        assert client.get("/health/live").json() == {"status": "live"}
         problem(client.get("/health/ready"), 503, "not-ready")
         problem(client.post("/v1/predictions", json=admission), 503, "not-ready")
         assert client.get("/v1/models").json() == {"models": [], "refused": []}
@@ -373,7 +373,8 @@ def test_a_changed_artefact_and_other_features_are_refused(tmp_path):
     model.write_text(model.read_text() + "\n")
     with client_of(folder) as client:
         document = problem(client.get("/health/ready"), 503, "not-ready")
-        assert "complication-admission/1, readmission-admission/1" in document["detail"]
+        refused = "Refused: complication-admission/1, readmission-admission/1; GET /v1/models says why."
+        assert document["detail"].startswith(refused)
         reasons = {each["model"]: each["reason"] for each in client.get("/v1/models").json()["refused"]}
     assert "SHA-256 differs" in reasons["readmission-admission/1"]
     assert "features that this version computes differently" in reasons["complication-admission/1"]
@@ -402,8 +403,13 @@ def test_models_that_disagree_about_what_is_known_when_do_not_answer_together(tm
     promote(folder, "readmission", **{hours: 6.0})
     with client_of(folder) as client:
         document = client.get("/v1/models").json()
+        ready = client.get("/health/ready").json()
     assert len(document["models"]) == 1
     assert len(document["refused"]) == 1
+    # Whoever watches the server sees there that a target is missing, and why.
+    assert ready["models"] == [document["models"][0]["model"]]
+    assert ready["refused"] == document["refused"]
+    assert "Train both alike and promote them." in ready["refused"][0]["reason"]
 
 
 def test_records_without_dates_are_answered_by_a_model_that_learned_from_such(tmp_path, client):

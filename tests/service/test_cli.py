@@ -285,13 +285,21 @@ def champion(trained: dict[str, Any], house: Path) -> dict[str, Any]:
     return succeeded("promote", NAME, 1, "--override", "a test's reason", "--json", cwd=house).document
 
 
-def test_a_promotion_says_what_is_in_force_and_models_lists_it(champion, house):
+def test_a_promotion_says_what_is_in_force_and_models_tells_its_evidence(champion, trained, house):
     assert (champion["name"], champion["version"]) == (NAME, 1)
     (row,) = succeeded("models", "--json", cwd=house).document
     assert (row["name"], row["version"], row["is_installed"]) == (NAME, 1, True)
     assert row["digest"] == champion["digest"]
     assert row["evidence"][0] == "Override: a test's reason"
-    assert NAME in succeeded("models", cwd=house).out
+    assert row["gate_passed"] == trained["gate"]["passed"]
+    told = succeeded("models", cwd=house).out
+    assert NAME in told
+    auroc = trained["metrics"]["auroc"]
+    assert f"auroc {auroc['value']:.3f}" in told
+    assert f"{auroc['low']:.3f} to {auroc['high']:.3f}" in told
+    assert ("not passed" in told) == (not trained["gate"]["passed"])
+    for reason in ("Override: a test's reason", *trained["gate"]["reasons"]):
+        assert f"{NAME}/1: {reason}\n" in told
 
 
 def test_there_is_nothing_before_the_first_champion(champion, house):

@@ -1,40 +1,41 @@
-"""What the terminal shows of a training."""
+"""What a person at the terminal reads of the models in force."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
-import pytest
+from training.promotion import ChampionRow
+from wardcast.reports import show_champions
 
-from training.gate import Check, Gate
-from wardcast.reports import show_training
+COST = ChampionRow(
+    name="cost-admission",
+    version=4,
+    target="cost",
+    point="admission",
+    since="2026-01-05T09:00:00+00:00",
+    changed_by="planner",
+    digest="0" * 64,
+    metrics={"wape": 0.4123, "wape_low": 0.4001, "wape_high": 0.4256, "mae": 9000.0},
+    gate_passed=False,
+    evidence=("Override: the former one is broken", "Failed: predicted ÷ actual 1.2."),
+    is_installed=True,
+)
 
 
-def measured(auroc: float) -> dict[str, Any]:
-    return {"auroc": {"value": auroc, "low": None, "high": None}}
+def test_a_champion_stands_with_the_metric_it_is_ranked_by_and_the_verdict_of_its_gate(capsys):
+    show_champions([COST])
+    told = capsys.readouterr().out
+    row = next(line for line in told.splitlines() if "cost-admission" in line)
+    assert "wape 0.412" in row
+    assert "not passed" in row
+    assert "0.400 to 0.426" in told
+    assert "mae" not in told
+    assert "cost-admission/4: Override: the former one is broken\n" in told
+    assert "cost-admission/4: Failed: predicted ÷ actual 1.2.\n" in told
 
 
-def test_a_baseline_that_lacks_rows_shows_its_share_and_a_failed_gate_its_reasons(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    gate = Gate((Check(False, "too flat."), Check(True, "better.")))
-    show_training(
-        [
-            {
-                "model": "readmission-discharge",
-                "version": 2,
-                "kind": "risk",
-                "n": {"test": 2000},
-                "metrics": measured(0.71),
-                "baselines": {
-                    "lace": {"n": 2000, "share_scored": 1.0, **measured(0.66)},
-                    "hospital": {"n": 1234, "share_scored": 0.617, **measured(0.65)},
-                },
-                "gate": gate.document(),
-            }
-        ]
-    )
-    lines = capsys.readouterr().out.splitlines()
-    assert next(line for line in lines if "hospital" in line).split("│")[2].strip() == "1,234 (62%)"
-    assert next(line for line in lines if "lace" in line).split("│")[2].strip() == ""
-    assert lines[-2:] == ["readmission-discharge/2: gate not passed", "  Failed: too flat."]
+def test_a_metric_that_was_not_computed_is_a_dash(capsys):
+    show_champions([replace(COST, metrics={}, gate_passed=True)])
+    told = capsys.readouterr().out
+    assert "wape –" in told
+    assert "not passed" not in told
