@@ -191,7 +191,7 @@ def _duplicates(data: duckdb.DuckDBPyConnection, staged: Staged, declaration: De
 
 def _judge(data: duckdb.DuckDBPyConnection, staged: Staged, declaration: Declaration) -> None:
     table, typed = staged.table, staged.typed_sql(declaration.time_zone)
-    broken = " ".join(f"WHEN {sql} THEN '{rule}'" for rule, sql in conditions(table, declaration).items())
+    broken = " ".join(f"WHEN {c.sql} THEN '{c.reason}'" for c in conditions(table, declaration))
     data.execute(
         f"CREATE TABLE bad_{table.name} AS SELECT _row, reason FROM ("
         f"SELECT t._row, CASE {broken} END AS reason FROM ({typed}) t {_references(table)}) "
@@ -224,13 +224,23 @@ def _references(table: Table) -> str:
 
 def _report(data: duckdb.DuckDBPyConnection, staged: Staged) -> list[RuleRow]:
     name = staged.table.name
-    found = data.execute(f"SELECT reason, count(*), min(_row) FROM bad_{name} GROUP BY reason").fetchall()
-    counted = {reason: (int(n_rows), int(first_row)) for reason, n_rows, first_row in found}
-    return [
-        RuleRow(name, rule, counted[rule][0], counted[rule][0] / staged.n_rows, counted[rule][1], what_to_do)
-        for rule, what_to_do in WHAT_TO_DO.items()
-        if rule in counted
-    ]
+    found = data.execute(
+        "SELECT split_part(reason, ': ', 1), list_sort(list(DISTINCT split_part(reason, ': ', 2))), "
+        f"count(*), min(_row) FROM bad_{name} GROUP BY 1"
+    ).fetchall()
+    broken = {rule: rest for rule, *rest in found}
+    rows = []
+    for rule, what_to_do in WHAT_TO_DO.items():
+        if rule in broken:
+            columns, n_rows, first_row = broken[rule]
+            named = tuple(column for column in columns if column)
+            advice = what_to_do + _allowed_values(staged, named) if rule == "not_allowed" else what_to_do
+            rows.append(RuleRow(name, rule, named, n_rows, n_rows / staged.n_rows, first_row, advice))
+    return rows
+
+
+def _allowed_values(staged: Staged, columns: tuple[str, ...]) -> str:
+    return "".join(f" {name}: {', '.join(staged.table.by_name[name].allowed)}." for name in columns)
 
 
 def _left_out_columns(staged: Staged) -> list[str]:

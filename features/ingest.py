@@ -86,7 +86,8 @@ def _refuse_bad_extract(checked: Checked, max_quarantine_share: float) -> None:
     if not beyond:
         return
     found = (
-        f"{rule.table}: {rule.n_rows} of {rows[rule.table]} rows {rule.rule} "
+        f"{rule.table}: {rule.n_rows} of {rows[rule.table]} rows {rule.rule}"
+        f"{' in ' + ', '.join(rule.columns) if rule.columns else ''} "
         f"(first at row {rule.first_row}). {rule.what_to_do}"
         for rule in checked.rules
     )

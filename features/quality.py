@@ -28,12 +28,14 @@ class TableCount:
 class RuleRow:
     """One line of the report: the rows of one table that one rule quarantines.
 
-    `share` is of the table's rows; `first_row` counts the table's rows from 1, headers left out, over
+    `columns` are those with the values that break it, where the rule is one of single columns. `share` is
+    of the table's rows; `first_row` counts the table's rows from 1, headers left out, over
     its files in the order of their names.
     """
 
     table: str
     rule: str
+    columns: tuple[str, ...]
     n_rows: int
     share: float
     first_row: int
@@ -61,7 +63,7 @@ class Quality:
             "declaration": self.declaration.model_dump(mode="json", exclude_none=True),
             "quarantined_share": self.quarantined_share,
             "tables": [{"table": name, **asdict(count)} for name, count in self.counts.items()],
-            "rules": [asdict(rule) for rule in self.rules],
+            "rules": [asdict(rule) | {"columns": list(rule.columns)} for rule in self.rules],
             "warnings": list(self.warnings),
         }
 

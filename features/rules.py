@@ -6,7 +6,8 @@ is none). A row gets the first rule that it breaks, in the order of `WHAT_TO_DO`
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from features.codes import DIAGNOSIS_SYSTEMS, PROCEDURE_SYSTEMS
 from features.dataset import Declaration
@@ -51,30 +52,52 @@ CODE_FORMS: dict[str, str] = {
 _SYSTEMS = {"diagnoses": DIAGNOSIS_SYSTEMS, "procedures": PROCEDURE_SYSTEMS}
 
 
-def conditions(table: Table, declaration: Declaration) -> dict[str, str]:
-    """Rule → SQL condition of a broken row, in the order of `WHAT_TO_DO`."""
-    found = {
-        "unreadable": "t._unreadable",
-        "missing_value": _any(f't."{column.name}" IS NULL' for column in table.columns if column.required),
-        "not_allowed": _any(
-            f't."{column.name}" NOT IN ({", ".join(repr(value) for value in column.allowed)})'
-            for column in table.columns
-            if column.allowed
-        ),
-        "negative": _any(
-            f't."{column.name}" < {column.minimum:g}'
-            for column in table.columns
-            if column.minimum is not None
-        ),
-    }
-    found |= _reference_conditions(table)
+@dataclass(frozen=True)
+class Condition:
+    """When a row breaks a rule: SQL over the row; `column` where the rule is one of single columns."""
+
+    rule: str
+    sql: str
+    column: str = ""
+
+    @property
+    def reason(self) -> str:
+        """The rule's name, with the column where there is one: what stands beside a quarantined row."""
+        return f"{self.rule}: {self.column}" if self.column else self.rule
+
+
+def conditions(table: Table, declaration: Declaration) -> list[Condition]:
+    """Every way to break a rule, in the order of `WHAT_TO_DO`: a row gets the first that holds."""
+    found = [*_column_conditions(table), *_row_conditions(table, declaration)]
+    order = list(WHAT_TO_DO)
+    return sorted(found, key=lambda condition: order.index(condition.rule))
+
+
+def _column_conditions(table: Table) -> Iterator[Condition]:
+    for column in table.columns:
+        name = column.name
+        if column.type != "text":
+            yield Condition("unreadable", f"t._unreadable = '{name}'", name)
+        if column.required:
+            yield Condition("missing_value", f't."{name}" IS NULL', name)
+        if column.allowed:
+            allowed = ", ".join(repr(value) for value in column.allowed)
+            yield Condition("not_allowed", f't."{name}" NOT IN ({allowed})', name)
+        if column.minimum is not None:
+            yield Condition("negative", f't."{name}" < {column.minimum:g}', name)
+
+
+def _row_conditions(table: Table, declaration: Declaration) -> Iterator[Condition]:
+    found = _reference_conditions(table)
     if table.name in CODED_TABLES:
         found["code_outside_system"] = _code_condition(table, declaration)
     if table.name == "stays":
         found |= _stay_conditions(declaration)
     elif table.name in EVENT_COLUMNS:
         found["after_observation"] = _event_condition(table, declaration)
-    return {rule: found[rule] for rule in WHAT_TO_DO if found.get(rule)}
+    for rule, sql in found.items():
+        if sql:
+            yield Condition(rule, sql)
 
 
 def after_observation(instant: str, declaration: Declaration) -> str:

@@ -74,8 +74,9 @@ class Staged:
     def typed_sql(self, time_zone: str) -> str:
         """Rows with exactly the declared columns and types, `_row`, and `_unreadable`.
 
-        `_unreadable`: some column holds a value that is not of its type (and reads as null). Empty
-        text and not-a-number are null. Instants with an offset become local times of `time_zone`.
+        `_unreadable`: the first column that holds a value that is not of its type (and reads as null);
+        null where there is none. Empty text and not-a-number are null. Instants with an offset become local
+        times of `time_zone`.
         """
         return self._union([self._typed_columns(part, time_zone) for part in self.parts])
 
@@ -105,8 +106,9 @@ class Staged:
                 value = f"upper(replace(replace({value}, '.', ''), ' ', ''))"
             selected.append(f'{value} AS "{column.name}"')
             if column.type != "text":
-                unreadable.append(f"({present} IS NOT NULL AND {value} IS NULL)")
-        return ", ".join([*selected, f"({' OR '.join(unreadable) or 'false'}) AS _unreadable"])
+                unreadable.append(f"WHEN {present} IS NOT NULL AND {value} IS NULL THEN '{column.name}'")
+        cases = f"CASE {' '.join(unreadable)} END" if unreadable else "NULL::VARCHAR"
+        return ", ".join([*selected, f"{cases} AS _unreadable"])
 
     def _union(self, selections: list[str]) -> str:
         first, branches = 1, []

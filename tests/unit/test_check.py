@@ -402,3 +402,18 @@ def test_what_leaves_outcomes_unknown_is_said(tmp_path: Path) -> None:
     ]
     recent = open_stays.replace("2024-10-31", "2024-11-02")
     assert warnings("f", {"stays": recent}) == []
+
+
+def test_a_broken_rule_names_its_columns_and_what_they_may_hold(tmp_path: Path) -> None:
+    patients = "patient_id | birth_date | sex\n7 | 1950-03-01 | f\n8 | 1960-13-01 | male"
+    stays = STAYS.replace("discharged | 2024-01-01", "completed | 2024-01-01").replace("urgent", "soon")
+    quality = check(write_folder(tmp_path, CLEAN | {"patients": patients, "stays": stays}))
+    assert [(rule.table, rule.rule, rule.columns, rule.n_rows) for rule in quality.rules][:4] == [
+        ("patients", "unreadable", ("birth_date",), 1),
+        ("patients", "not_allowed", ("sex",), 1),
+        ("stays", "not_allowed", ("admission_type", "status"), 2),
+        ("stays", "unknown_patient", (), 1),
+    ]
+    assert quality.rules[1].what_to_do == (
+        "Map the value to one of those that the data contract allows. sex: male, female, other, unknown."
+    )
