@@ -13,6 +13,7 @@ from features.dataset import CodeSystems, DataSet, Declaration, Labels, Readmiss
 from features.points import Point
 from features.settings import DEFAULT_SETTINGS, FeatureSettings
 from features.tables import SQL_TYPES, TABLES
+from tests.tables import table
 
 DEFAULTS: dict[str, dict[str, str]] = {
     "patients": {"birth_date": "1950-01-01", "sex": "female"},
@@ -22,13 +23,6 @@ DEFAULTS: dict[str, dict[str, str]] = {
     "observations": {},
     "visits": {"kind": "emergency"},
 }
-
-
-def parse(text: str) -> pd.DataFrame:
-    """A table written as `name | name` lines; an empty cell is null."""
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    rows = [[cell.strip() or None for cell in line.split("|")] for line in lines]
-    return pd.DataFrame(rows[1:], columns=rows[0], dtype="object")
 
 
 def hospital(
@@ -48,7 +42,7 @@ def hospital(
     A stay without a diagnosis gets one (J449, chronic pulmonary disease); patients are made for the
     stays where none are given. Without procedures there were none, unless the table is in `without`.
     """
-    frames = {name: parse(text) if isinstance(text, str) else text for name, text in tables.items()}
+    frames = {name: table(text) if isinstance(text, str) else text for name, text in tables.items()}
     frames.setdefault("procedures", pd.DataFrame({"stay_id": [], "code": []}, dtype="object"))
     frames = {name: frame for name, frame in frames.items() if name not in without}
     if "patients" not in frames:
@@ -85,12 +79,12 @@ def write(folder: Path, declaration: Declaration, frames: dict[str, pd.DataFrame
                     for column, value in DEFAULTS.get(name, {}).items()
                 }
             )
-            table = TABLES[name]
+            declared = TABLES[name]
             columns = ", ".join(
                 f'"{c.name}"::{SQL_TYPES[c.type]} AS "{c.name}"'
                 if c.name in frame
                 else f'NULL::{SQL_TYPES[c.type]} AS "{c.name}"'
-                for c in table.columns
+                for c in declared.columns
             )
             con.register("given", frame.astype("object"))
             con.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT {columns} FROM given")

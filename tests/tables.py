@@ -22,11 +22,10 @@ DECLARATION = {
 
 
 def table(text: str) -> pd.DataFrame:
-    """A table written as lines of `a | b`, the first its header; every value is text, nothing is null."""
-    lines = [[cell.strip() for cell in line.split("|")] for line in text.strip().splitlines()]
-    header, *rows = lines
-    frame = pd.DataFrame(rows, columns=header, dtype="str")
-    return frame.mask(frame == "", None)
+    """A table written as lines of `a | b`, the first its header; values are text, an empty cell is null."""
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    header, *rows = [[cell.strip() or None for cell in line.split("|")] for line in lines]
+    return pd.DataFrame(rows, columns=header, dtype="object")
 
 
 def write_folder(folder: Path, tables: dict[str, str], **declaration: str) -> Path:
