@@ -56,7 +56,7 @@ def install_champion(
     if artefact.name != name:
         raise ArtefactError(f"{artefact_folder}: holds {artefact.name}, not {name}. Name the right model.")
     folder = _folder(champions / name, version, digest)
-    with written_aside(folder) as fresh:
+    with written_aside(folder, folder=True) as fresh:
         shutil.copytree(artefact_folder, fresh)
         read_artefact(fresh, digest)
     promoted_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
