@@ -8,6 +8,7 @@ from features.clock import relations
 from features.feature import SQL_TYPES, Feature, Relation
 from features.points import Point
 from features.settings import FeatureSettings
+from features.sql import literal
 
 # Relations with one row per index admission; the others are aggregated.
 _ONE_ROW: tuple[Relation, ...] = ("this_stay",)
@@ -91,8 +92,7 @@ def _value(feature: Feature, supplied: set[str]) -> str:
 def _facts_sql(facts: Sequence[Feature], point: Point) -> str:
     known = ", ".join(f"'{earlier}'" for earlier in Point if point.knows(earlier))
     columns = ", ".join(
-        f"max(CASE WHEN f.name = '{_literal(fact.name)}' THEN {_fact_value(fact)} END) "
-        f'AS "fact {fact.name}"'
+        f'max(CASE WHEN f.name = {literal(fact.name)} THEN {_fact_value(fact)} END) AS "fact {fact.name}"'
         for fact in facts
     )
     return f"""
@@ -105,7 +105,3 @@ def _fact_value(fact: Feature) -> str:
     if fact.type == "category":
         return "f.value"
     return f"try_cast(f.value AS {SQL_TYPES[fact.type]})"
-
-
-def _literal(text: str) -> str:
-    return text.replace("'", "''")

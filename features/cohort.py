@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from features.dataset import Declaration
 from features.points import Point
 from features.settings import FeatureSettings
+from features.sql import age_years
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,7 @@ SELECT e.*, first.booked_at, d.known_ends_at,
     {only_in_hospital} AND o.died_in_hospital IS NULL AND e.discharge_disposition IS NULL
         AND p.death_date IS NULL AS vital_status_unknown,
     CASE WHEN e.admitted_at IS NOT NULL AND p.birth_date IS NOT NULL
-         THEN date_part('year', age(e.admitted_at::DATE, p.birth_date))::INTEGER
-         ELSE first.age_years END AS age_years,
+         THEN {age_years("e.admitted_at", "p.birth_date")} ELSE first.age_years END AS age_years,
     c.exclusion, {has_surgery} AS has_surgery
 FROM episodes e
 JOIN ended d ON d.patient_id = e.patient_id AND d.episode_id = e.episode_id

@@ -15,6 +15,7 @@ from zoneinfo import available_timezones
 import duckdb
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from features.sql import literal
 from features.tables import SQL_TYPES, TABLES, Table, TableError
 
 UNSEEN_STAYS = "unseen_stays.parquet"
@@ -147,7 +148,9 @@ class DataSet:
             folder /= "*" if bucket is None else f"bucket={bucket}"
         columns = ", ".join(f'"{column.name}"' for column in table.columns)
         # Folders above may be named like columns: they say nothing of the rows.
-        return f"SELECT {columns} FROM read_parquet('{_quoted(folder)}/*.parquet', hive_partitioning = false)"
+        return (
+            f"SELECT {columns} FROM read_parquet({literal(folder / '*.parquet')}, hive_partitioning = false)"
+        )
 
     def unseen_stays(self, bucket: int) -> str:
         """SQL of the quarantined stays of a bucket: patient_id, admitted_at (null where it is not readable).
@@ -158,7 +161,7 @@ class DataSet:
         if not file.is_file():
             return "SELECT NULL::VARCHAR AS patient_id, NULL::TIMESTAMP AS admitted_at WHERE false"
         own = f"{bucket_sql('patient_id', self.declaration.buckets)} = {bucket}"
-        rows = f"read_parquet('{_quoted(file)}', hive_partitioning = false)"
+        rows = f"read_parquet({literal(file)}, hive_partitioning = false)"
         return f"SELECT patient_id, admitted_at FROM {rows} WHERE {own}"
 
     def digest(self) -> str:
@@ -175,10 +178,6 @@ def empty_select(table: Table) -> str:
     """SQL for a table without rows."""
     columns = ", ".join(f'NULL::{SQL_TYPES[column.type]} AS "{column.name}"' for column in table.columns)
     return f"SELECT {columns} WHERE false"
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
 
 
 def read_declaration(folder: Path) -> Declaration:

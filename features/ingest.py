@@ -15,6 +15,7 @@ from features.dataset import UNSEEN_STAYS, bucket_sql, connect, empty_select
 from features.progress import Progress, silent
 from features.quality import Quality, TableCount
 from features.sources import stage_of
+from features.sql import literal
 from features.tables import Table, TableError
 
 STAYS_PER_BUCKET = 80_000
@@ -136,7 +137,7 @@ def _write_table(checked: Checked, table: Table, folder: Path, scratch: Path) ->
     for bucket in range(n_buckets):
         (folder / f"bucket={bucket}").mkdir(parents=True)
         part = parts / f"_bucket={bucket}"
-        rows = f"SELECT * FROM read_parquet('{_quoted(part)}/*.parquet', hive_partitioning = false)"
+        rows = f"SELECT * FROM read_parquet({literal(part / '*.parquet')}, hive_partitioning = false)"
         rows = rows if part.is_dir() else empty_select(table)
         n_out += _copy(checked, _sorted_sql(table, rows), folder / f"bucket={bucket}" / "data.parquet")
     shutil.rmtree(parts)
@@ -151,7 +152,7 @@ def _partition(checked: Checked, table: Table, kept: str, parts: Path) -> None:
     bucket = bucket_sql(owner, checked.declaration.buckets)
     checked.data.execute(
         f"COPY (SELECT {_columns(table, 't.')}, {bucket} AS _bucket FROM ({kept}) t {join}) "
-        f"TO '{_quoted(parts)}' (FORMAT parquet, PARTITION_BY (_bucket))"
+        f"TO {literal(parts)} (FORMAT parquet, PARTITION_BY (_bucket))"
     )
 
 
@@ -167,12 +168,8 @@ def _columns(table: Table, prefix: str = "") -> str:
 
 def _copy(checked: Checked, sql: str, file: Path) -> int:
     """Write the query's rows to a file; return the rows that the file holds."""
-    checked.data.execute(f"COPY ({sql}) TO '{_quoted(file)}' (FORMAT parquet, COMPRESSION zstd)")
+    checked.data.execute(f"COPY ({sql}) TO {literal(file)} (FORMAT parquet, COMPRESSION zstd)")
     counted = checked.data.execute(
-        f"SELECT count(*) FROM read_parquet('{_quoted(file)}', hive_partitioning = false)"
+        f"SELECT count(*) FROM read_parquet({literal(file)}, hive_partitioning = false)"
     ).fetchall()
     return int(counted[0][0])
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")

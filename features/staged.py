@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import duckdb
 
+from features.sql import identifier, literal
 from features.tables import SQL_TYPES, Column, Table, TableError
 
 CODED_TABLES = ("diagnoses", "procedures")
@@ -43,10 +44,12 @@ class Part:
 
     def sql(self, columns: str, first_row: int) -> str:
         """SELECT the columns and `_row`, the row's number counted from `first_row`."""
-        constants = "".join(f", {_text(value)} AS {_name(name)}" for name, value in self.constants.items())
+        constants = "".join(
+            f", {literal(value)} AS {identifier(name)}" for name, value in self.constants.items()
+        )
         return (
             f"SELECT {columns}, file_row_number + {first_row} AS _row FROM (SELECT *{constants} "
-            f"FROM read_parquet({_text(str(self.file))}, file_row_number = true, hive_partitioning = false))"
+            f"FROM read_parquet({literal(self.file)}, file_row_number = true, hive_partitioning = false))"
         )
 
 
@@ -69,7 +72,7 @@ class Staged:
 
     def raw_sql(self) -> str:
         """Rows as they stand in the extract, with `_row`."""
-        return self._union([", ".join(_name(name) for name in part.types) for part in self.parts])
+        return self._union([", ".join(identifier(name) for name in part.types) for part in self.parts])
 
     def typed_sql(self, time_zone: str) -> str:
         """Rows with exactly the declared columns and types, `_row`, and `_unreadable`.
@@ -149,7 +152,7 @@ def _raise_unless_damage(error: duckdb.Error) -> None:
 
 def _open_part(data: duckdb.DuckDBPyConnection, table: Table, file: Path, place: Path, name: str) -> Part:
     try:
-        source = f"read_parquet({_text(str(file))}, hive_partitioning = false)"
+        source = f"read_parquet({literal(file)}, hive_partitioning = false)"
         described = data.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
         counted = data.execute(f"SELECT count(*) FROM {source}").fetchall()
     except duckdb.Error as error:
@@ -171,14 +174,14 @@ def _open_part(data: duckdb.DuckDBPyConnection, table: Table, file: Path, place:
 
 
 def _csv_to_parquet(data: duckdb.DuckDBPyConnection, file: Path, target: Path) -> None:
-    columns = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in _csv_header(file))
+    columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in _csv_header(file))
     data.execute("SET preserve_insertion_order = true")  # the report names row numbers
     try:
         data.execute(
-            f"COPY (SELECT * FROM read_csv({_text(str(file))}, auto_detect = false, header = true, "
+            f"COPY (SELECT * FROM read_csv({literal(file)}, auto_detect = false, header = true, "
             f"columns = {{{columns}}}, delim = ',', quote = '\"', escape = '\"', "
             f"strict_mode = true, null_padding = false, hive_partitioning = false)) "
-            f"TO {_text(str(target))} (FORMAT parquet)"
+            f"TO {literal(target)} (FORMAT parquet)"
         )
     except duckdb.Error as error:
         _raise_unless_damage(error)
@@ -212,8 +215,8 @@ def _csv_header(file: Path) -> list[str]:
 def _present(name: str, kind: str) -> str:
     """The value as it stands; null where it is empty text or not a number."""
     if kind == "VARCHAR":
-        return f"nullif(trim({_name(name)}), '')"
-    return f"nullif({_name(name)}, 'nan'::{kind})" if kind in ("DOUBLE", "FLOAT") else _name(name)
+        return f"nullif(trim({identifier(name)}), '')"
+    return f"nullif({identifier(name)}, 'nan'::{kind})" if kind in ("DOUBLE", "FLOAT") else identifier(name)
 
 
 def _value(column: Column, present: str, kind: str, time_zone: str) -> str:
@@ -254,14 +257,14 @@ def _end_of_day(instant: str, present: str, kind: str) -> str:
 def _instant(present: str, kind: str, time_zone: str) -> str:
     """Local wall time; a text must begin with a four-digit year."""
     if kind == "TIMESTAMP WITH TIME ZONE":
-        return f"({present} AT TIME ZONE {_text(time_zone)})"
+        return f"({present} AT TIME ZONE {literal(time_zone)})"
     if kind == "DATE" or kind.startswith("TIMESTAMP"):
         return f"TRY_CAST({present} AS TIMESTAMP)"
     text = f"CAST({present} AS VARCHAR)"
     return (
         f"CASE WHEN NOT regexp_matches({text}, '^\\d{{4}}[-/]') THEN NULL "
         f"WHEN regexp_matches({text}, '{_OFFSET}') "
-        f"THEN TRY_CAST({text} AS TIMESTAMPTZ) AT TIME ZONE {_text(time_zone)} "
+        f"THEN TRY_CAST({text} AS TIMESTAMPTZ) AT TIME ZONE {literal(time_zone)} "
         f"ELSE TRY_CAST({text} AS TIMESTAMP) END"
     )
 
@@ -274,11 +277,3 @@ def missing_columns(staged: Staged) -> list[str]:
         for column in staged.table.columns
         if column.required and any(column.name not in part for part in parts)
     ]
-
-
-def _name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
