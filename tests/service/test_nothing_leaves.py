@@ -378,10 +378,12 @@ def test_no_booster_keeps_the_smallest_and_largest_value_of_a_feature(house):
 
 
 def test_reports_beside_the_data_hold_counts_and_no_patient(house):
-    reports = [house.folder / "data" / "quality.json", house.folder / "data" / "dataset.toml",
-               *house.folder.rglob("*.flow.json")]  # fmt: skip
-    assert len(reports) == 5
-    assert holding(reports) == []
+    flows = list(house.folder.rglob("*.flow.json"))
+    # Of `features`, and of training: each point once, and admissions asked before their landmark.
+    named = ["rows", "discharge", "admission", "admission+0h", "admission+6h"]
+    assert sorted(flow.name for flow in flows) == sorted(f"{name}.parquet.flow.json" for name in named)
+    reports = [house.folder / "data" / "quality.json", house.folder / "data" / "dataset.toml"]
+    assert holding([*reports, *flows]) == []
 
 
 def test_an_error_answer_quotes_nothing_of_the_request(answers):
