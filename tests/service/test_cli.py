@@ -330,6 +330,13 @@ def test_without_a_champion_there_is_no_score(house, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_hospital_too_small_for_its_faults_is_refused_in_words(tmp_path):
+    done = wardcast("ingest", "synthetic", "--dirty", "--admissions", 10, cwd=tmp_path)
+    assert done.code == 1
+    assert re.search(r"Planting faults needs \d+ discharged stays\. Ask for more admissions\.\n$", done.err)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_too_few_admissions_are_refused_in_words(tmp_path):
     succeeded("ingest", "synthetic", "--out", "data", "--admissions", 300, cwd=tmp_path)
     done = wardcast("train", "data", "--target", "readmission", "--promote", "--json", cwd=tmp_path)

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.sources.synthetic.writing import write_part
+from features.tables import TableError
 
 Fault = dict[str, str | int]
 
@@ -75,7 +76,7 @@ def _sample(staging: Path, rng: np.random.Generator) -> list[tuple[str, dt.date]
     )
     needed = _CODES + _NO_CODE + _NEGATIVE + _BEYOND_STAYS
     if len(chosen) < needed:
-        raise ValueError(f"planting faults needs {needed} discharged stays: ask for more admissions")
+        raise TableError(f"Planting faults needs {needed} discharged stays. Ask for more admissions.")
     rows = chosen.take(pa.array(rng.permutation(len(chosen))[:needed])).to_pylist()
     return [(row["stay_id"], row["admitted_at"].date()) for row in rows]
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.sources.synthetic.codes import Floats, Integers
+from features.tables import TableError
 
 _NUMBERS = 999_999_937
 """A prime: multiplying by a fixed factor modulo it shuffles the numbers 0 … prime − 1."""
@@ -21,7 +22,7 @@ _MINUTES = 24 * 60
 def pseudonyms(prefix: str, numbers: Integers) -> Any:
     """Ids such as S012345678: one each for the numbers, showing neither order nor time."""
     if len(numbers) and int(numbers.max()) >= _NUMBERS:
-        raise ValueError(f"the made-up hospital has room for {_NUMBERS} ids of one kind; ask for fewer")
+        raise TableError(f"The made-up hospital has room for {_NUMBERS} ids of one kind. Ask for fewer.")
     shuffled = ((numbers.astype(np.int64) + 1) * _FACTOR) % _NUMBERS
     digits = shuffled[:, None] // 10 ** np.arange(8, -1, -1) % 10 + ord("0")
     text = np.empty((len(numbers), 10), dtype=np.uint8)
