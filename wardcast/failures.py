@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,17 +13,21 @@ from pathlib import Path
 from typing import NoReturn
 
 INTERRUPTED = 130
+_AGAIN_SECONDS = 0.05
 DEBUG = "WARDCAST_DEBUG"
-"""Environment variable: set to anything, a defect shows its whole traceback."""
+"""Environment variable: set to anything, whatever is no `UserError` shows its traceback."""
 _INTERRUPTION = "Interrupted. Nothing half-written was left."
 _NO_MEMORY = (
     "There is not enough memory. Free some, or let the data engine have more: memory_limit_mb in "
     "wardcast.toml (`wardcast settings` shows what is in force)."
 )
-
 _NO_FILE = (
     "The data engine could not read or write a file: is the disk full, the folder for temporary files "
     "(TMPDIR) too small, or a file missing or damaged? Mend that and run the command again."
+)
+_NO_STORE = (
+    "MLflow's store did not do what was asked: look whether that of MLFLOW_TRACKING_URI, or mlflow.db in the "
+    "work folder, can be reached and written to. Then run the command again."
 )
 
 
@@ -29,10 +35,11 @@ _NO_FILE = (
 def told() -> Iterator[None]:
     """Run a command; whatever stops it is told on standard error, and ends the process.
 
-    A `UserError` and an error of the machine (a file, the disk, memory) end with 1 and what to do, an
-    interruption with 130. Anything else is a defect: 1, with its kind and place alone, since the message
-    of a library may quote a patient's value. `WARDCAST_DEBUG` shows it whole.
+    A `UserError` and an error of the machine (files, disk, memory, MLflow's store) end with 1 and what to
+    do, an interruption with 130. Anything else is a defect: 1, with its kind and place alone, since the
+    message of a library may quote a patient's value. `WARDCAST_DEBUG` shows whatever is no `UserError`.
     """
+    former, sys.unraisablehook = sys.unraisablehook, _interrupt_again
     try:
         yield
     except SystemExit as ended:
@@ -43,12 +50,28 @@ def told() -> Iterator[None]:
     except KeyboardInterrupt:
         _stop(_INTERRUPTION, INTERRUPTED)
     except Exception as error:
+        # Imported here: a command that goes well needs it not, and help answers at once.
+        from features.errors import UserError
+
         if _is_interrupt(error):
             _stop(_INTERRUPTION, INTERRUPTED)
-        message = _for_the_person(error)
-        if message is None and os.environ.get(DEBUG):
+        if isinstance(error, UserError):
+            _stop(str(error), 1)
+        if os.environ.get(DEBUG):
             raise
-        _stop(message or _defect(error), 1)
+        _stop(_of_the_machine(error) or _defect(error), 1)
+    finally:
+        sys.unraisablehook = former
+
+
+def _interrupt_again(lost: sys.UnraisableHookArgs) -> None:
+    """An interrupt that falls into a destructor is lost there: send it once more, when that has ended."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        main = threading.main_thread().ident
+        assert main is not None
+        threading.Timer(_AGAIN_SECONDS, signal.pthread_kill, (main, signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _stop(message: str, code: int) -> NoReturn:
@@ -63,17 +86,15 @@ def _is_interrupt(error: Exception) -> bool:
     return named or (isinstance(error, RuntimeError) and "interrupted" in str(error).lower())
 
 
-def _for_the_person(error: Exception) -> str | None:
-    """What a person can mend, in words; None for a defect."""
-    from features.errors import UserError
-
-    if isinstance(error, UserError):
-        return str(error)
-    # The data engine's by name: it need not be imported to say so.
+def _of_the_machine(error: Exception) -> str | None:
+    """What to do about memory, disk, files or the store of models; None for a defect."""
+    # Libraries' errors by name: they need not be imported to say so.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryException":
         return _NO_MEMORY
     if type(error).__name__ == "IOException":
         return _NO_FILE
+    if type(error).__name__ == "MlflowException":
+        return f"{_NO_STORE} ({getattr(error, 'error_code', 'no code')})"
     if isinstance(error, OSError) and error.errno:
         # Never the message: a library that raises it may write its own into it.
         place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "

@@ -6,11 +6,16 @@ import errno
 import importlib
 import inspect
 import pkgutil
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import duckdb
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
 import features
 import models
@@ -73,6 +78,15 @@ def test_a_file_that_the_data_engine_cannot_use_is_no_defect(capsys, tmp_path):
     assert SECRET not in said
 
 
+def test_a_store_of_models_out_of_reach_is_named_with_mlflows_own_code(capsys):
+    lost = MlflowException(f"the server said {SECRET}", error_code=TEMPORARILY_UNAVAILABLE)
+    code, said = ended(capsys, lost)
+    assert code == 1
+    assert "MLFLOW_TRACKING_URI" in said
+    assert said.endswith("(TEMPORARILY_UNAVAILABLE)\n")
+    assert SECRET not in said
+
+
 def cast_in_the_engine() -> None:
     duckdb.sql(f"SELECT '{SECRET}'::INTEGER").fetchall()
 
@@ -98,15 +112,31 @@ def test_a_defect_is_told_by_its_kind_and_place_without_the_value_it_quotes(
     assert "WARDCAST_DEBUG=1" in said
 
 
-def test_a_defect_is_shown_whole_on_request(monkeypatch):
+def test_on_request_a_defect_and_the_machines_errors_are_shown_whole(capsys, monkeypatch):
     monkeypatch.setenv("WARDCAST_DEBUG", "1")
     with pytest.raises(duckdb.ConversionException, match=SECRET), told():
         cast_in_the_engine()
+    with pytest.raises(FileNotFoundError), told():
+        Path("/nowhere/at all").read_bytes()
+    assert ended(capsys, TableError("stays: 3 rows. Mend them.")) == (1, "stays: 3 rows. Mend them.\n")
 
 
 def test_an_interrupt_in_the_data_engine_is_an_interrupt(capsys):
     for interrupt in (RuntimeError("Query interrupted"), duckdb.InterruptException(), KeyboardInterrupt()):
         assert ended(capsys, interrupt) == (130, "Interrupted. Nothing half-written was left.\n")
+
+
+def test_an_interrupt_that_falls_into_a_destructor_is_not_lost():
+    script = (
+        "import time; from wardcast.failures import told\n"
+        "class Booster:\n"
+        "    def __del__(self): raise KeyboardInterrupt\n"
+        "with told():\n"
+        "    Booster()\n"
+        "    time.sleep(30)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stderr) == (130, "Interrupted. Nothing half-written was left.\n")
 
 
 def test_every_error_that_is_declared_here_is_one_for_the_person_who_can_mend_it():
