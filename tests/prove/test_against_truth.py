@@ -13,7 +13,8 @@ from features.atomic import written_aside
 from tests.against_truth import AgainstTruth, against_truth
 
 ADMISSIONS = 50_000
-SEEDS = (0, 1, 2)
+# The first is the demo's own; the others were not looked at while the hospital was designed.
+SEEDS = (0, 11, 12, 13, 14)
 REPORT = Path(__file__).parents[2] / "benchmarks" / "against_truth.md"
 
 pytestmark = [pytest.mark.prove, pytest.mark.timeout(3 * 3600)]
