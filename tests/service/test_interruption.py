@@ -276,7 +276,7 @@ def test_an_interrupt_between_the_two_renames_keeps_what_stood_there(tmp_path, m
         raise KeyboardInterrupt
 
     def write() -> None:
-        with written_aside(target) as fresh:
+        with written_aside(target, folder=True) as fresh:
             fresh.mkdir()
             monkeypatch.setattr(Path, "replace", interrupt)
 
