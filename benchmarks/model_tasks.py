@@ -17,9 +17,9 @@ from features.build import rows_for_scoring
 from features.dataset import open_dataset
 from features.points import Point
 from features.settings import FeatureSettings
-from models.artefact import write_artefact
 from models.champions import install_champion
 from models.encoding import booster_names, encode
+from models.storage import write_artefact
 from serving.loaded import ChampionSet, load_champions
 from serving.score import score
 from training.fit import MOST_TREES, PATIENCE_TREES, STOPPING_SHARE, choose_specs, parameters

@@ -16,8 +16,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from features.atomic import written_aside
-from models.artefact import ArtefactError, read_artefact
+from models.artefact import ArtefactError
 from models.model import Model, load_model
+from models.storage import read_artefact
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.artefact import Artefact, ArtefactError, read_artefact
+from models.artefact import Artefact, ArtefactError
 from models.bands import bands_of, percentiles_of
 from models.encoding import booster_names, encode_rows
+from models.storage import read_artefact
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from features.errors import UserError
-from models.artefact import read_artefact
 from models.champions import Champion, install_champion, list_champions
+from models.storage import read_artefact
 from training.registry import (
     Change,
     Registered,

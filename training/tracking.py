@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.atomic import written_aside
-from models.artefact import Artefact, write_artefact
+from models.artefact import Artefact
+from models.storage import write_artefact
 from training.card import model_card
 from training.gate import Gate
 from training.registry import register

@@ -19,7 +19,6 @@ def _windowed_features(days: int) -> tuple[Feature, ...]:
             kind="integer",
             unit="stays",
             relation="earlier_stays",
-            tables=("stays",),
             aggregate="count(*) FILTER (NOT is_continuation AND {window})",
             description="Earlier admissions {within}.",
         ),
@@ -30,7 +29,6 @@ def _windowed_features(days: int) -> tuple[Feature, ...]:
             kind="integer",
             unit="stays",
             relation="earlier_stays",
-            tables=("stays",),
             aggregate="count(*) FILTER (NOT is_continuation "
             "AND admission_type IN ('emergency', 'urgent') AND {window})",
             description="Earlier emergency or urgent admissions {within}.",
@@ -42,7 +40,6 @@ def _windowed_features(days: int) -> tuple[Feature, ...]:
             kind="number",
             unit="currency",
             relation="earlier_stays",
-            tables=("stays",),
             aggregate=known_sum("total_cost"),
             description="Total of the stays that began {within}; missing if one of them was not known.",
         ),
@@ -53,7 +50,6 @@ def _windowed_features(days: int) -> tuple[Feature, ...]:
             kind="integer",
             unit="days",
             relation="earlier_stays",
-            tables=("stays",),
             aggregate="coalesce(sum(date_diff('day', admitted_at, least(discharged_at, anchor_at))) "
             "FILTER ({window}), 0)",
             description="Midnights spent in hospital in stays that began {within}.",

@@ -12,6 +12,9 @@ _WORDS = {30: "last 30 days", 90: "last 90 days", 180: "last half year", 365: "l
 _EVENT_AT: dict[Relation, str] = {"earlier_stays": "admitted_at", "earlier_visits": "visited_at"}
 
 
+_TABLE: dict[Relation, str] = {"earlier_stays": "stays", "earlier_visits": "visits"}
+
+
 def since(instant: str, days: int) -> str:
     """SQL: the instant lies within `days` before the admission."""
     return f"{instant} >= anchor_at - INTERVAL {days} DAY"
@@ -31,7 +34,6 @@ def windowed(
     kind: FeatureType,
     unit: str,
     relation: Relation,
-    tables: tuple[str, ...],
     aggregate: str,
     description: str,
 ) -> Feature:
@@ -48,7 +50,7 @@ def windowed(
         description=description.format(within=f"in the {days} days before the admission"),
         relation=relation,
         expression=aggregate.format(window=since(_EVENT_AT[relation], days)),
-        tables=tables,
+        tables=(_TABLE[relation],),
         when_none=0,
         history_days=days,
         minimum=0,

@@ -12,8 +12,9 @@ from features.dataset import DataSet, open_dataset
 from features.ingest import ingest
 from features.points import Point
 from features.settings import DEFAULT_SETTINGS
-from models.artefact import Context, Training, write_artefact
+from models.artefact import Context, Training
 from models.champions import install_champion
+from models.storage import write_artefact
 from serving.loaded import ChampionSet, load_champions
 from serving.score import score
 from training.fit import Recipe, fit_model

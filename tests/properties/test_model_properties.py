@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.artefact import Training, read_artefact, write_artefact
+from models.artefact import Training
 from models.bands import percentile_grid, percentiles_of
 from models.calibration import Calibration
 from models.intervals import Interval, conformal_offset
+from models.storage import read_artefact, write_artefact
 from tests.admission_rows import GROUPS, fitted
 
 NUMBERS = st.one_of(st.none(), st.floats(-1e6, 1e6))

@@ -19,11 +19,12 @@ from starlette.testclient import TestClient
 
 from features.catalogue import features_at, fingerprint
 from features.points import Point
-from models.artefact import Artefact, Context, Training, write_artefact
+from models.artefact import Artefact, Context, Training
 from models.calibration import Calibration
 from models.champions import Champion, install_champion
 from models.encoding import FeatureSpec
 from models.intervals import Interval
+from models.storage import write_artefact
 from serving.api import create_app
 from serving.documents import EXAMPLE_ANSWER, EXAMPLE_REQUEST, AnswerDocument, ProblemDocument
 from serving.settings import ServingSettings

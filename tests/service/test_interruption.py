@@ -26,8 +26,8 @@ from features.build import build
 from features.dataset import DataSet, open_dataset
 from features.ingest import ingest
 from features.points import Point
-from models.artefact import read_artefact, write_artefact
 from models.champions import install_champion
+from models.storage import read_artefact, write_artefact
 from tests.command import WARDCAST, clean_environment
 from training.registry import fetch, registered
 from training.tracking import connect, default_tracking

@@ -22,13 +22,14 @@ from features.dataset import Declaration
 from features.feature import Feature
 from features.points import Point
 from features.settings import FeatureSettings
-from models.artefact import Artefact, ArtefactError, Context, Training, digest, write_artefact
+from models.artefact import Artefact, ArtefactError, Context, Training
 from models.bands import cut_points, percentile_grid
 from models.calibration import Calibration
 from models.champions import list_champions, load_champion
 from models.encoding import FeatureSpec, encode
 from models.intervals import Interval
 from models.model import model_from_text
+from models.storage import digest, write_artefact
 from training.card import model_card
 from training.gate import Check, Gate, decide
 from training.promotion import PromotionError, champions_table, promote, rollback
@@ -560,7 +561,7 @@ def refuse(self, address, *rest):
 socket.socket.connect = socket.socket.connect_ex = refuse
 socket.getaddrinfo = lambda *given, **named: refuse(None, given)
 from types import SimpleNamespace
-from models.artefact import read_artefact
+from models.storage import read_artefact
 from training.gate import Check, Gate
 from training.promotion import promote
 from training.tracking import log_trained

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from models.artefact import ArtefactError, Training, digest, read_artefact, write_artefact
+from models.artefact import ArtefactError, Training
 from models.calibration import Calibration
 from models.card import LIMITS, card, estimate, table
 from models.champions import install_champion, list_champions, load_champion
 from models.model import load_model
+from models.storage import digest, read_artefact, write_artefact
 from tests.admission_rows import fitted
 
 RISK = "readmission-admission"

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.artefact import read_artefact, write_artefact
 from models.model import model_from_text
+from models.storage import read_artefact, write_artefact
 from tests.admission_rows import FEATURES, admissions, data_set, recipe
 from training.card import model_card
 from training.cross_validate import out_of_fold
