@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from models.artefact import Artefact
+from models.artefact import Artefact
 
 LIMITS = (
     "Its reasons are associations in past records. They describe the model, not the patient's biology, "
