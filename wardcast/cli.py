@@ -87,22 +87,24 @@ def demo(
     work: Work = None,
     as_json: AsJson = False,
 ) -> None:
-    """The whole way on a made-up hospital, or on a real file."""
+    """The whole way on a made-up hospital, or on a real file; below the work folder, in demo/."""
     from features.sources import stage_of
     from wardcast.console import progress_bar
-    from wardcast.demo import run_demo, show_demo
+    from wardcast.demo import demo_settings, run_demo, show_demo
 
     with _usage():
         stage_of(source)
     if source == "synthetic" and path is not None:
         raise typer.BadParameter("--path goes with --source: name the source that the file comes from")
-    settings = _settings(work=work)
+    if source != "synthetic" and path is None:
+        raise typer.BadParameter(f"--source {source} needs --path: name the file")
+    settings = _settings(work=work) if work else demo_settings(_settings())
     with progress_bar() as progress:
         result = run_demo(source, path, admissions, settings, progress=progress)
     if as_json:
         _print_json(result.document)
     else:
-        show_demo(result)
+        show_demo(result, settings)
 
 
 @app.command()
@@ -218,6 +220,7 @@ def train(
     """Train, calibrate, evaluate, log and register a model; exit 1 if --promote and the gate says no."""
     from training.targets import target_at
     from wardcast.console import progress_bar
+    from wardcast.demo import taken_over
     from wardcast.pipeline import built, built_earlier
     from wardcast.pipeline import train as train_one
     from wardcast.reports import show_training
@@ -225,6 +228,7 @@ def train(
     at, settings = _point(point), _settings(work=work)
     with _usage():
         target_at(target, at)
+    taken_over(settings.work)
     with progress_bar() as progress:
         made = built(data, at, settings, progress)
         earlier = built_earlier(data, at, settings, progress)
@@ -281,8 +285,10 @@ def promote(
 
     from training.promotion import promote as put_in_force
     from training.tracking import default_tracking
+    from wardcast.demo import taken_over
 
     settings = _settings(work=work)
+    taken_over(settings.work)
     champion = put_in_force(
         name,
         version,
@@ -306,8 +312,10 @@ def rollback(
 
     from training.promotion import rollback as put_back
     from training.tracking import default_tracking
+    from wardcast.demo import taken_over
 
     settings = _settings(work=work)
+    taken_over(settings.work)
     champion = put_back(
         name,
         tracking_uri=default_tracking(settings.work)[0],

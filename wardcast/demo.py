@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import shlex
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from features.points import Point
 from features.progress import Progress
 from wardcast.console import say, show_table
-from wardcast.pipeline import built, built_earlier, train
+from wardcast.pipeline import built, built_earlier, has_labels, train
 from wardcast.reports import flow_document, show_flow, show_quality, show_training
 from wardcast.settings import Settings, SettingsError
 
@@ -20,10 +22,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from features.build import FlowStep
+    from features.dataset import Declaration
     from features.quality import Quality
 
-# What the demo leaves in its work folder, so that the next run may clear it.
+# What a demo leaves in its work folder: as long as it is there, nobody else has put a model there.
 _MARKER = ".wardcast-demo"
+_LEFT_BY_A_DEMO = {_MARKER, "data", "features", "champions", "mlartifacts", "mlflow.db", "scored.parquet"}
 _MODELS = (
     ("readmission", Point.DISCHARGE),
     ("readmission", Point.ADMISSION),
@@ -42,17 +46,28 @@ class DemoResult:
     quality: Quality
     flows: dict[str, tuple[FlowStep, ...]]
     results: list[dict[str, Any]]
+    declaration: Declaration
     top: pd.DataFrame
     work: Path
     document: dict[str, Any]
 
 
+def demo_settings(settings: Settings) -> Settings:
+    """The settings with a folder of the demo's own, below the work folder, where nothing else is kept."""
+    return settings.model_copy(update={"work": settings.work / "demo"})
+
+
+def taken_over(work: Path) -> None:
+    """From now on somebody keeps models of their own in this work folder: no demo clears it any more."""
+    (work / _MARKER).unlink(missing_ok=True)
+
+
 def run_demo(
     source: str, path: Path | None, admissions: int, settings: Settings, *, progress: Progress
 ) -> DemoResult:
-    """Run every step in the work folder, which is cleared first if a demo made it.
+    """Run every step in the work folder. What a former demo left there goes once the records are read.
 
-    Raises SettingsError if the work folder holds something else, or the file itself.
+    Raises SettingsError if the work folder holds something that no demo left, or the file itself.
     """
     from features.dataset import open_dataset
     from features.ingest import ingest
@@ -60,14 +75,18 @@ def run_demo(
     from serving.score import score
     from serving.scored import top_table
 
-    # Whatever cannot work is said before a former demo is cleared away.
+    work = settings.work
     if path is not None and not path.exists():
         raise SettingsError(f"{path}: does not exist. Name the file of the source with --path.")
-    if path is not None and settings.work.resolve() in (path.resolve(), *path.resolve().parents):
-        raise SettingsError(f"{path}: lies in the work folder, which is cleared first. Use another --work.")
-    work = _fresh(settings.work)
+    if path is not None and work.resolve() in (path.resolve(), *path.resolve().parents):
+        raise SettingsError(f"{path}: lies in the work folder, which is cleared. Use another --work.")
+    _refuse_foreign(work)
+    work.mkdir(parents=True, exist_ok=True)
+    # Before anything else, so that a demo that is interrupted can be run again.
+    (work / _MARKER).touch()
     options = {"admissions": admissions} if source == "synthetic" else {}
     data = work / "data"
+    # Records that cannot be read leave the former demo as it was.
     quality = ingest(
         source,
         path,
@@ -77,6 +96,7 @@ def run_demo(
         memory_limit_mb=settings.memory_limit_mb,
         progress=progress,
     )
+    _clear(work, keep={_MARKER, data.name})
     flows, results = _models(data, settings, progress)
     dataset = open_dataset(data)
     until = dataset.declaration.observed_until
@@ -96,24 +116,35 @@ def run_demo(
         "flow": {point: flow_document(flow) for point, flow in flows.items()},
         "models": results,
         "scored": "scored.parquet",
-        "next": _next(work),
+        "next": list(_next(settings)),
     }
-    return DemoResult(quality, flows, results, top_table(scored, _TOP), work, document)
+    top = top_table(scored, _TOP)
+    return DemoResult(quality, flows, results, dataset.declaration, top, work, document)
 
 
-def _fresh(work: Path) -> Path:
-    marker = work / _MARKER
-    if work.exists() and not marker.is_file() and not (work.is_dir() and not any(work.iterdir())):
+def _refuse_foreign(work: Path) -> None:
+    """Raises SettingsError unless the folder is absent, empty, or holds what a demo leaves and no more."""
+    if not work.exists():
+        return
+    # A run that was killed leaves hidden entries beside what it was writing.
+    there = {entry.name for entry in work.iterdir()} if work.is_dir() else {work.name}
+    foreign = {name for name in there - _LEFT_BY_A_DEMO if not _is_half_written(name)}
+    if foreign or (there and _MARKER not in there):
         raise SettingsError(f"{work}: holds something that no demo made. Name another folder with --work.")
-    work.mkdir(parents=True, exist_ok=True)
-    marker.touch()
-    # The marker stays, so that a demo that is interrupted here may clear the rest next time.
+
+
+def _is_half_written(name: str) -> bool:
+    return name.startswith(("mlflow.db-", *(f".{whole}." for whole in _LEFT_BY_A_DEMO)))
+
+
+def _clear(work: Path, *, keep: set[str]) -> None:
     for entry in work.iterdir():
+        if entry.name in keep:
+            continue
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
-        elif entry != marker:
+        else:
             entry.unlink()
-    return work
 
 
 def _models(
@@ -127,7 +158,7 @@ def _models(
             sets[point] = built(data, point, settings, progress)
             earlier[point] = built_earlier(data, point, settings, progress)
             flows[str(point)] = sets[point].flow
-        if _has_labels(sets[point].path, target):
+        if has_labels(sets[point].path, target):
             outcome = train(
                 sets[point], target, settings, promote=True, earlier=earlier[point], progress=progress
             )
@@ -135,68 +166,97 @@ def _models(
     return flows, results
 
 
-def _has_labels(file: Path, target: str) -> bool:
-    """Whether the extract can tell this outcome at all."""
-    import pyarrow.parquet as pq
-
-    from training.targets import TARGETS
-
-    label = TARGETS[target].label
-    return bool(pq.read_table(file, columns=[label])[label].null_count < pq.read_metadata(file).num_rows)
+def program(name: str) -> str:
+    """How a shell runs a program of this installation from the current folder, active or not."""
+    python = Path(sys.executable)
+    script = python.with_name(name)
+    words = [_short(script)] if script.is_file() else [_short(python), "-m", name]
+    return shlex.join(words)
 
 
-def _next(work: Path) -> list[str]:
-    """Commands to go on with, as a shell takes them whatever the folder is called."""
+def _short(file: Path) -> str:
+    """The path from the current folder where that leads down, so that a line fits the screen."""
+    relative = os.path.relpath(file)
+    if relative.startswith(os.pardir):
+        return str(file)
+    return relative if os.sep in relative else f"{os.curdir}{os.sep}{relative}"
+
+
+def _next(settings: Settings) -> dict[str, str]:
+    """Commands to go on with, as a shell takes them whatever the folder is called, and what each is for."""
+    work, wardcast = settings.work, program("wardcast")
     option = f"--work {shlex.quote(str(work))}"
     data, store = shlex.quote(f"{work}/data"), shlex.quote(f"sqlite:///{work}/mlflow.db")
-    return [
-        f"wardcast serve {option}",
-        f"wardcast models {option}",
-        f"wardcast score {data} --out scores.csv --top 20 {option}",
-        f"MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri {store}",
-    ]
+    return {
+        f"{wardcast} serve {option}": f"answers at http://{settings.host}:{settings.port}/openapi.json",
+        f"{wardcast} models {option}": "which models are in force, and on what evidence",
+        f"{wardcast} score {data} --out scores.csv --top 20 {option}": "the highest risks of all as a table",
+        f"MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true {program('mlflow')} ui --host 127.0.0.1 "
+        f"--port 5000 --backend-store-uri {store}": "every run with its plots at http://127.0.0.1:5000",
+    }
 
 
-def show_demo(result: DemoResult) -> None:
+def show_demo(result: DemoResult, settings: Settings) -> None:
     """Print what was made, from records to reasons."""
     show_quality(result.quality)
     for point, flow in result.flows.items():
         show_flow(flow, point)
     show_training(result.results)
-    _show_top(result.top)
+    _show_top(result.top, result.declaration)
     say("A clinician confirms every recommendation. See README.md for what this must not be used for.\n")
     say(f"Everything lies in {result.work}/:")
-    for name, what in (
-        ("data/", "checked records; quarantine/ and quality.json say what was set aside"),
-        ("features/", "one row per index admission, with the cohort flow"),
-        ("champions/", "the models in force"),
-        ("mlflow.db", "every run: parameters, metrics, plots, cards"),
-        ("scored.parquet", "predictions with reasons"),
-    ):
+    for name, what in _contents(result).items():
         say(f"  {name:16}{what}")
     say("Next:")
-    for command in result.document["next"]:
-        say(f"  {command}")
+    for command, use in _next(settings).items():
+        say(f"  {command}\n      {use}")
 
 
-def _show_top(top: pd.DataFrame) -> None:
+def _contents(result: DemoResult) -> dict[str, str]:
+    has_quarantine = (result.work / "data" / "quarantine").is_dir()
+    set_aside = "quarantine/ and quality.json say what was set aside" if has_quarantine else "quality.json"
+    latest = f" of the last {_LATEST_DAYS} days alone" if result.declaration.has_timeline else ""
+    return {
+        "data/": f"checked records; {set_aside}",
+        "features/": "one row per index admission, with the cohort flow",
+        "champions/": "the models in force",
+        "mlflow.db": "every run: parameters, metrics, plots, cards",
+        "scored.parquet": f"predictions with reasons{latest}",
+    }
+
+
+def _show_top(top: pd.DataFrame, declaration: Declaration) -> None:
     if top.empty:
         say("No model of readmissions is in force: there is no list of the highest risks.")
         return
-    when = f"predicted at {top['prediction_point'].iloc[0]}"
-    if top["prediction_time"].notna().all():
-        when += f" in the last {_LATEST_DAYS} days"
-    show_table(
-        f"The {len(top)} highest risks of unplanned readmission {when}",
-        ["stay", "predicted as of", "risk", "band", "why (the model's view, not a cause)"],
+    columns = ["stay", "predicted as of", "risk", "band", "why (the model's view, not a cause)"]
+    rows = [
         [
-            [
-                row["stay_id"],
-                row["prediction_time"],
-                f"{row['value']:.1%}",
-                row["band"],
-                "\n".join(row["reasons"]),
-            ]
-            for row in top.to_dict("records")
-        ],
-    )
+            row["stay_id"],
+            row["prediction_time"],
+            f"{row['value']:.1%}",
+            row["band"],
+            "\n".join(row["reasons"]),
+        ]
+        for row in top.to_dict("records")
+    ]
+    if not declaration.has_timeline:
+        columns, rows = [columns[0], *columns[2:]], [[row[0], *row[2:]] for row in rows]
+    when = f" in the last {_LATEST_DAYS} days" if declaration.has_timeline else ""
+    outcome = _readmission(declaration)
+    point = top["prediction_point"].iloc[0]
+    show_table(f"The {len(top)} highest risks of {outcome}, predicted at {point}{when}", columns, rows)
+    if not declaration.has_calendar:
+        say(
+            "The model has learned from these very patients, since no admission is later than another here: "
+            "for new patients it is less sure. How good it is for those, the metrics above say: they were "
+            "measured on patients left out of the training."
+        )
+
+
+def _readmission(declaration: Declaration) -> str:
+    """The outcome in the words of the label's own rule."""
+    rule = declaration.labels.readmission
+    if rule.kind == "derived":
+        return "unplanned readmission"
+    return f"readmission ({rule.definition or 'as the extract gives it'})"

@@ -103,3 +103,13 @@ def _comparison(trained: Trained, data: PatientLevelData, settings: Settings) ->
     if not present:
         return None
     return compare_with_champion(trained, load_champion(present[0]), present[0].version, data.read())
+
+
+def has_labels(file: Path, target: str) -> bool:
+    """Whether the data set holds an outcome of this target at all."""
+    import pyarrow.parquet as pq
+
+    from training.targets import TARGETS
+
+    label = TARGETS[target].label
+    return bool(pq.read_table(file, columns=[label])[label].null_count < pq.read_metadata(file).num_rows)

@@ -98,6 +98,7 @@ def test_the_installed_command_is_this_one(tmp_path):
         ["train", ".", "--target", "readmission", "--point", "yesterday"],
         ["demo", "--admissions", "10"],
         ["demo", "--path", "file.zip"],
+        ["demo", "--source", "diabetes130"],
         ["ingest", "synthetic", "file.zip"],
         ["ingest", "synthetic", "--admissions", "0"],
         ["ingest", "synthetic", "--seed", "-1"],
@@ -447,8 +448,8 @@ def test_the_environment_comes_before_the_file(tmp_path):
 
 def test_an_option_comes_before_the_environment(tmp_path):
     """The demo refuses a folder of somebody else's and names it: that is the one in force."""
-    for name in ("file", "environment", "option"):
-        (tmp_path / name).mkdir()
+    for name in ("file/demo", "environment/demo", "option"):
+        (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "mine.txt").touch()
     (tmp_path / "wardcast.toml").write_text('work = "file"\n')
     environment = {"WARDCAST_WORK": "environment"}
@@ -459,8 +460,9 @@ def test_an_option_comes_before_the_environment(tmp_path):
         return done.err.split(":")[0]
 
     assert work("--work", "option", **environment) == "option"
-    assert work(**environment) == "environment"
-    assert work() == "file"
+    # Without an option the demo keeps to a folder of its own below the work folder.
+    assert work(**environment) == "environment/demo"
+    assert work() == "file/demo"
 
 
 def test_a_setting_reaches_the_cohort(house, tmp_path):

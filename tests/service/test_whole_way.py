@@ -280,30 +280,39 @@ def test_records_that_come_later_change_no_answer(demo, scored, client):
 
 
 def commands(demo: Demo) -> dict[str, list[str]]:
-    """The next commands as a shell reads them, by the name of their subcommand."""
+    """The next commands as a shell reads them, by the option or name that tells them apart."""
     found = [shlex.split(line) for line in demo.document["next"]]
-    return {words[words.index("wardcast") + 1] if "wardcast" in words else "mlflow": words for words in found}
+    names = ("serve", "models", "score", "ui")
+    return {name: words for words in found for name in names if name in words}
+
+
+def run_in_a_fresh_shell(words: list[str], folder: Path) -> str:
+    """What a next command prints where nothing of this installation is on the path."""
+    bare = clean_environment(PATH="/usr/bin:/bin")
+    done = subprocess.run(words, cwd=folder, env=bare, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_the_next_commands_work_as_they_stand(demo, tmp_path):
     following = commands(demo)
-    assert set(following) == {"serve", "models", "score", "mlflow"}
-    listed = succeeded(*following["models"][1:], "--json", cwd=tmp_path).document
+    assert set(following) == {"serve", "models", "score", "ui"}
+    listed = json.loads(run_in_a_fresh_shell([*following["models"], "--json"], tmp_path))
     assert [(each["name"], each["is_installed"]) for each in listed] == [(name, True) for name in demo.passed]
-    done = succeeded(*following["score"][1:], cwd=tmp_path)
-    n_rows = len(demo.passed) * 20
-    assert done.out.startswith(f"{n_rows} rows for ")
-    assert len(pd.read_csv(tmp_path / "scores.csv")) == n_rows
-    address = following["mlflow"][-1]
+    run_in_a_fresh_shell(following["score"], tmp_path)
+    assert len(pd.read_csv(tmp_path / "scores.csv")) == len(demo.passed) * 20
+    address = following["ui"][-1]
     assert Path(address.removeprefix("sqlite:///")).samefile(demo.work / "mlflow.db")
-    assert following["mlflow"][0] == "MLFLOW_DISABLE_TELEMETRY=true"
+    assert following["ui"][:2] == ["MLFLOW_DISABLE_TELEMETRY=true", "DO_NOT_TRACK=true"]
+    page = following["ui"][2 : following["ui"].index("ui")]
+    assert "Usage" in run_in_a_fresh_shell([*page, "ui", "--help"], tmp_path)
 
 
 def test_the_server_answers_until_it_is_interrupted(demo, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [*WARDCAST, *commands(demo)["serve"][1:], "--port", str(port)]
+    command = [*commands(demo)["serve"], "--port", str(port)]
     with subprocess.Popen(command, cwd=tmp_path, env=clean_environment(), stderr=subprocess.PIPE) as server:
         try:
             answer = get(f"http://127.0.0.1:{port}/health/ready")
@@ -390,7 +399,7 @@ def test_a_person_reads_counts_flow_metrics_reasons_and_what_to_do_next(demo, sc
         "Who is an index admission at admission",
         "Risks",
         "Cost",
-        "The 10 highest risks of unplanned readmission predicted at discharge in the last 60 days",
+        "The 10 highest risks of unplanned readmission, predicted at discharge in the last 60 days",
     ):
         assert heading in text
     for name in ("prior_admissions", "lace", "hospital", "logistic", "group_mean", "gamma", *MODELS):
@@ -400,7 +409,11 @@ def test_a_person_reads_counts_flow_metrics_reasons_and_what_to_do_next(demo, sc
     for name in ("data/", "features/", "champions/", "mlflow.db", "scored.parquet"):
         assert name in text
     for command in ("serve", "models", "score"):
-        assert f"wardcast {command} " in text
+        assert f" {command} " in text
+    assert "scored.parquet  predictions with reasons of the last 60 days alone" in text
+    assert "http://127.0.0.1:5000" in text
+    # Nothing was set aside here: no folder is named that is not there.
+    assert "quarantine/" not in text
     assert f"sqlite:///{work}/mlflow.db" in text
 
 
@@ -428,12 +441,13 @@ def test_a_work_folder_that_no_demo_made_is_left_as_it_is(tmp_path):
     [
         (["--source", "hearsay"], 2, "No source has this name."),
         (["--source", "diabetes130", "--path", "nowhere.zip"], 1, "nowhere.zip: does not exist."),
-        (["--source", "diabetes130", "--path", "work/mine.zip"], 1, "lies in the work folder"),
+        (["--source", "diabetes130", "--path", "work/demo/mine.zip"], 1, "lies in the work folder"),
+        (["--source", "diabetes130"], 2, "needs --path"),
     ],
 )
 def test_a_former_demo_is_not_cleared_for_one_that_cannot_start(tmp_path, arguments, code, reason):
-    work = tmp_path / "work"
-    work.mkdir()
+    work = tmp_path / "work" / "demo"
+    work.mkdir(parents=True)
     for name in (".wardcast-demo", "mine.zip"):
         (work / name).touch()
     done = wardcast("demo", *arguments, cwd=tmp_path)
