@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from features.dataset import CodeSystems
-from features.online import AdmissionError, AdmissionRecords, OnlineFeatures
+from features.online import AdmissionError, AdmissionRecords, OnlineFeatures, prediction_time
 from features.points import Point
 from serving.loaded import ChampionSet, LiveChampions, Loaded
 from serving.predictor import fact_features, predict, prediction_document, settings_for
@@ -22,6 +22,9 @@ from serving.reading import read_request, to_admission
 from serving.settings import ServingSettings
 
 Answer = dict[str, Any]
+
+MAX_FAILURES = 12
+"""Computations of one batch that may fail: enough to find one bad item among 1,000 by halving."""
 
 _log = logging.getLogger("wardcast.serving")
 
@@ -59,11 +62,7 @@ class Answers:
 
     def one(self, content: object, *, n_reasons: int | None) -> Answer:
         """The answer to one request. Raises Problem."""
-        asked = self._asked(content, self.champions())
-        try:
-            return self._computed([asked], n_reasons)[0]
-        except AdmissionError as error:
-            raise as_problem(error) from None
+        return self._computed([self._asked(content, self.champions())], n_reasons)[0]
 
     def batch(self, items: Sequence[object], *, n_reasons: int | None) -> list[Answer]:
         """Answers in the order of `items`; a bad item has its problem document in its place."""
@@ -77,7 +76,7 @@ class Answers:
             except Problem as problem:
                 answers[position] = problem.document()
         for group in by_point.values():
-            answers |= self._isolating(group, n_reasons)
+            answers |= self._isolated(group, n_reasons)
         return [answers[position] for position in range(len(items))]
 
     def _asked(self, content: object, champions: ChampionSet) -> _Asked:
@@ -96,18 +95,34 @@ class Answers:
             message = f"differs from the models' currency, {context.currency}; send amounts in that one"
             raise invalid([FieldError("currency", message)])
         admission = to_admission(request, context.time_zone, is_dated=models[0].is_dated)
+        try:
+            prediction_time(admission, settings_for(models[0], self._settings.features))
+        except AdmissionError as error:
+            raise invalid([FieldError("prediction_time", str(error))]) from None
         return _Asked(admission, models)
 
-    def _isolating(self, group: Sequence[tuple[int, _Asked]], n_reasons: int | None) -> dict[int, Answer]:
-        """All of a group in one go; if that fails, each half by itself, so that a bad item fails alone."""
-        try:
-            answers = self._computed([asked for _, asked in group], n_reasons)
-            return {position: answer for (position, _), answer in zip(group, answers, strict=True)}
-        except Exception as error:
-            if len(group) == 1:
-                return {group[0][0]: as_problem(error).document()}
-        half = len(group) // 2
-        return self._isolating(group[:half], n_reasons) | self._isolating(group[half:], n_reasons)
+    def _isolated(self, group: Sequence[tuple[int, _Asked]], n_reasons: int | None) -> dict[int, Answer]:
+        """All of a group in one go; if that fails, each half by itself, so that a bad item fails alone.
+
+        The items were checked, so that a failure is unforeseen. After `MAX_FAILURES` of them what is left
+        is answered as failed too: every computation keeps the other requests waiting.
+        """
+        answers: dict[int, Answer] = {}
+        n_failures, left = 0, [group]
+        while left and n_failures < MAX_FAILURES:
+            part = left.pop()
+            try:
+                computed = self._computed([asked for _, asked in part], n_reasons)
+                answers |= {position: answer for (position, _), answer in zip(part, computed, strict=True)}
+            except Exception as error:
+                n_failures += 1
+                problem = as_problem(error)
+                if len(part) == 1:
+                    answers[part[0][0]] = problem.document()
+                else:
+                    half = len(part) // 2
+                    left += [part[half:], part[:half]]
+        return answers | {position: _failed().document() for part in left for position, _ in part}
 
     def _computed(self, group: Sequence[_Asked], n_reasons: int | None) -> list[Answer]:
         """Answers to requests of one prediction point: one pass of the features, then every model."""
@@ -150,13 +165,14 @@ def as_problem(error: Exception) -> Problem:
     """The problem that answers an error; an unforeseen one is logged by kind and place alone."""
     if isinstance(error, Problem):
         return error
-    if isinstance(error, AdmissionError):
-        # The records were checked before: what the feature code still refuses is the time asked for.
-        return invalid([FieldError("prediction_time", str(error))])
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown"
     # Never the message: a library may quote a value in it.
     _log.error(json.dumps({"event": "failure", "error": type(error).__name__, "place": place}))
+    return _failed()
+
+
+def _failed() -> Problem:
     return Problem(
         INTERNAL, "The server's log says where. Try again; if it stays, tell the server's operator."
     )

@@ -1,4 +1,7 @@
-"""The HTTP API: what it answers, and where. Handlers are plain functions and run in threads."""
+"""The HTTP API: what it answers, and where.
+
+Handlers that compute or read files are plain functions, which run in threads.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,7 @@ from serving.documents import (
     ProblemDocument,
     ReadinessDocument,
 )
+from serving.gate import Gate
 from serving.loaded import ChampionSet, LiveChampions, Loaded
 from serving.middleware import QuietRequests
 from serving.problems import (
@@ -88,7 +92,7 @@ def create_app(settings: ServingSettings) -> FastAPI:
     app.add_middleware(QuietRequests)
     _add_problems(app)
     _add_health(app, answers)
-    _add_predictions(app, answers, settings.max_batch)
+    _add_predictions(app, answers, settings)
     app.openapi = lambda: _description(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
     return app
 
@@ -99,7 +103,10 @@ def _json(content: object, status: int = 200, media_type: str = "application/jso
 
 
 def _answer(problem: Problem) -> Response:
-    return _json(problem.document(), problem.kind.status, MEDIA_TYPE)
+    response = _json(problem.document(), problem.kind.status, MEDIA_TYPE)
+    if problem.kind.retry_after_seconds is not None:
+        response.headers["Retry-After"] = str(problem.kind.retry_after_seconds)
+    return response
 
 
 def _add_problems(app: FastAPI) -> None:
@@ -126,8 +133,8 @@ def _add_problems(app: FastAPI) -> None:
 
 def _add_health(app: FastAPI, answers: Answers) -> None:
     @app.get("/health/live", tags=["health"], response_model=LivenessDocument)
-    def live() -> Response:
-        """Whether the process is up."""
+    async def live() -> Response:
+        """Whether the process is up; needs no thread, which requests that are computed may all hold."""
         return _json({"status": "live"})
 
     @app.get("/health/ready", tags=["health"], response_model=ReadinessDocument, responses=_problems(503))
@@ -170,7 +177,9 @@ def _model_document(loaded: Loaded) -> dict[str, Any]:
     }
 
 
-def _add_predictions(app: FastAPI, answers: Answers, max_batch: int) -> None:
+def _add_predictions(app: FastAPI, answers: Answers, settings: ServingSettings) -> None:
+    gate = Gate(settings.max_waiting)
+
     @app.post(
         "/v1/predictions",
         tags=["predictions"],
@@ -181,7 +190,8 @@ def _add_predictions(app: FastAPI, answers: Answers, max_batch: int) -> None:
     def predictions(content: Body, explain: Explain = None) -> Response:
         """Every target of one admission's prediction point, from the records sent. Nothing is stored."""
         n_reasons = None if explain == "full" else N_REASONS
-        return _json(answers.one(parse_json(content), n_reasons=n_reasons))
+        with gate.place():
+            return _json(answers.one(parse_json(content), n_reasons=n_reasons))
 
     @app.post(
         "/v1/predictions/batch",
@@ -192,9 +202,10 @@ def _add_predictions(app: FastAPI, answers: Answers, max_batch: int) -> None:
     )
     def batch(content: Body, explain: Explain = None) -> Response:
         """Many admissions at once; answers keep the order, and a bad item has a problem in its place."""
-        items = read_items(parse_json(content), max_batch=max_batch)
         n_reasons = None if explain == "full" else N_REASONS
-        return _json({"items": answers.batch(items, n_reasons=n_reasons)})
+        with gate.place():
+            items = read_items(parse_json(content), max_batch=settings.max_batch)
+            return _json({"items": answers.batch(items, n_reasons=n_reasons)})
 
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -28,6 +28,7 @@ class Kind:
     name: str
     status: int
     title: str
+    retry_after_seconds: int | None = None
 
 
 MALFORMED = Kind("malformed-json", 400, "The body is not strict JSON")
@@ -39,6 +40,7 @@ INVALID = Kind("invalid-request", 422, "The request cannot be answered as it sta
 RECORDS_REQUIRED = Kind("records-required", 422, "The request holds no records")
 NO_MODEL = Kind("no-model", 422, "No model predicts at this prediction point")
 NOT_READY = Kind("not-ready", 503, "The server has no usable model")
+BUSY = Kind("busy", 503, "The server has too much to do", retry_after_seconds=5)
 INTERNAL = Kind("internal-error", 500, "The server failed")
 
 

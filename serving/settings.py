@@ -15,7 +15,8 @@ class ServingSettings:
     """Where the champions are, and how much one request may ask for.
 
     `max_body_bytes` bounds every body, `max_rows` the rows of one admission with its history,
-    `max_batch` the admissions of one batch. `reload_seconds` is the least time between two looks for a
+    `max_batch` the admissions of one batch, `max_waiting` the requests that are computed or wait for it;
+    less than 40, the threads that they wait in. `reload_seconds` is the least time between two looks for a
     new champion. A request computes in one thread, whatever `features.threads` says.
     """
 
@@ -23,5 +24,6 @@ class ServingSettings:
     max_body_bytes: int = 5 * MEBIBYTE
     max_rows: int = 20_000
     max_batch: int = 1_000
+    max_waiting: int = 24
     reload_seconds: float = 1.0
     features: FeatureSettings = field(default_factory=FeatureSettings)

@@ -6,6 +6,7 @@ import copy
 import json
 import logging
 import math
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -327,6 +328,83 @@ def test_a_failure_answers_without_its_insides_and_is_logged_without_values(
     assert [item["status"] for item in items] == [500, 500]
     assert "RuntimeError" in caplog.text
     assert SECRET not in caplog.text
+
+
+def failing_on(n_bad: int, sizes: list[int]) -> Any:
+    """A computation that fails for every group with one of the stays B0, B1, …; notes the sizes."""
+
+    def computed(_answers: Any, group: Any, _n_reasons: Any) -> list[dict[str, Any]]:
+        sizes.append(len(group))
+        names = [asked.records.stay_id for asked in group]
+        if any(f"B{number}" in names for number in range(n_bad)):
+            raise RuntimeError(SECRET)
+        return [{"stay_id": name} for name in names]
+
+    return computed
+
+
+def named(admission: dict[str, Any], stay_id: str) -> dict[str, Any]:
+    content = copy.deepcopy(admission)
+    content["stay_id"] = content["records"]["stays"][0]["stay_id"] = stay_id
+    content["records"]["diagnoses"] = []
+    return content
+
+
+def test_an_item_that_fails_unforeseen_is_found_among_many(champions, admission, monkeypatch):
+    sizes: list[int] = []
+    monkeypatch.setattr("serving.answers.Answers._computed", failing_on(1, sizes))
+    items = [named(admission, f"A{place}") for place in range(63)] + [named(admission, "B0")]
+    with client_of(champions) as client:
+        found = client.post("/v1/predictions/batch", json={"items": items}).json()["items"]
+    assert [item.get("status") for item in found] == [None] * 63 + [500]
+    assert [item["stay_id"] for item in found[:63]] == [f"A{place}" for place in range(63)]
+    # Halving 64 down to 1: 7 computations fail, and the other half of each of the 6 cuts does not.
+    assert len(sizes) == 13
+
+
+def test_a_batch_of_many_failures_is_given_up_soon(champions, admission, monkeypatch):
+    sizes: list[int] = []
+    monkeypatch.setattr("serving.answers.Answers._computed", failing_on(100, sizes))
+    names = [f"{kind}{place}" for place in range(100) for kind in "BA"]
+    items = [named(admission, name) for name in names]
+    with client_of(champions) as client:
+        found = client.post("/v1/predictions/batch", json={"items": items}).json()["items"]
+    # B0 alone after 8 failures; A0 B1 (9) and B1 (10); A1 B2 A2 (11), of them B2 A2 (12): given up.
+    assert sizes == [200, 100, 50, 25, 12, 6, 3, 1, 2, 1, 1, 3, 1, 2]
+    assert found[0]["status"] == 500
+    assert found[1] == {"stay_id": "A0"}
+    assert found[-1]["type"] == "urn:wardcast:problem:internal-error"
+
+
+def test_a_late_time_in_a_batch_costs_no_computation(champions, admission, monkeypatch):
+    sizes: list[int] = []
+    monkeypatch.setattr("serving.answers.Answers._computed", failing_on(0, sizes))
+    late = admission | {"prediction_time": "2026-02-01T10:00:00"}
+    with client_of(champions) as client:
+        found = client.post("/v1/predictions/batch", json={"items": [late, admission] * 20}).json()["items"]
+    assert [item.get("status") for item in found] == [422, None] * 20
+    assert sizes == [20]
+
+
+def test_one_request_too_many_is_told_so_at_once_and_health_still_answers(champions, admission, monkeypatch):
+    entered, go_on = threading.Event(), threading.Event()
+
+    def slow(_answers: Any, content: Any, *, n_reasons: int | None) -> dict[str, Any]:
+        entered.set()
+        assert go_on.wait(30)
+        return {"stay_id": content["stay_id"]}
+
+    monkeypatch.setattr("serving.answers.Answers.one", slow)
+    with client_of(champions, max_waiting=1) as client, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(client.post, "/v1/predictions", json=admission)
+        assert entered.wait(30)
+        refused = client.post("/v1/predictions/batch", json={"items": [admission]})
+        assert client.get("/health/live").status_code == 200
+        go_on.set()
+        assert first.result().status_code == 200
+        assert client.post("/v1/predictions", json=admission).status_code == 200
+    problem(refused, 503, "busy")
+    assert refused.headers["retry-after"] == "5"
 
 
 def test_the_log_knows_routes_and_no_values(client, admission, caplog):
