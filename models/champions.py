@@ -68,8 +68,28 @@ def install_champion(
 
 
 def list_champions(champions: Path) -> list[Champion]:
-    """The models in force, by name; none if the folder does not exist. Raises ArtefactError."""
-    return [_read(pointer) for pointer in sorted(champions.glob("[!.]*/champion.json"))]
+    """The models in force, by name; none if the folder does not exist. Raises ArtefactError or OSError."""
+    return [read_champion(pointer) for pointer in champion_records(champions)]
+
+
+def champion_records(champions: Path) -> list[Path]:
+    """The files that name the models in force, by name; none if the folder does not exist.
+
+    The folder of such a file has the name of the model.
+    """
+    return sorted(champions.glob("[!.]*/champion.json"))
+
+
+def read_champion(record: Path) -> Champion:
+    """The model in force that one of `champion_records` names. Raises ArtefactError or OSError."""
+    try:
+        pointer = _Pointer.model_validate_json(record.read_bytes())
+    except ValidationError as error:
+        raise ArtefactError(f"{record}: not a champion's record. Promote the model again.") from error
+    if pointer.name != record.parent.name:
+        raise ArtefactError(f"{record}: names {pointer.name}. Promote the model again.")
+    folder = _folder(record.parent, pointer.version, pointer.digest)
+    return Champion(pointer.name, pointer.version, pointer.digest, pointer.promoted_at, folder)
 
 
 def load_champion(champion: Champion) -> Model:
@@ -83,14 +103,3 @@ def load_champion(champion: Champion) -> Model:
 def _folder(champion: Path, version: int, digest: str) -> Path:
     # The digest in the name: a folder that is in force is only ever replaced by its own content.
     return champion / f"{version}-{digest[:12]}"
-
-
-def _read(file: Path) -> Champion:
-    try:
-        pointer = _Pointer.model_validate_json(file.read_bytes())
-    except ValidationError as error:
-        raise ArtefactError(f"{file}: not a champion's record. Promote the model again.") from error
-    if pointer.name != file.parent.name:
-        raise ArtefactError(f"{file}: names {pointer.name}. Promote the model again.")
-    folder = _folder(file.parent, pointer.version, pointer.digest)
-    return Champion(pointer.name, pointer.version, pointer.digest, pointer.promoted_at, folder)

@@ -87,7 +87,9 @@ def create_app(settings: ServingSettings) -> FastAPI:
         redoc_url=None,
     )
     app.state.settings = settings
-    champions = LiveChampions(settings.champions, reload_seconds=settings.reload_seconds)
+    champions = LiveChampions(
+        settings.champions, reload_seconds=settings.reload_seconds, retry_seconds=settings.retry_seconds
+    )
     answers = Answers(champions, settings)
     app.add_middleware(QuietRequests)
     _add_problems(app)

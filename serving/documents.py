@@ -178,7 +178,9 @@ class ModelDocument(BaseModel):
 class RefusedDocument(BaseModel):
     """A champion that does not answer."""
 
-    model: str = Field(description="name/version; champions: the folder as a whole")
+    model: str = Field(
+        description="name/version, or the name where its record is not readable; champions: the whole folder"
+    )
     reason: str
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import threading
 import time
 from dataclasses import dataclass
@@ -10,8 +12,10 @@ from pathlib import Path
 from features.catalogue import fingerprint
 from features.points import Point
 from models.artefact import ArtefactError
-from models.champions import Champion, list_champions, load_champion
+from models.champions import Champion, champion_records, load_champion, read_champion
 from models.model import Model
+
+_log = logging.getLogger("wardcast.serving")
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,9 @@ def load(champion: Champion) -> Loaded:
 def load_champions(folder: Path, previous: ChampionSet | None = None) -> ChampionSet:
     """Load what is in force in `folder`; what cannot be used is refused with its reason.
 
-    Where a new champion is refused, the model of that name in `previous` goes on answering. The models
+    Each is read by itself, so that one that cannot be read costs its own target alone. Where a new
+    champion is refused, the model of that name in `previous` goes on answering; while the folder as a whole
+    cannot be read, all of them do. The models
     of one prediction point must agree on what an answer has only once: the prediction time (landmark,
     time zone, dated records or not), the lags of codes and costs, the currency and the code systems. The
     latest promoted decides; the others are refused until they are trained alike.
@@ -77,15 +83,18 @@ def load_champions(folder: Path, previous: ChampionSet | None = None) -> Champio
     earlier = {} if previous is None else {loaded.champion.name: loaded for loaded in previous.loaded}
     usable: list[Loaded] = []
     refused: list[tuple[str, str]] = []
-    for champion in list_champions(folder):
-        known = earlier.get(champion.name)
-        if known is not None and known.champion == champion:
-            usable.append(known)
-            continue
+    try:
+        records = champion_records(folder)
+    except OSError as error:
+        return ChampionSet(() if previous is None else previous.loaded, (("champions", _reason(error)),))
+    for record in records:
+        model_id, known = record.parent.name, earlier.get(record.parent.name)
         try:
-            usable.append(load(champion))
+            champion = read_champion(record)
+            model_id = champion.model_id
+            usable.append(load(champion) if known is None or known.champion != champion else known)
         except (ArtefactError, OSError) as error:
-            refused.append((champion.model_id, _reason(error)))
+            refused.append((model_id, _reason(error)))
             if known is not None:
                 usable.append(known)
     agreeing: list[Loaded] = []
@@ -117,16 +126,22 @@ def _basis(loaded: Loaded) -> tuple[object, ...]:
 class LiveChampions:
     """The champions of a folder, read again soon after one of them changes, without a restart.
 
-    While a changed folder cannot be read at all, the models that were in force go on answering.
+    What was refused is tried again from time to time: a disk that is mounted late, or files that are put
+    back, do not show in the champions' records. What answers and what was refused is logged when it changes.
     """
 
-    def __init__(self, folder: Path, *, reload_seconds: float = 1.0) -> None:
-        """Read `folder` now; `reload_seconds` is the least time between two looks at it."""
+    def __init__(self, folder: Path, *, reload_seconds: float = 1.0, retry_seconds: float = 30.0) -> None:
+        """Read `folder` now.
+
+        `reload_seconds` is the least time between two looks at it, `retry_seconds` between two attempts
+        to load what was refused.
+        """
         self._folder = folder
         self._reload_seconds = reload_seconds
+        self._retry_seconds = retry_seconds
         self._lock = threading.Lock()
         self._stamp: object = None
-        self._looked_at = float("-inf")
+        self._looked_at = self._loaded_at = float("-inf")
         self._set = ChampionSet()
         self.current()
 
@@ -144,20 +159,34 @@ class LiveChampions:
 
     def _look(self) -> None:
         stamp = self._present_stamp()
-        if stamp != self._stamp:
-            try:
-                self._set = load_champions(self._folder, self._set)
-            except (ArtefactError, OSError) as error:
-                self._set = ChampionSet(self._set.loaded, (("champions", _reason(error)),))
-            self._stamp = stamp
+        is_due = time.monotonic() - self._loaded_at >= self._retry_seconds
+        if stamp != self._stamp or (self._set.refused and is_due):
+            before, is_first = self._set, self._stamp is None
+            self._set = load_champions(self._folder, before)
+            self._stamp, self._loaded_at = stamp, time.monotonic()
+            self._log_changes(before, is_first=is_first)
         self._looked_at = time.monotonic()
 
+    def _log_changes(self, before: ChampionSet, *, is_first: bool) -> None:
+        for model_id, reason in self._set.refused:
+            if (model_id, reason) not in before.refused:
+                _log.warning(json.dumps({"event": "refused", "model": model_id, "reason": reason}))
+        models = [loaded.model_id for loaded in self._set.loaded]
+        if models and models != [loaded.model_id for loaded in before.loaded]:
+            _log.info(json.dumps({"event": "loaded", "models": models}))
+        if not models and (before.loaded or is_first):
+            _log.warning(f"no champion in {self._folder}: predictions answer 503")
+
     def _present_stamp(self) -> tuple[tuple[str, int, int], ...]:
-        stamps = []
-        for pointer in sorted(self._folder.glob("[!.]*/champion.json")):
-            try:
-                status = pointer.stat()
-            except FileNotFoundError:
-                continue
-            stamps.append((pointer.parent.name, status.st_mtime_ns, status.st_ino))
-        return tuple(stamps)
+        try:
+            return tuple(_stamp(record) for record in champion_records(self._folder))
+        except OSError:
+            return ()
+
+
+def _stamp(record: Path) -> tuple[str, int, int]:
+    try:
+        status = record.stat()
+    except OSError:
+        return (record.parent.name, 0, 0)
+    return (record.parent.name, status.st_mtime_ns, status.st_ino)

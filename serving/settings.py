@@ -17,7 +17,8 @@ class ServingSettings:
     `max_body_bytes` bounds every body, `max_rows` the rows of one admission with its history,
     `max_batch` the admissions of one batch, `max_waiting` the requests that are computed or wait for it;
     less than 40, the threads that they wait in. `reload_seconds` is the least time between two looks for a
-    new champion. A request computes in one thread, whatever `features.threads` says.
+    new champion, `retry_seconds` between two attempts to load one that was refused. A request computes in
+    one thread, whatever `features.threads` says.
     """
 
     champions: Path
@@ -26,4 +27,5 @@ class ServingSettings:
     max_batch: int = 1_000
     max_waiting: int = 24
     reload_seconds: float = 1.0
+    retry_seconds: float = 30.0
     features: FeatureSettings = field(default_factory=FeatureSettings)

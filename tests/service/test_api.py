@@ -475,6 +475,64 @@ def test_a_promotion_is_taken_up_without_a_restart(tmp_path, admission):
         assert still["model"] == "readmission-admission/2"
 
 
+def test_a_record_that_cannot_be_read_costs_its_own_model_alone_and_heals(tmp_path, admission, caplog):
+    folder = tmp_path / "champions"
+    for target in ("readmission", "complication"):
+        promote(folder, target)
+    record = folder / "complication-admission" / "champion.json"
+    content = record.read_bytes()
+    record.write_bytes(content[:20])
+    caplog.set_level(logging.INFO, "wardcast.serving")
+    with client_of(folder, reload_seconds=0) as client:
+        ready = client.get("/health/ready").json()
+        assert ready["models"] == ["readmission-admission/1"]
+        assert [each["model"] for each in ready["refused"]] == ["complication-admission"]
+        assert "not a champion's record" in ready["refused"][0]["reason"]
+        assert [each["target"] for each in answer(client, admission)["predictions"]] == ["readmission"]
+        record.write_bytes(content)
+        assert client.get("/health/ready").json() == {
+            "status": "ready",
+            "models": ["complication-admission/1", "readmission-admission/1"],
+            "refused": [],
+        }
+        # Once it answers, a record that is damaged later leaves the model in force.
+        record.write_bytes(b"")
+        assert [each["target"] for each in answer(client, admission)["predictions"]] == [
+            "complication",
+            "readmission",
+        ]
+    events = [json.loads(each.message) for each in caplog.records if each.name == "wardcast.serving"]
+    assert [(each["event"], each.get("model") or each["models"]) for each in events] == [
+        ("refused", "complication-admission"),
+        ("loaded", ["readmission-admission/1"]),
+        ("loaded", ["complication-admission/1", "readmission-admission/1"]),
+        ("refused", "complication-admission"),
+    ]
+
+
+@pytest.mark.parametrize(("retry_seconds", "status"), [(0.0, 200), (3600.0, 503)])
+def test_files_that_are_put_back_heal_a_refused_champion(tmp_path, retry_seconds, status):
+    folder = tmp_path / "champions"
+    model = promote(folder, "readmission").folder / "model.txt"
+    content = model.read_bytes()
+    model.unlink()
+    with client_of(folder, reload_seconds=0, retry_seconds=retry_seconds) as client:
+        problem(client.get("/health/ready"), 503, "not-ready")
+        # The champion's record stays as it is.
+        model.write_bytes(content)
+        assert client.get("/health/ready").status_code == status
+
+
+def test_a_server_without_a_champion_says_so_in_its_log_once(tmp_path, caplog):
+    with client_of(tmp_path / "none", reload_seconds=0) as client:
+        for _ in range(3):
+            problem(client.get("/health/ready"), 503, "not-ready")
+        told = [each.message for each in caplog.records if each.name == "wardcast.serving"]
+        assert told == [f"no champion in {tmp_path / 'none'}: predictions answer 503"]
+        promote(tmp_path / "none", "readmission")
+        assert client.get("/health/ready").status_code == 200
+
+
 @pytest.mark.parametrize("hours", ["landmark_hours", "coding_lag_hours", "cost_lag_hours"])
 def test_models_that_disagree_about_what_is_known_when_do_not_answer_together(tmp_path, hours):
     folder = tmp_path / "champions"
