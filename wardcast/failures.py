@@ -10,13 +10,16 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 INTERRUPTED = 130
+TERMINATED = 143
 _AGAIN_SECONDS = 0.05
 DEBUG = "WARDCAST_DEBUG"
 """Environment variable: set to anything, whatever is no `UserError` shows its traceback."""
 _INTERRUPTION = "Interrupted. Nothing half-written was left."
+_TERMINATION = "Terminated. Nothing half-written was left."
 _NO_MEMORY = (
     "There is not enough memory. Free some, or let the data engine have more: memory_limit_mb in "
     "wardcast.toml (`wardcast settings` shows what is in force)."
@@ -36,32 +39,58 @@ def told() -> Iterator[None]:
     """Run a command; whatever stops it is told on standard error, and ends the process.
 
     A `UserError` and an error of the machine (files, disk, memory, MLflow's store) end with 1 and what to
-    do, an interruption with 130. Anything else is a defect: 1, with its kind and place alone, since the
+    do, an interruption (Ctrl-C) with 130, a termination (SIGTERM, as systemd, Kubernetes and `timeout` send
+    it) with 143; both clean up. Anything else is a defect: 1, with its kind and place alone, since the
     message of a library may quote a patient's value. `WARDCAST_DEBUG` shows whatever is no `UserError`.
     """
-    former, sys.unraisablehook = sys.unraisablehook, _interrupt_again
+    terminated: list[int] = []
+
+    def terminate(number: int, _frame: FrameType | None) -> None:
+        terminated.append(number)
+        # Once is enough: a second one would break the cleaning up.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    former_hook, sys.unraisablehook = sys.unraisablehook, _interrupt_again
+    former_handler = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     except SystemExit as ended:
         # Typer answers Ctrl-C with this code and without a word.
         if ended.code == INTERRUPTED:
-            print(_INTERRUPTION, file=sys.stderr)
+            _stop_interrupted(ended, is_terminated=bool(terminated))
         raise
-    except KeyboardInterrupt:
-        _stop(_INTERRUPTION, INTERRUPTED)
+    except KeyboardInterrupt as interrupt:
+        _stop_interrupted(interrupt, is_terminated=bool(terminated))
     except Exception as error:
         # Imported here: a command that goes well needs it not, and help answers at once.
         from features.errors import UserError
 
         if _is_interrupt(error):
-            _stop(_INTERRUPTION, INTERRUPTED)
+            _stop_interrupted(error, is_terminated=bool(terminated))
         if isinstance(error, UserError):
             _stop(str(error), 1)
         if os.environ.get(DEBUG):
             raise
         _stop(_of_the_machine(error) or _defect(error), 1)
     finally:
-        sys.unraisablehook = former
+        sys.unraisablehook = former_hook
+        signal.signal(signal.SIGTERM, former_handler)
+
+
+def _stop_interrupted(error: BaseException, *, is_terminated: bool) -> NoReturn:
+    """End with what was noted on the way about what is kept."""
+    message, code = (_TERMINATION, TERMINATED) if is_terminated else (_INTERRUPTION, INTERRUPTED)
+    _stop(" ".join((message, *_notes(error))), code)
+
+
+def _notes(error: BaseException | None) -> list[str]:
+    """What the error, or one that it came from, was given to say."""
+    while error is not None:
+        if notes := getattr(error, "__notes__", None):
+            return list(notes)
+        error = error.__cause__ or error.__context__
+    return []
 
 
 def _interrupt_again(lost: sys.UnraisableHookArgs) -> None:

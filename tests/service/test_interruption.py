@@ -1,8 +1,9 @@
 """Interrupting any command leaves no half-written output, and the same command afterwards succeeds.
 
 A command runs once to its end, for what it makes and how long it takes from the moment that it first writes
-something. Then it is stopped at seeded moments of that span, asked (SIGINT, as Ctrl-C does) and unasked
-(SIGKILL, as a machine does that runs out of memory), each time over what the last one left.
+something. Then it is stopped at seeded moments of that span, asked (SIGINT, as Ctrl-C does, and SIGTERM, as
+systemd and Kubernetes do) and unasked (SIGKILL, as a machine does that runs out of memory), each time over
+what the last one left.
 The demo's interruption stands with the demo, in test_whole_way.py.
 """
 
@@ -12,6 +13,7 @@ import hashlib
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,7 +35,8 @@ from training.registry import fetch, registered
 from training.tracking import connect, default_tracking
 from training.train import train_model
 
-INTERRUPTED = 130
+ENDS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+INTERRUPTED = ENDS[signal.SIGINT]
 
 
 @dataclass(frozen=True)
@@ -175,14 +178,15 @@ def stop_again_and_again(
         # Where it was faster than before, it has ended; where a library's destructor swallowed the
         # interrupt, it went on to its end. Where native code saw it, or Python was already closing down, it
         # ends by the signal itself, which a shell shows as the same 130.
-        expected = {0, INTERRUPTED, -signal.SIGINT} if kind == signal.SIGINT else {0, -signal.SIGKILL}
+        expected = {0, ENDS.get(kind, 0), -kind}
         assert process.returncode in expected, f"{moment}: ended with {process.returncode}\n{err}"
         found = job.made(folder)
         assert found is None or found == whole, f"{moment}: what it left is not whole"
-        if process.returncode == INTERRUPTED:
-            assert "Interrupted. Nothing half-written was left." in err, moment
+        if process.returncode in ENDS.values():
+            said = "Interrupted" if kind == signal.SIGINT else "Terminated"
+            assert f"{said}. Nothing half-written was left." in err, moment
             assert "Traceback" not in err, f"{moment}\n{err}"
-        if kind == signal.SIGINT:
+        if kind in ENDS:
             assert hidden(folder) - hidden_before <= set(job.left), moment
 
 
@@ -211,7 +215,7 @@ def check_interruptions(job: Job, make: Callable[[str], Path], moments: list[tup
 
 def seeded_moments(seed: int, n_asked: int, n_unasked: int) -> list[tuple[int, float]]:
     chosen = random.Random(seed)
-    kinds = [signal.SIGINT] * n_asked + [signal.SIGKILL] * n_unasked
+    kinds = [*(list(ENDS) * n_asked)[:n_asked], *[signal.SIGKILL] * n_unasked]
     chosen.shuffle(kinds)
     return [(kind, chosen.random()) for kind in kinds]
 
@@ -231,7 +235,7 @@ def folders(
 
 @pytest.mark.parametrize("name", JOBS)
 def test_an_interrupted_command_leaves_nothing_half_written_and_succeeds_afterwards(folders, name):
-    # Training takes longest: one of each kind gates a change, many of both are proved below.
+    # Training takes longest: two moments gate a change, many of all kinds are proved below.
     n_asked = 1 if name == "train" else 2
     check_interruptions(JOBS[name], folders(JOBS[name]), seeded_moments(20, n_asked, n_unasked=1))
 
@@ -250,7 +254,8 @@ def test_many_interruptions_leave_nothing_half_written(folders, name, seed):
 )
 def test_a_store_of_models_that_was_half_made_does_not_stop_the_next_command(tmp_path, kind, n_bytes):
     """MLflow makes its tables one by one when a work folder is new."""
-    command = [*WARDCAST, "models", "--json", "--work", "work"]
+    script = "import sys; from training.tracking import connect; connect(sys.argv[1])"
+    command = [sys.executable, "-c", script, "sqlite:///work/mlflow.db"]
     options: dict[str, Any] = {"cwd": tmp_path, "env": clean_environment(), "text": True,
                                "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}  # fmt: skip
     with subprocess.Popen(command, **options) as process:
@@ -259,7 +264,9 @@ def test_a_store_of_models_that_was_half_made_does_not_stop_the_next_command(tmp
         process.send_signal(kind)
         process.communicate(timeout=120)
     done = subprocess.run(command, timeout=120, **options)
-    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+    assert done.returncode == 0, done.stderr
+    listed = subprocess.run([*WARDCAST, "models", "--json"], timeout=120, **options)
+    assert (listed.returncode, listed.stdout) == (0, "[]\n"), listed.stderr
 
 
 def has_grown(work: Path, n_bytes: int) -> bool:
@@ -284,6 +291,78 @@ def test_an_interrupt_between_the_two_renames_keeps_what_stood_there(tmp_path, m
         write()
     assert bytes_of(target) == {"former.txt": hashlib.sha256(b"former").hexdigest()}
     assert [entry.name for entry in tmp_path.iterdir()] == ["data"]
+
+
+def test_what_a_killed_process_left_aside_is_removed_by_the_next_one_and_what_is_at_work_stays(tmp_path):
+    target = tmp_path / "data [1].parquet"
+    script = (
+        "import os, sys; from pathlib import Path; from features.atomic import written_aside\n"
+        "with written_aside(Path(sys.argv[1])) as fresh:\n"
+        "    fresh.write_text('records'); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(target)], check=False)
+    (leftover,) = tmp_path.iterdir()
+    assert leftover.name.startswith(".data [1].parquet.")
+    with written_aside(target) as outer:
+        assert not leftover.exists()
+        outer.write_text("outer")
+        with written_aside(target) as inner:
+            assert outer.read_text() == "outer"
+            inner.write_text("inner")
+        assert target.read_text() == "inner"
+    assert target.read_text() == "outer"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_that_was_moved_aside_by_a_killed_process_goes_back(tmp_path):
+    target = tmp_path / "data"
+    target.mkdir()
+    (target / "former.txt").write_text("former")
+    script = (
+        "import os, sys; from pathlib import Path; from features.atomic import written_aside\n"
+        "Path.replace = lambda *_: os.kill(os.getpid(), 9)\n"
+        "with written_aside(Path(sys.argv[1]), folder=True) as fresh:\n"
+        "    fresh.mkdir()"
+    )
+    subprocess.run([sys.executable, "-c", script, str(target)], check=False)
+    assert not target.exists()
+    with pytest.raises(KeyboardInterrupt), written_aside(target, folder=True):
+        raise KeyboardInterrupt
+    assert (target / "former.txt").read_text() == "former"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_somebody_else_made_meanwhile_is_not_replaced_where_that_is_asked(tmp_path):
+    target = tmp_path / "mlflow.db"
+    with written_aside(target, replace=False) as fresh:
+        fresh.write_text("ours")
+        target.write_text("theirs")
+    assert target.read_text() == "theirs"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_interrupted_score_says_how_to_go_on(folders):
+    folder = folders(SCORE)("score")
+    process = start(SCORE, folder)
+    while process.poll() is None and not list(folder.glob(".scores.parquet.partial/*.parquet")):
+        time.sleep(0.002)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "The parts that were finished are kept: the same command with --resume goes on from there." in err
+
+
+def test_a_terminated_command_leaves_no_folder_for_temporary_files(hospital, tmp_path):
+    folder = prepared(tmp_path / "features", hospital, None)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    environment = clean_environment(TMPDIR=str(scratch))
+    with subprocess.Popen([*WARDCAST, *FEATURES.arguments], cwd=folder, env=environment) as process:
+        while process.poll() is None and not list(scratch.glob("wardcast-*")):
+            time.sleep(0.002)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 143
+    assert list(scratch.iterdir()) == []
 
 
 def test_an_interrupt_before_any_work_is_exit_130_too(tmp_path):
