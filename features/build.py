@@ -38,7 +38,7 @@ from features.labels import LABELS, ComplicationBy, labels_sql
 from features.points import Point
 from features.progress import Progress, silent
 from features.settings import DEFAULT_SETTINGS, FeatureSettings
-from features.tables import DIAGNOSES, OUTCOMES, STAYS, TABLES, Table
+from features.tables import DIAGNOSES, OUTCOMES, STAYS, TABLES, Table, TableError
 
 _ROW_GROUPS = {
     "sex": ("sex", "f.sex"),
@@ -164,6 +164,17 @@ def _engine(dataset: DataSet, settings: FeatureSettings) -> Iterator[duckdb.Duck
         try:
             register_code_flags(con, dataset)
             yield con
+        except (duckdb.InterruptException, duckdb.OutOfMemoryException):
+            raise
+        except duckdb.Error as error:
+            # Never the engine's own words: they may quote a record.
+            damaged = dataset.damaged()
+            if not damaged:
+                raise
+            raise TableError(
+                f"{dataset.path}: {len(damaged)} files are missing or damaged (first {damaged[0]}). "
+                "Run `wardcast ingest` again."
+            ) from error
         finally:
             con.close()
 

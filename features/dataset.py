@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from features.sql import literal
@@ -164,6 +166,20 @@ class DataSet:
         rows = f"read_parquet({literal(file)}, hive_partitioning = false)"
         return f"SELECT patient_id, admitted_at FROM {rows} WHERE {own}"
 
+    def damaged(self) -> list[str]:
+        """The files of the data set that are not there or cannot be read, by their place in it.
+
+        Every file is read whole: this is to say what is wrong once something is.
+        """
+        parts = ["data.parquet"], [f"bucket={n}/data.parquet" for n in range(self.declaration.buckets)]
+        return [
+            f"{name}/{part}"
+            for name, table in TABLES.items()
+            if self.has(name)
+            for part in parts[table.owner is not None]
+            if not _is_readable(self.path / name / part)
+        ]
+
     def digest(self) -> str:
         """SHA-256 over the declaration and every table's bytes, in a fixed order."""
         total = hashlib.sha256((self.path / "dataset.toml").read_bytes())
@@ -172,6 +188,16 @@ class DataSet:
             with file.open("rb") as stream:
                 total.update(hashlib.file_digest(stream, "sha256").digest())
         return total.hexdigest()
+
+
+def _is_readable(file: Path) -> bool:
+    try:
+        with pq.ParquetFile(file) as content:
+            for group in range(content.num_row_groups):
+                content.read_row_group(group)
+    except (OSError, pa.ArrowException):
+        return False
+    return True
 
 
 def empty_select(table: Table) -> str:

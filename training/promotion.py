@@ -26,7 +26,7 @@ from training.registry import (
     registered,
     standing,
 )
-from training.tracking import connect
+from training.tracking import connect, sqlite_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -75,6 +75,7 @@ def promote(
     Raises RegistryError if there is no such version, PromotionError if its gate says no, and ArtefactError
     if its artefact is not the one that was registered.
     """
+    _check_store(tracking_uri)
     client = connect(tracking_uri)
     model = registered(client, name, version)
     if not model.gate.passed and not override:
@@ -95,6 +96,7 @@ def rollback(name: str, *, tracking_uri: str, champions: Path, changed_by: str, 
     Raises PromotionError if there is no former champion, and ArtefactError if its artefact is no longer what
     it was.
     """
+    _check_store(tracking_uri)
     client = connect(tracking_uri)
     history = changes(client, name)
     in_force = standing(history)
@@ -114,7 +116,12 @@ def rollback(name: str, *, tracking_uri: str, champions: Path, changed_by: str, 
 
 
 def champions_table(*, tracking_uri: str, champions: Path) -> list[ChampionRow]:
-    """Every model's champion by the record, by name, and whether the local champions folder holds it."""
+    """Every model's champion by the record, by name, and whether the local champions folder holds it.
+
+    Where no store was made yet there is none, and none is made.
+    """
+    if not _has_store(tracking_uri):
+        return []
     client = connect(tracking_uri)
     names = sorted(model.name for model in client.search_registered_models())
     rows = []
@@ -141,6 +148,20 @@ def champions_table(*, tracking_uri: str, champions: Path) -> list[ChampionRow]:
             )
         )
     return rows
+
+
+def _has_store(tracking_uri: str) -> bool:
+    file = sqlite_file(tracking_uri)
+    return file is None or file.exists()
+
+
+def _check_store(tracking_uri: str) -> None:
+    """Raises PromotionError where there is no store yet: looking for a model must not make one."""
+    if not _has_store(tracking_uri):
+        raise PromotionError(
+            f"{sqlite_file(tracking_uri)}: not there, so no model is registered. Train one with "
+            "`wardcast train`, or name its work folder with --work."
+        )
 
 
 def _put_in_force(

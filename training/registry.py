@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 RECORD = "champion_change."
+UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""MLflow's codes for a name that nothing bears, and for one that nothing could."""
 
 
 class RegistryError(UserError):
@@ -74,7 +76,7 @@ def registered(client: MlflowClient, name: str, version: int) -> Registered:
     try:
         found = client.get_model_version(name, str(version))
     except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+        if error.error_code not in UNKNOWN:
             raise
         raise RegistryError(
             f"{name}: no version {version} is registered. `wardcast train` prints names and versions; "
@@ -115,7 +117,7 @@ def changes(client: MlflowClient, name: str) -> list[Change]:
     try:
         tags = client.get_registered_model(name).tags
     except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+        if error.error_code not in UNKNOWN:
             raise
         return []
     documents = [json.loads(tags[key]) for key in sorted(tags) if key.startswith(RECORD)]
@@ -123,13 +125,18 @@ def changes(client: MlflowClient, name: str) -> list[Change]:
 
 
 def standing(history: Sequence[Change]) -> list[Change]:
-    """The promotions still in force, the champion last: a rollback takes the last one away."""
+    """The promotions still in force, the champion last: a rollback takes away what came after its version.
+
+    So two people's simultaneous rollbacks to one version count once, and the first champion always stays.
+    """
     stack: list[Change] = []
     for change in history:
         if change.action == "promote":
-            stack.append(change)
+            if not stack or stack[-1].version != change.version:
+                stack.append(change)
         else:
-            stack.pop()
+            while len(stack) > 1 and stack[-1].version != change.version:
+                stack.pop()
     return stack
 
 

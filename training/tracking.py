@@ -43,6 +43,12 @@ ENVIRONMENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+PATIENCE = {
+    # A server that does not answer is told within a minute, not after MLflow's quarter of an hour.
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+}
+"""What a person may set otherwise."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,7 @@ def connect(tracking_uri: str) -> MlflowClient:
     MLflow is imported here before anywhere else, with its telemetry already off.
     """
     os.environ.update(ENVIRONMENT)
+    os.environ.update({name: value for name, value in PATIENCE.items() if name not in os.environ})
     # A new store's migrations speak at INFO. Whoever wants to hear them sets the level.
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     with warnings.catch_warnings():
@@ -88,18 +95,28 @@ def connect(tracking_uri: str) -> MlflowClient:
         import mlflow.pyfunc  # noqa: F401
         from mlflow import MlflowClient
 
-        if tracking_uri.startswith("sqlite:///"):
-            _make_store(Path(tracking_uri.removeprefix("sqlite:///")))
+        file = sqlite_file(tracking_uri)
+        if file is not None:
+            _make_store(file)
         return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
 
 
+def sqlite_file(tracking_uri: str) -> Path | None:
+    """The file of a SQLite store; None for a server."""
+    prefix = "sqlite:///"
+    return Path(tracking_uri.removeprefix(prefix)) if tracking_uri.startswith(prefix) else None
+
+
 def _make_store(file: Path) -> None:
-    """Make a SQLite store that does not exist yet, aside: half its tables would stop every later command."""
+    """Make a SQLite store that does not exist yet, aside: half its tables would stop every later command.
+
+    Of two processes that make it at the same time, the first one's is taken by both.
+    """
     from mlflow import MlflowClient
 
     if file.exists():
         return
-    with written_aside(file) as fresh:
+    with written_aside(file, replace=False) as fresh:
         address = f"sqlite:///{fresh}"
         client = MlflowClient(tracking_uri=address, registry_uri=address)
         client.search_experiments(max_results=1)

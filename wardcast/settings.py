@@ -83,6 +83,10 @@ def load_settings(**options: object) -> Settings:
         raise SettingsError(f"settings: {problems}. See `wardcast settings`.") from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{CONFIG_FILE}: not readable as TOML ({error}).") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"{CONFIG_FILE}: byte {error.start + 1} is not UTF-8. Save the file as UTF-8 text."
+        ) from error
 
 
 def origins(settings: Settings) -> dict[str, tuple[str, str]]:

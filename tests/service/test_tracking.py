@@ -33,7 +33,7 @@ from models.storage import digest, write_artefact
 from training.card import model_card
 from training.gate import Check, Gate, decide
 from training.promotion import PromotionError, champions_table, promote, rollback
-from training.registry import RegistryError, changes, registered
+from training.registry import Change, RegistryError, changes, registered, standing
 from training.tracking import Logged, connect, default_tracking, log_trained
 from training.train import train_model
 
@@ -397,6 +397,52 @@ def test_a_second_rollback_goes_one_further_back_and_the_first_champion_stays(st
     with pytest.raises(PromotionError, match="no earlier champion"):
         store.rollback()
     assert list_champions(store.champions)[0].version == 1
+
+
+def change(action: str, version: int) -> Change:
+    return Change(action, version, None, "d", "2026-01-01T00:00:00.000000Z", "tester", ())
+
+
+def test_two_simultaneous_rollbacks_to_one_version_count_once_and_the_first_champion_stays():
+    promoted = [change("promote", version) for version in (1, 2, 3)]
+    both = [change("rollback", 2), change("rollback", 2)]
+    assert [each.version for each in standing([*promoted, *both])] == [1, 2]
+    both = [change("rollback", 1), change("rollback", 1)]
+    assert [each.version for each in standing([*promoted[:2], *both])] == [1]
+    # Two people promote the same version at once: one rollback leads back from it.
+    twice = [*promoted[:2], change("promote", 2)]
+    assert [each.version for each in standing(twice)] == [1, 2]
+    # A version may come back: it is the later one that is rolled back to and from.
+    again = [*promoted[:2], change("promote", 1), change("rollback", 2)]
+    assert [each.version for each in standing(again)] == [1, 2]
+
+
+def test_of_two_first_trainings_at_once_both_find_the_store_that_one_of_them_made(tmp_path: Path):
+    file = tmp_path / "work" / "mlflow.db"
+    script = (
+        "import sys; from training.tracking import connect\n"
+        "client = connect(sys.argv[1]); client.create_experiment(sys.argv[2])"
+    )
+    command = [sys.executable, "-c", script, f"sqlite:///{file}"]
+    both = [subprocess.Popen([*command, name]) for name in ("one", "other")]
+    assert [each.wait(timeout=120) for each in both] == [0, 0]
+    names = {each.name for each in connect(f"sqlite:///{file}").search_experiments()}
+    assert {"one", "other"} <= names
+
+
+def test_looking_for_a_model_where_there_is_no_store_makes_none(tmp_path: Path):
+    nowhere = Store(tmp_path / "nowhere")
+    assert champions_table(tracking_uri=nowhere.uri, champions=nowhere.champions) == []
+    for change_champion in (lambda: nowhere.promote(1), nowhere.rollback):
+        with pytest.raises(PromotionError, match="no model is registered"):
+            change_champion()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_no_model_can_bear_is_one_that_is_not_registered(store: Store):
+    with pytest.raises(RegistryError, match="no version 1 is registered"):
+        registered(connect(store.uri), "../../etc/passwd", 1)
+    assert changes(connect(store.uri), "../../etc/passwd") == []
 
 
 def test_promoting_the_champion_again_installs_it_and_records_nothing(store: Store):
