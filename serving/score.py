@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -28,6 +28,8 @@ from serving.loaded import ChampionSet, Loaded
 from serving.predictor import predict, settings_for
 from serving.scored import SCHEMA, combine, scored_rows
 
+RECORD = "run.json"
+KEPT = "The parts that were finished are kept: the same command with --resume goes on from there."
 # Rows predicted at once: their contributions are what memory holds.
 CHUNK_ROWS = 8_192
 
@@ -37,11 +39,22 @@ class ScoringError(UserError):
 
 
 @dataclass(frozen=True)
-class Scored:
-    """What a run wrote: `n_rows` rows at `path`, about `n_admissions` admissions at all their points.
+class TargetCount:
+    """The rows of one target at one prediction point: scored, and of those written."""
 
-    An admission that is scored at two prediction points counts at each. With `top` the file holds fewer
-    rows than were scored.
+    target: str
+    prediction_point: str
+    n_scored: int
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a run wrote: `n_rows` rows at `path`; `n_admissions` different admissions were scored.
+
+    An admission that is scored at two prediction points, or for two targets, counts once. With `top` the
+    file holds fewer rows than the `n_scored` ones. `counts` tells both for each target at each point.
+    `resumed`: the run went on with an interrupted one.
     """
 
     path: Path
@@ -49,7 +62,9 @@ class Scored:
     n_admissions: int
     n_scored: int
     n_rows: int
+    counts: tuple[TargetCount, ...]
     models: tuple[str, ...]
+    resumed: bool
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,7 @@ class _Run:
     work: Path
     run_id: str
     stamp: tuple[int, int]
+    resumed: bool
 
 
 def score(
@@ -82,12 +98,15 @@ def score(
     highest values of each target and point. An interruption, or a full disk, leaves `out` as it was and a
     hidden folder `.<name>.partial` beside it, from which `resume` goes on.
 
-    Raises ScoringError if the champions do not fit the data set or cannot all be used, if `resume` finds a
-    run of other data, models, settings or `since`, if the data set is replaced meanwhile, or if a file
-    cannot be written; ClaimedError if another run is writing `out`.
+    Raises ScoringError if the champions do not fit the data set or cannot all be used, if `since` is given
+    for records without dates, if `resume` finds a run of other data, models, settings or `since`, if the
+    data set is replaced meanwhile, or if a file cannot be written; ClaimedError if another run is writing
+    `out`.
     """
     check_out(out)
     _check_champions(champions, dataset.declaration)
+    if since is not None and not dataset.declaration.has_timeline:
+        raise ScoringError("--since: these records have no dates. Leave it out to score every admission.")
     work = out.with_name(f".{out.name}.partial")
     try:
         with claimed(work, out.name):
@@ -100,6 +119,10 @@ def score(
             f"{error.filename or out.name}: {os.strerror(error.errno)}. What was scored so far is kept in "
             f"{work.name}: mend that and go on with --resume."
         ) from error
+    except BaseException as error:
+        if (work / RECORD).is_file():
+            error.add_note(KEPT)
+        raise
 
 
 def check_out(out: Path) -> None:
@@ -110,22 +133,41 @@ def check_out(out: Path) -> None:
 
 def _finish(run: _Run, out: Path, top: int | None, progress: Progress) -> Scored:
     """Score what is not scored yet, put the parts together at `out` and remove the work folder."""
-    champions, parts, n_admissions = run.champions, [], 0
+    champions = run.champions
+    parts: dict[Point, list[Path]] = {}
+    counts = []
     for point in champions.points:
-        for part, n_rows in _score_point(run, point, progress):
-            n_models = len(champions.at(point))
-            assert n_rows % n_models == 0, f"{part.name}: an admission lost a target"
-            n_admissions += n_rows // n_models
-            parts.append(part)
+        at_point = dict(_score_point(run, point, progress))
+        parts[point] = list(at_point)
+        models = champions.at(point)
+        assert all(n_rows % len(models) == 0 for n_rows in at_point.values()), "an admission lost a target"
+        n = sum(at_point.values()) // len(models)
+        kept = n if top is None else min(n, top)
+        counts += [TargetCount(model.model.artefact.target, point.value, n, kept) for model in models]
     if _stamp(run.dataset) != run.stamp:
         raise ScoringError(f"{out.name}: the data set was replaced while it was scored. Run again.")
-    n_scored = sum(pq.read_metadata(part).num_rows for part in parts)
+    n_rows = sum(count.n_rows for count in counts)
     with written_aside(out) as fresh:
-        n_written = combine(parts, fresh, top=top)
-    assert n_written == n_scored or top is not None, f"{n_scored} rows scored, {n_written} written"
+        n_written = combine([part for some in parts.values() for part in some], fresh, top=top)
+    assert n_written == n_rows, f"{n_rows} rows to write, {n_written} written"
+    n_admissions = sum(_n_stays(some) for some in zip(*parts.values(), strict=True))
     shutil.rmtree(run.work)
-    models = tuple(loaded.model_id for loaded in champions.loaded)
-    return Scored(out, run.run_id, n_admissions, n_scored, n_written, models)
+    return Scored(
+        path=out,
+        run_id=run.run_id,
+        n_admissions=n_admissions,
+        n_scored=sum(count.n_scored for count in counts),
+        n_rows=n_rows,
+        counts=tuple(counts),
+        models=tuple(loaded.model_id for loaded in champions.loaded),
+        resumed=run.resumed,
+    )
+
+
+def _n_stays(parts: Sequence[Path]) -> int:
+    """Different admissions in the parts of one bucket, which no other bucket shares."""
+    stays = (pq.read_table(part, columns=["stay_id"])["stay_id"].unique().to_pylist() for part in parts)
+    return len(set().union(*stays))
 
 
 def _stamp(dataset: DataSet) -> tuple[int, int]:
@@ -172,8 +214,9 @@ def _start(
         "settings": settings.definitions(),
         "version of wardcast": metadata.version("wardcast"),
     }
-    record = work / "run.json"
-    if resume and record.is_file():
+    record = work / RECORD
+    resumed = resume and record.is_file()
+    if resumed:
         found = json.loads(record.read_text("utf-8"))
         differing = [name for name, value in task.items() if found["task"].get(name) != value]
         if differing:
@@ -187,7 +230,7 @@ def _start(
         run_id = uuid.uuid4().hex
         with written_aside(record) as fresh:
             fresh.write_text(json.dumps({"run_id": run_id, "task": task}), "utf-8")
-    return _Run(dataset, champions, since, settings, work, run_id, stamp)
+    return _Run(dataset, champions, since, settings, work, run_id, stamp, resumed)
 
 
 def _score_point(run: _Run, point: Point, progress: Progress) -> Iterator[tuple[Path, int]]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from serving.predictor import Scores
-from serving.reasons import sentence
+from serving.reasons import N_REASONS, sentence
 
 _INSTANT = pa.timestamp("us")
 SCHEMA = pa.schema(
@@ -44,6 +44,11 @@ SCHEMA = pa.schema(
         ("scored_at", pa.timestamp("us", tz="UTC")),
     ]
 )
+
+_REASONS = [f"reason_{place}" for place in range(1, N_REASONS + 1)]
+CSV_COLUMNS = [column for name in SCHEMA.names for column in (_REASONS if name == "reasons" else [name])]
+# What a spreadsheet takes for the beginning of a formula.
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 # One encoder for all rows: `json.dumps` would make a new one for each.
 _TO_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -103,6 +108,8 @@ def _bound(values: np.ndarray[Any, np.dtype[np.float64]] | None, n: int) -> pa.A
 def combine(parts: Sequence[Path], out: Path, *, top: int | None = None) -> int:
     """Put the parts together as one Parquet or CSV file, by its suffix; returns the rows written.
 
+    A CSV file is for people: reasons as sentences in columns of their own, and no cell that a spreadsheet
+    would take for a formula.
     With `top` only the highest values of each target and prediction point are kept, highest first.
     """
     tables = _read(parts) if top is None else iter([_highest(parts, top)])
@@ -114,11 +121,35 @@ def combine(parts: Sequence[Path], out: Path, *, top: int | None = None) -> int:
                 n_rows += table.num_rows
         return n_rows
     with out.open("w", encoding="utf-8", newline="") as file:
-        file.write(",".join(SCHEMA.names) + "\n")
+        file.write(",".join(CSV_COLUMNS) + "\n")
         for table in tables:
-            table.to_pandas().to_csv(file, header=False, index=False)
+            _for_spreadsheets(table).to_csv(file, header=False, index=False)
             n_rows += table.num_rows
     return n_rows
+
+
+def _for_spreadsheets(table: pa.Table) -> pd.DataFrame:
+    """The rows with `CSV_COLUMNS`; a text that begins like a formula gets an apostrophe before it."""
+    rows: pd.DataFrame = table.to_pandas()
+    sentences = _sentences(rows)
+    for place, name in enumerate(_REASONS):
+        rows[name] = [texts[place] if place < len(texts) else None for texts in sentences]
+    rows["warnings"] = ["; ".join(json.loads(warnings)) for warnings in rows["warnings"]]
+    texts = [name for name in CSV_COLUMNS if name in _REASONS or SCHEMA.field(name).type == pa.string()]
+    for name in texts:
+        rows[name] = [_as_text(cell) for cell in rows[name]]
+    return rows[CSV_COLUMNS]
+
+
+def _as_text(cell: str | None) -> str | None:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULAS) else cell
+
+
+def _sentences(rows: pd.DataFrame) -> list[list[str]]:
+    return [
+        [sentence(reason, scale=scale) for reason in json.loads(reasons)]
+        for reasons, scale in zip(rows["reasons"], rows["scale"], strict=True)
+    ]
 
 
 def _read(parts: Sequence[Path]) -> Iterator[pa.Table]:
@@ -148,30 +179,18 @@ def _highest(parts: Sequence[Path], top: int) -> pa.Table:
 
 
 def top_table(scored: Path, k: int, *, target: str = "readmission", point: str | None = None) -> pd.DataFrame:
-    """The `k` highest predictions of a target at one prediction point of a scored file, for people.
+    """The `k` highest predictions of a target at one prediction point of a scored Parquet file, for people.
 
     `point` defaults to the latest point at which the target was scored. Equal values by stay_id.
     Columns: stay_id, prediction_point, prediction_time, value, band, reasons (in words).
     """
-    rows = _target_rows(scored, target)
+    rows: pd.DataFrame = pq.read_table(
+        scored, columns=_TOP_COLUMNS, filters=[("target", "=", target)]
+    ).to_pandas()
     order = ["preadmission", "admission", "discharge"]
     if point is None and len(rows):
         point = max(rows["prediction_point"].unique(), key=order.index)
     rows = rows[rows["prediction_point"] == point]
     rows = rows.sort_values(["value", "stay_id"], ascending=[False, True]).head(k).reset_index(drop=True)
-    rows["reasons"] = [
-        [sentence(reason, scale=scale) for reason in json.loads(reasons)]
-        for reasons, scale in zip(rows["reasons"], rows["scale"], strict=True)
-    ]
+    rows["reasons"] = _sentences(rows)
     return rows[["stay_id", "prediction_point", "prediction_time", "value", "band", "reasons"]]
-
-
-def _target_rows(scored: Path, target: str) -> pd.DataFrame:
-    if scored.suffix == ".parquet":
-        rows: pd.DataFrame = pq.read_table(
-            scored, columns=_TOP_COLUMNS, filters=[("target", "=", target)]
-        ).to_pandas()
-        return rows
-    text: dict[Any, Any] = {"stay_id": "str"}
-    content = pd.read_csv(scored, usecols=_TOP_COLUMNS, dtype=text, parse_dates=["prediction_time"])
-    return content[content["target"] == target]

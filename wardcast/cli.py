@@ -35,7 +35,9 @@ PointName = Annotated[str, typer.Option("--point", help="preadmission, admission
 
 
 def main() -> None:
-    """Run the command line: exit 0 done, 1 the data or a gate said no, 2 wrong usage."""
+    """Run the command line: exit 0 done, 1 the data or a gate said no, 2 wrong usage, 130 or 143 stopped."""
+    # Whatever is written may hold patients' records: for this account alone.
+    os.umask(0o077)
     # No package that a command loads may report to its makers.
     os.environ.update({"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"})
     with told():
@@ -73,6 +75,15 @@ def _point(name: str) -> Point:
         return Point(name)
     except ValueError:
         raise typer.BadParameter(f"{name} is none of {', '.join(Point)}") from None
+
+
+def _output(out: Path, *suffixes: str) -> Path:
+    """A file or folder that can be made there; Typer's error if it is mistyped."""
+    if suffixes and out.suffix not in suffixes:
+        raise typer.BadParameter(f"{out.name}: name a file that ends in {' or '.join(suffixes)}")
+    if not out.parent.is_dir():
+        raise typer.BadParameter(f"{out.parent}: no such folder. Make it, or name another")
+    return out
 
 
 def _print_json(document: object) -> None:
@@ -132,6 +143,7 @@ def ingest(
         raise typer.BadParameter("--admissions, --seed and --dirty go with synthetic alone")
     if source == "synthetic" and path is not None:
         raise typer.BadParameter("synthetic reads no file; leave the path out, or name the file's source")
+    _output(out)
     settings = _settings()
     with progress_bar() as progress:
         quality = read(
@@ -184,6 +196,7 @@ def features(
     from wardcast.reports import flow_document, show_flow
 
     at, settings = _point(point), _settings()
+    _output(out, ".parquet")
     with progress_bar() as progress:
         made = build(open_dataset(data), at, out, settings=settings.features(), progress=progress)
     if as_json:
@@ -223,7 +236,7 @@ def train(
     from wardcast.demo import taken_over
     from wardcast.pipeline import built, built_earlier
     from wardcast.pipeline import train as train_one
-    from wardcast.reports import show_training
+    from wardcast.reports import say_outcome, show_training
 
     at, settings = _point(point), _settings(work=work)
     with _usage():
@@ -237,6 +250,7 @@ def train(
         _print_json(outcome.results)
     else:
         show_training([outcome.results])
+        say_outcome(outcome, settings, promote=promote)
     if promote and not outcome.is_champion:
         raise typer.Exit(1)
 
@@ -281,11 +295,10 @@ def promote(
     as_json: AsJson = False,
 ) -> None:
     """Make a registered version champion, with an audit record."""
-    import getpass
-
     from training.promotion import promote as put_in_force
     from training.tracking import default_tracking
     from wardcast.demo import taken_over
+    from wardcast.pipeline import account
 
     settings = _settings(work=work)
     taken_over(settings.work)
@@ -294,7 +307,7 @@ def promote(
         version,
         tracking_uri=default_tracking(settings.work)[0],
         champions=settings.champions,
-        changed_by=getpass.getuser(),
+        changed_by=account(),
         override=override,
     )
     _say_champion(champion, as_json=as_json)
@@ -308,11 +321,10 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Put the former champion back, with an audit record."""
-    import getpass
-
     from training.promotion import rollback as put_back
     from training.tracking import default_tracking
     from wardcast.demo import taken_over
+    from wardcast.pipeline import account
 
     settings = _settings(work=work)
     taken_over(settings.work)
@@ -320,7 +332,7 @@ def rollback(
         name,
         tracking_uri=default_tracking(settings.work)[0],
         champions=settings.champions,
-        changed_by=getpass.getuser(),
+        changed_by=account(),
         reason=reason,
     )
     _say_champion(champion, as_json=as_json)
@@ -339,18 +351,23 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Score the admissions of a data set with the champions, with reasons."""
+    from dataclasses import asdict
+
     from features.dataset import open_dataset
     from serving.loaded import load_champions
     from serving.score import check_out
     from serving.score import score as score_all
     from wardcast.console import progress_bar
+    from wardcast.reports import show_scored
 
     with _usage():
         check_out(out)
+    _output(out)
     settings = _settings(work=work)
+    dataset = open_dataset(data)
     with progress_bar() as progress:
         scored = score_all(
-            open_dataset(data),
+            dataset,
             load_champions(settings.champions),
             out,
             since=since,
@@ -366,12 +383,14 @@ def score(
                 "admissions": scored.n_admissions,
                 "scored": scored.n_scored,
                 "rows": scored.n_rows,
+                "counts": [asdict(count) for count in scored.counts],
+                "resumed": scored.resumed,
                 "models": list(scored.models),
                 "run_id": scored.run_id,
             }
         )
     else:
-        print(f"{scored.n_rows} rows for {scored.n_admissions} admissions in {scored.path}")
+        show_scored(scored, dataset.declaration, since=since, resume=resume)
 
 
 @app.command()

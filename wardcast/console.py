@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from features.progress import Progress as Report
 
@@ -47,13 +51,14 @@ def _plain_lines() -> Report:
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table to standard output; numbers are set to the right."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+    # Texts, not markup: what stands in brackets in a department's name is part of the name.
+    table = Table(title=Text(title), title_justify="left", header_style="bold")
     for place, name in enumerate(columns):
         numeric = bool(rows) and all(_is_number(row[place]) for row in rows)
         # The first column names the row: it is never broken.
         table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=place == 0)
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     _console().print(table)
 
 
@@ -79,3 +84,19 @@ def with_interval(metric: Mapping[str, Any], digits: int = 3) -> str:
     if metric.get("low") is None or metric.get("high") is None:
         return value
     return f"{value}\n{metric['low']:,.{digits}f} to {metric['high']:,.{digits}f}"
+
+
+def program(name: str) -> str:
+    """How a shell runs a program of this installation from the current folder, active or not."""
+    python = Path(sys.executable)
+    script = python.with_name(name)
+    words = [_short(script)] if script.is_file() else [_short(python), "-m", name]
+    return shlex.join(words)
+
+
+def _short(file: Path) -> str:
+    """The path from the current folder where that leads down, so that a line fits the screen."""
+    relative = os.path.relpath(file)
+    if relative.startswith(os.pardir):
+        return str(file)
+    return relative if os.sep in relative else f"{os.curdir}{os.sep}{relative}"

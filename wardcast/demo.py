@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import shlex
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.points import Point
 from features.progress import Progress
-from wardcast.console import say, show_table
+from wardcast.console import program, say, show_table
 from wardcast.pipeline import built, built_earlier, has_labels, train
 from wardcast.reports import flow_document, show_flow, show_quality, show_training
 from wardcast.settings import Settings, SettingsError
@@ -99,7 +97,7 @@ def run_demo(
     _clear(work, keep={_MARKER, data.name})
     flows, results = _models(data, settings, progress)
     dataset = open_dataset(data)
-    until = dataset.declaration.observed_until
+    until = dataset.declaration.observed_until if dataset.declaration.has_timeline else None
     since = dt.datetime.combine(until, dt.time()) - dt.timedelta(days=_LATEST_DAYS) if until else None
     scored = work / "scored.parquet"
     score(
@@ -164,22 +162,6 @@ def _models(
             )
             results.append(outcome.results)
     return flows, results
-
-
-def program(name: str) -> str:
-    """How a shell runs a program of this installation from the current folder, active or not."""
-    python = Path(sys.executable)
-    script = python.with_name(name)
-    words = [_short(script)] if script.is_file() else [_short(python), "-m", name]
-    return shlex.join(words)
-
-
-def _short(file: Path) -> str:
-    """The path from the current folder where that leads down, so that a line fits the screen."""
-    relative = os.path.relpath(file)
-    if relative.startswith(os.pardir):
-        return str(file)
-    return relative if os.sep in relative else f"{os.curdir}{os.sep}{relative}"
 
 
 def _next(settings: Settings) -> dict[str, str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 
 EARLIER_HOURS = (0, 6)
 """After admission: when a model of admissions may be asked before its landmark."""
+NO_LABELS = {
+    "readmission": "this extract does not tell who was readmitted",
+    "complication": "this extract does not tell who had a complication",
+    "cost": "this extract holds no costs",
+}
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,14 @@ class Outcome:
 
     results: dict[str, Any]
     is_champion: bool
+
+
+def account() -> str:
+    """Who is at work, for the record: the account's name, or its number where it has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid:{os.getuid()}"
 
 
 def built(data: Path, point: Point, settings: Settings, progress: Progress) -> PatientLevelData:
@@ -69,28 +84,46 @@ def train(
 ) -> Outcome:
     """Train and register a model of `target`; with `promote`, make it champion if the gate passes.
 
-    `earlier` as in `built_earlier`, of the same data.
+    `earlier` as in `built_earlier`, of the same data. Raises TrainingError too where the data set holds no
+    outcome of this target.
     """
     from training.gate import decide
     from training.promotion import promote as put_in_force
+    from training.targets import TrainingError
     from training.tracking import default_tracking, log_trained
     from training.train import train_model
 
+    # Whatever could fail at the end is asked first: training takes long.
+    changed_by = account()
+    if not has_labels(data.path, target):
+        raise TrainingError(f"{target}: {NO_LABELS[target]}, so there is nothing to learn from.")
+    of_this = f"{target} at {data.point}"
     trained = train_model(data, target, threads=settings.threads, earlier=earlier, progress=progress)
     interval = trained.artefact.interval
-    comparison = _comparison(trained, data, settings)
+    with step(progress, f"comparing {of_this} with the champion"):
+        comparison = _comparison(trained, data, settings)
     gate = decide(trained.results, comparison, interval_level=interval.level if interval else None)
     tracking_uri, artifact_root = default_tracking(settings.work)
-    logged = log_trained(trained, gate, tracking_uri=tracking_uri, artifact_root=artifact_root)
+    with step(progress, f"logging and registering {of_this}"):
+        logged = log_trained(trained, gate, tracking_uri=tracking_uri, artifact_root=artifact_root)
     if promote and gate.passed:
-        put_in_force(
-            logged.name,
-            logged.version,
-            tracking_uri=tracking_uri,
-            champions=settings.champions,
-            changed_by=getpass.getuser(),
-        )
+        with step(progress, f"promoting {of_this}"):
+            put_in_force(
+                logged.name,
+                logged.version,
+                tracking_uri=tracking_uri,
+                champions=settings.champions,
+                changed_by=changed_by,
+            )
     return Outcome(logged.results, promote and gate.passed)
+
+
+@contextmanager
+def step(progress: Progress, name: str) -> Iterator[None]:
+    """A step of one piece, told when it begins and ends."""
+    progress(name, 0, 1)
+    yield
+    progress(name, 1, 1)
 
 
 def _comparison(trained: Trained, data: PatientLevelData, settings: Settings) -> ChampionComparison | None:

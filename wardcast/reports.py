@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from wardcast.console import say, show_table, with_interval
+from wardcast.console import program, say, show_table, with_interval
 
 if TYPE_CHECKING:
     from features.build import FlowStep
+    from features.dataset import Declaration
     from features.quality import Quality
+    from serving.score import Scored
     from training.promotion import ChampionRow
+    from wardcast.pipeline import Outcome
+    from wardcast.settings import Settings
 
 # The metrics that a first look needs; the document of results holds all.
 _RISK_COLUMNS = ("auroc", "auprc", "brier", "calibration_slope", "ici")
@@ -124,6 +130,19 @@ def show_training(results: Sequence[Mapping[str, Any]]) -> None:
                     say(f"  Failed: {check['text']}")
 
 
+def say_outcome(outcome: Outcome, settings: Settings, *, promote: bool) -> None:
+    """What became of a model that was trained, and what to do next."""
+    name, version = outcome.results["model"], outcome.results["version"]
+    if outcome.is_champion:
+        say(f"{name}/{version} is champion now.")
+    elif promote:
+        say(f"{name}/{version} is registered but not champion: the gate refused it, for the reasons above.")
+    else:
+        command = f"{program('wardcast')} promote {name} {version} --work {shlex.quote(str(settings.work))}"
+        needs = "" if outcome.results["gate"]["passed"] else " --override 'your reason'"
+        say(f"{name}/{version} is registered, not promoted. To make it champion:\n  {command}{needs}")
+
+
 def _metric_rows(result: Mapping[str, Any], columns: Sequence[str]) -> list[list[object]]:
     def cells(metrics: Mapping[str, Any]) -> list[str]:
         return [
@@ -144,6 +163,9 @@ def _metric_rows(result: Mapping[str, Any], columns: Sequence[str]) -> list[list
 
 def show_champions(champions: Sequence[ChampionRow]) -> None:
     """The models in force: since when, and on what evidence."""
+    if not champions:
+        say("No champion yet: train a model with --promote, or look whether --work names the right folder.")
+        return
     show_table(
         "Champions",
         ["model", "version", "since", "by", "on the test slice", "gate", "installed"],
@@ -174,3 +196,18 @@ def _primary_metric(champion: ChampionRow) -> str:
     found = champion.metrics
     metric = {"value": found.get(name), "low": found.get(f"{name}_low"), "high": found.get(f"{name}_high")}
     return f"{name} {with_interval(metric)}"
+
+
+def show_scored(scored: Scored, declaration: Declaration, *, since: dt.datetime | None, resume: bool) -> None:
+    """How many admissions were scored, and the rows of each target and point."""
+    if resume and not scored.resumed:
+        say("There was no interrupted run to go on with: everything was scored anew.")
+    say(f"{scored.n_admissions:,} admissions scored; {scored.n_rows:,} rows in {scored.path}:")
+    for count in scored.counts:
+        kept = f" of {count.n_scored:,} scored, the highest" if count.n_rows < count.n_scored else ""
+        say(f"  {count.target} at {count.prediction_point}: {count.n_rows:,} rows{kept}")
+    if since is not None and not scored.n_scored:
+        say(
+            f"No prediction time lies at or after {since:%Y-%m-%d %H:%M}: the extract ends on "
+            f"{declaration.observed_until}. Name an earlier --since."
+        )

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
@@ -19,8 +21,9 @@ from features.points import Point
 from features.settings import DEFAULT_SETTINGS, FeatureSettings
 from serving.api import create_app
 from serving.loaded import ChampionSet
+from serving.reasons import sentence
 from serving.score import ScoringError, score
-from serving.scored import SCHEMA, top_table
+from serving.scored import SCHEMA, combine, top_table
 from serving.settings import ServingSettings
 from tests.served import comparable, sent
 
@@ -114,12 +117,46 @@ def test_only_admissions_since_a_time_are_scored_and_csv_holds_what_parquet_hold
 ):
     done = score(hospital, champions, tmp_path / "scores.csv", settings=DEFAULT_SETTINGS, since=SINCE)
     rows = pd.read_csv(done.path, dtype={"stay_id": "str"}, parse_dates=["prediction_time"])
-    assert list(rows.columns) == SCHEMA.names
+    before, after = SCHEMA.names[:16], SCHEMA.names[17:]
+    assert list(rows.columns) == [*before, *(f"reason_{place}" for place in range(1, 6)), *after]
     rows = rows.sort_values(["stay_id", "target", "prediction_point"]).reset_index(drop=True)
     expected = recent(scored)
     assert 0 < len(expected) < len(comparable(scored))
-    for column in ("stay_id", "prediction_time", "value", "raw_output", "low", "reasons", "band"):
+    for column in ("stay_id", "prediction_time", "value", "raw_output", "low", "band"):
         pd.testing.assert_series_equal(rows[column], expected[column], check_exact=True, check_dtype=False)
+    for place in range(5):
+        in_words = [
+            sentence(json.loads(reasons)[place], scale=scale)
+            for reasons, scale in zip(expected["reasons"], expected["scale"], strict=True)
+        ]
+        assert rows[f"reason_{place + 1}"].tolist() == in_words
+    # Admissions at both points count once.
+    assert done.n_admissions == expected["stay_id"].nunique() < done.n_rows
+    found = {(count.target, count.prediction_point): count.n_rows for count in done.counts}
+    assert found == expected.groupby(["target", "prediction_point"]).size().to_dict()
+
+
+def test_no_cell_of_a_csv_is_a_formula(scored, tmp_path):
+    table = pq.read_table(scored).slice(0, 5)
+    dangerous = ["=1+1", "+1", "-1", "@A1", "S-1"]
+    reason = {"label": "=cmd", "value": 1, "unit": "", "direction": "raises"}
+    table = table.set_column(0, "stay_id", pa.array(dangerous))
+    table = table.set_column(16, "reasons", pa.array([json.dumps([reason])] * 5))
+    pq.write_table(table.cast(SCHEMA), tmp_path / "part.parquet")
+    assert combine([tmp_path / "part.parquet"], tmp_path / "scores.csv") == 5
+    rows = pd.read_csv(tmp_path / "scores.csv", dtype="str")
+    assert rows["stay_id"].tolist() == ["'=1+1", "'+1", "'-1", "'@A1", "S-1"]
+    assert rows["reason_1"].str.startswith("'=cmd: 1 (raises").all()
+    assert rows["reason_2"].isna().all()
+    # Numbers stay numbers, below zero too.
+    assert (rows["raw_output"].astype(float) < 0).any()
+
+
+def test_records_without_dates_have_no_since(hospital, champions, tmp_path):
+    undated = hospital.declaration.model_copy(update={"timeline": "none"})
+    with pytest.raises(ScoringError, match="--since: these records have no dates"):
+        score(DataSet(hospital.path, undated), champions, tmp_path / "x.csv", settings=DEFAULT_SETTINGS,
+              since=SINCE)  # fmt: skip
 
 
 def test_the_top_are_the_highest_of_each_target_and_point(hospital, champions, scored, tmp_path):

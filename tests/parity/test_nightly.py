@@ -22,7 +22,7 @@ from features.points import Point
 from features.settings import DEFAULT_SETTINGS
 from serving.claim import ClaimedError, claimed
 from serving.loaded import ChampionSet
-from serving.score import ScoringError, score
+from serving.score import KEPT, ScoringError, score
 from tests.served import comparable
 
 
@@ -36,8 +36,9 @@ def test_an_interrupted_run_goes_on_where_it_stopped(hospital, champions, scored
         if len(seen) == 3:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as interruption:
         score(hospital, champions, out, settings=DEFAULT_SETTINGS, progress=interrupt)
+    assert interruption.value.__notes__ == [KEPT]
     assert out.read_text() == "what stood there"
     work = tmp_path / ".scores.parquet.partial"
     # Told of 0, 1 and 2 buckets: two parts are whole.
@@ -48,6 +49,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(hospital, champions, scored
                  progress=lambda step, n, _total: seen.append((step, n)))  # fmt: skip
     assert seen[:2] == [("scoring at admission", 2), ("scoring at admission", 3)]
     assert done.run_id == run_id
+    assert done.resumed
     assert done.n_rows == done.n_scored == len(pd.read_parquet(scored))
     pd.testing.assert_frame_equal(comparable(out), comparable(scored), check_exact=True)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["scores.parquet"]

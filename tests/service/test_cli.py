@@ -21,6 +21,7 @@ from features.settings import DEFAULT_SETTINGS
 from features.tables import TABLES
 from tests.command import ROOT, WARDCAST, clean_environment, succeeded, wardcast
 from tests.tables import write_folder
+from wardcast.pipeline import account
 
 COMMANDS = ("demo", "ingest", "check", "features", "dictionary", "train", "models", "promote", "rollback",
             "score", "serve", "settings")  # fmt: skip
@@ -133,6 +134,10 @@ def test_wrong_usage_is_exit_2_and_changes_nothing(tmp_path, arguments):
         (["train", ".", "--target", "luck"], "readmission, complication, cost"),
         (["train", ".", "--target", "cost"], "preadmission, admission"),
         (["features", ".", "--out", "x", "--point", "luck"], "preadmission, admission, discharge"),
+        (["features", ".", "--out", "x.csv"], ".parquet"),
+        (["features", ".", "--out", "no/x.parquet"], "no: no such folder"),
+        (["ingest", "synthetic", "--out", "no/data"], "no: no such folder"),
+        (["score", ".", "--out", "no/x.csv"], "no: no such folder"),
         (["score", ".", "--out", "x.xlsx"], ".parquet or .csv"),
     ],
     ids=lambda given: " ".join(given) if isinstance(given, list) else "",
@@ -314,14 +319,31 @@ def test_there_is_nothing_before_the_first_champion(champion, house):
 def test_scores_are_told_and_the_top_are_kept(champion, house):
     everything = succeeded("score", "data", "--out", "all.parquet", "--json", cwd=house).document
     assert everything["rows"] == everything["scored"] == everything["admissions"]
+    n = everything["rows"]
+    assert everything["counts"] == [
+        {"target": "readmission", "prediction_point": "discharge", "n_scored": n, "n_rows": n}
+    ]
+    assert everything["resumed"] is False
     assert everything["models"] == [f"{NAME}/1"]
     assert len(pd.read_parquet(house / "all.parquet")) == everything["rows"]
     some = ("--since", "2025-07-01", "--top", 7)
-    done = succeeded("score", "data", "--out", "top.csv", *some, cwd=house)
-    assert done.out.startswith("7 rows for ")
+    done = succeeded("score", "data", "--out", "top.csv", *some, "--resume", cwd=house)
+    nothing, summary, of_target = done.out.splitlines()
+    assert nothing == "There was no interrupted run to go on with: everything was scored anew."
+    n_late = int(re.fullmatch(r"(\d+) admissions scored; 7 rows in top.csv:", summary)[1])
+    assert 7 < n_late < n
+    assert of_target == f"  readmission at discharge: 7 rows of {n_late} scored, the highest"
     top = pd.read_csv(house / "top.csv", parse_dates=["prediction_time"])
     assert len(top) == 7
     assert (top["prediction_time"] >= "2025-07-01").all()
+
+
+def test_a_time_after_the_last_prediction_is_told(champion, house, tmp_path):
+    out = tmp_path / "none.parquet"
+    done = succeeded("score", "data", "--out", out, "--since", "2031-01-01", cwd=house)
+    until = open_dataset(house / "data").declaration.observed_until
+    assert f"0 admissions scored; 0 rows in {out}:\n" in done.out
+    assert f"No prediction time lies at or after 2031-01-01 00:00: the extract ends on {until}." in done.out
 
 
 def test_without_a_champion_there_is_no_score(house, tmp_path):
@@ -345,6 +367,25 @@ def test_too_few_admissions_are_refused_in_words(tmp_path):
     assert re.search(
         r"readmission: the \w+ slice holds \d+ rows, \d+ events .*Give a longer extract\.", done.err
     )
+
+
+def test_a_target_that_the_extract_cannot_tell_is_refused_before_any_training(tmp_path):
+    without = STAYS.replace("| total_cost", "").replace("| 1000", "").replace("| 500", "")
+    write_folder(tmp_path / "in", TABLES_OF_TWO | {"stays": without})
+    succeeded("ingest", "canonical", "in", "--out", "data", cwd=tmp_path)
+    done = wardcast("train", "data", "--target", "cost", "--point", "admission", cwd=tmp_path)
+    assert done.code == 1
+    assert done.err.endswith("cost: this extract holds no costs, so there is nothing to learn from.\n")
+
+
+def test_a_training_says_what_became_of_the_model_and_a_command_that_goes_on(trained, champion, house):
+    shown = succeeded("train", "data", "--target", "readmission", cwd=house)
+    *_, said, command = shown.out.splitlines()
+    version = int(re.fullmatch(rf"{NAME}/(\d+) is registered, not promoted\. To make it champion:", said)[1])
+    assert f" promote {NAME} {version} --work work" in command
+    steps = [line.split(": ")[0] for line in shown.err.splitlines()]
+    assert "logging and registering readmission at discharge" in steps
+    assert "comparing readmission at discharge with the champion" in steps
 
 
 def test_a_gate_that_says_no_is_exit_1_and_the_results_are_printed_all_the_same(trained, champion, house):
@@ -496,6 +537,82 @@ def test_a_setting_that_cannot_be_is_refused_in_words(tmp_path, text, problem):
     assert (done.code, done.out) == (1, "")
     assert problem in done.err
     assert "Traceback" not in done.err
+
+
+def test_a_file_of_settings_in_another_encoding_is_refused_in_words(tmp_path):
+    (tmp_path / "wardcast.toml").write_bytes(b"work = '\xff'")
+    done = wardcast("settings", cwd=tmp_path)
+    # Seven characters and the quote stand before it.
+    assert (done.code, done.err) == (
+        1, "wardcast.toml: byte 9 is not UTF-8. Save the file as UTF-8 text.\n"
+    )  # fmt: skip
+
+
+# What else can go wrong on a machine
+
+
+def test_a_full_disk_is_told_in_words(tmp_path):
+    limited = 'ulimit -f 4; exec "$@"'
+    command = ["bash", "-c", limited, "-", *WARDCAST, "ingest", "synthetic", "--admissions", "300"]
+    done = subprocess.run(command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith("run the command again.")
+    assert "Internal error" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("how", ["missing", "truncated"])
+def test_a_damaged_file_of_a_data_set_is_named(tmp_path, how):
+    write_folder(tmp_path / "in", TABLES_OF_TWO)
+    succeeded("ingest", "canonical", "in", "--out", "data", cwd=tmp_path)
+    part = tmp_path / "data" / "diagnoses" / "bucket=0" / "data.parquet"
+    if how == "missing":
+        part.unlink()
+    else:
+        part.write_bytes(part.read_bytes()[:-20])
+    done = wardcast("features", "data", "--out", "x.parquet", cwd=tmp_path)
+    assert done.code == 1
+    assert done.err.endswith(
+        "data: 1 files are missing or damaged (first diagnoses/bucket=0/data.parquet). "
+        "Run `wardcast ingest` again.\n"
+    )
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["data", "in"]
+
+
+def test_a_server_of_models_that_does_not_answer_is_told_soon_and_without_its_password(tmp_path):
+    environment = {"MLFLOW_TRACKING_URI": "http://user:SECRET@127.0.0.1:9"}
+    begun = time.monotonic()
+    done = wardcast("models", cwd=tmp_path, environment=environment)
+    assert time.monotonic() - begun < 60
+    assert done.code == 1
+    assert "MLFLOW_TRACKING_URI" in done.err
+    assert "SECRET" not in done.err + done.out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_no_model_was_trained_there_is_no_champion_and_nothing_is_made(tmp_path):
+    done = succeeded("models", "--work", "nowhere", cwd=tmp_path)
+    assert done.out.startswith("No champion yet: train a model with --promote")
+    done = wardcast("promote", "../../etc/passwd", "1", cwd=tmp_path)
+    assert done.code == 1
+    assert "no model is registered" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_account_without_a_name_is_its_number(monkeypatch):
+    def unknown() -> str:
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    monkeypatch.setattr("getpass.getuser", unknown)
+    monkeypatch.setattr("os.getuid", lambda: 4711)
+    assert account() == "uid:4711"
+
+
+def test_what_may_hold_patients_records_is_for_this_account_alone(house):
+    modes = {path: path.stat().st_mode & 0o777 for path in (house / "data").rglob("*")}
+    assert {mode for path, mode in modes.items() if path.is_file()} == {0o600}
+    assert {mode for path, mode in modes.items() if path.is_dir()} == {0o700}
+    assert (house / "data").stat().st_mode & 0o777 == 0o700
 
 
 def test_the_module_is_the_command():

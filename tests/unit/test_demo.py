@@ -14,7 +14,8 @@ import pytest
 
 from features.dataset import Declaration
 from features.tables import TableError
-from wardcast.demo import _MARKER, _show_top, demo_settings, program, run_demo, taken_over
+from wardcast.console import program
+from wardcast.demo import _MARKER, _show_top, demo_settings, run_demo, taken_over
 from wardcast.settings import SettingsError, load_settings
 
 TOP = pd.DataFrame(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from training.gate import Check, Gate
 from training.promotion import ChampionRow
-from wardcast.reports import show_champions, show_training
+from wardcast.console import show_table
+from wardcast.pipeline import Outcome
+from wardcast.reports import say_outcome, show_champions, show_training
+from wardcast.settings import load_settings
 
 
 def measured(auroc: float) -> dict[str, Any]:
@@ -67,6 +71,30 @@ def test_a_champion_stands_with_the_metric_it_is_ranked_by_and_the_verdict_of_it
     assert "mae" not in told
     assert "cost-admission/4: Override: the former one is broken\n" in told
     assert "cost-admission/4: Failed: predicted ÷ actual 1.2.\n" in told
+
+
+def test_brackets_in_a_name_are_part_of_the_name(capsys):
+    show_table("[bold]Rows[/bold]", ["department"], [["Ward [red]7[/red]"], ["[/]"]])
+    told = capsys.readouterr().out
+    assert "[bold]Rows[/bold]" in told
+    assert "Ward [red]7[/red]" in told
+    assert "[/]" in told
+
+
+@pytest.mark.parametrize(
+    ("promote", "passed", "said"),
+    [
+        (True, True, "cost-admission/3 is champion now."),
+        (True, False, "cost-admission/3 is registered but not champion: the gate refused it"),
+        (False, True, " promote cost-admission 3 --work 'my work'\n"),
+        (False, False, " promote cost-admission 3 --work 'my work' --override 'your reason'\n"),
+    ],
+)
+def test_what_became_of_a_training_is_said(capsys, promote, passed, said):
+    results = {"model": "cost-admission", "version": 3, "gate": {"passed": passed}}
+    outcome = Outcome(results, is_champion=promote and passed)
+    say_outcome(outcome, load_settings(work=Path("my work")), promote=promote)
+    assert said in capsys.readouterr().out
 
 
 def test_a_metric_that_was_not_computed_is_a_dash(capsys):
