@@ -29,6 +29,7 @@ from features.sources.synthetic.risks import State, case_weights
 from features.sources.synthetic.stays import Ending, Link, Stays, taken
 from features.sources.synthetic.visits import draw_emergency_visits
 from features.sources.synthetic.writing import pseudonyms
+from features.tables import TableError
 
 
 @pytest.fixture(scope="module")
@@ -384,5 +385,5 @@ def test_a_clean_group_has_nothing_to_quarantine(tmp_path: Path) -> None:
 
 
 def test_faults_need_enough_stays(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="ask for more admissions"):
+    with pytest.raises(TableError, match="Ask for more admissions"):
         stage(None, tmp_path, admissions=10, dirty=True)
