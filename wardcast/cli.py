@@ -211,7 +211,7 @@ def dictionary(
     markdown: Annotated[bool, typer.Option("--markdown", help="print docs/dictionary.md")] = False,
 ) -> None:
     """Every feature: name, type, unit, range, when it is known, meaning."""
-    from wardcast.reports import dictionary_document, dictionary_markdown, show_dictionary
+    from wardcast.dictionary import dictionary_document, dictionary_markdown, show_dictionary
 
     if as_json:
         _print_json(dictionary_document())
@@ -219,6 +219,22 @@ def dictionary(
         print(dictionary_markdown(), end="")
     else:
         show_dictionary()
+
+
+@app.command()
+def tables(
+    as_json: AsJson = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="print docs/tables.md")] = False,
+) -> None:
+    """Every canonical table: columns, types, what is required, allowed values, meaning."""
+    from wardcast.dictionary import show_tables, tables_document, tables_markdown
+
+    if as_json:
+        _print_json(tables_document())
+    elif markdown:
+        print(tables_markdown(), end="")
+    else:
+        show_tables()
 
 
 @app.command()

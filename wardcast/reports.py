@@ -55,65 +55,6 @@ def show_flow(flow: Sequence[FlowStep], point: str) -> None:
     show_table(f"Who is an index admission at {point}", ["rows", "step"], rows)
 
 
-def dictionary_document() -> list[dict[str, Any]]:
-    """Every feature's declaration as JSON."""
-    from features.catalogue import CATALOGUE
-
-    columns = (
-        "name",
-        "label",
-        "type",
-        "unit",
-        "minimum",
-        "maximum",
-        "available_from",
-        "description",
-        "tables",
-    )
-    return [{column: getattr(feature, column) for column in columns} for feature in CATALOGUE.values()]
-
-
-def show_dictionary() -> None:
-    """Every feature, one line each."""
-    rows = [
-        [f["name"], f["type"], f["unit"], _range(f), f["available_from"], f["description"]]
-        for f in dictionary_document()
-    ]
-    show_table("Features", ["name", "type", "unit", "range", "known from", "meaning"], rows)
-
-
-def dictionary_markdown() -> str:
-    """The page `docs/dictionary.md`."""
-    lines = [
-        "# Data dictionary",
-        "",
-        "Made by `wardcast dictionary --markdown`. A feature is missing where its value is unknown.",
-        "",
-        "| name | type | unit | range | known from | meaning |",
-        "|---|---|---|---|---|---|",
-    ]
-    for feature in dictionary_document():
-        cells = (
-            f"`{feature['name']}`",
-            feature["type"],
-            feature["unit"],
-            _range(feature),
-            feature["available_from"],
-            feature["description"],
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _range(feature: Mapping[str, Any]) -> str:
-    if feature["type"] == "flag":
-        return "0 or 1"
-    low, high = feature["minimum"], feature["maximum"]
-    if low is None and high is None:
-        return ""
-    return f"{'' if low is None else f'{low:g}'} to {'' if high is None else f'{high:g}'}".strip()
-
-
 def show_training(results: Sequence[Mapping[str, Any]]) -> None:
     """Models beside their baselines, with 95 % intervals, and what the gate said."""
     for kind, columns in (("risk", _RISK_COLUMNS), ("cost", _COST_COLUMNS)):

@@ -1,15 +1,19 @@
-"""The data dictionary of the documentation is the catalogue's own."""
+"""The generated pages of the documentation are what the catalogue and the tables' declaration say."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from wardcast.reports import dictionary_markdown
+import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "dictionary.md"
+from wardcast.dictionary import dictionary_markdown, tables_markdown
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_the_page_is_what_the_catalogue_says() -> None:
-    assert PAGE.read_text("utf-8") == dictionary_markdown(), (
-        "docs/dictionary.md is out of date: run `wardcast dictionary --markdown > docs/dictionary.md`"
+@pytest.mark.parametrize(("name", "made"), [("dictionary", dictionary_markdown), ("tables", tables_markdown)])
+def test_the_page_is_what_the_declaration_says(name: str, made: Callable[[], str]) -> None:
+    assert (DOCS / f"{name}.md").read_text("utf-8") == made(), (
+        f"docs/{name}.md is out of date: run `wardcast {name} --markdown > docs/{name}.md`"
     )

@@ -23,8 +23,8 @@ from tests.command import ROOT, WARDCAST, clean_environment, succeeded, wardcast
 from tests.tables import write_folder
 from wardcast.pipeline import account
 
-COMMANDS = ("demo", "ingest", "check", "features", "dictionary", "train", "models", "promote", "rollback",
-            "score", "serve", "settings")  # fmt: skip
+COMMANDS = ("demo", "ingest", "check", "features", "dictionary", "tables", "train", "models", "promote",
+            "rollback", "score", "serve", "settings")  # fmt: skip
 HEAVY = ("duckdb", "lightgbm", "matplotlib", "mlflow", "numpy", "pandas", "pyarrow", "pydantic", "scipy",
          "shap", "sklearn", "uvicorn", "fastapi")  # fmt: skip
 NAME = "readmission-discharge"
@@ -458,6 +458,20 @@ def test_a_feature_cannot_be_built_before_it_is_known(point):
 def test_the_dictionary_for_people_names_every_feature(tmp_path):
     text = succeeded("dictionary", cwd=tmp_path).out
     assert all(name in text for name in CATALOGUE)
+
+
+def test_the_tables_are_those_that_are_read(tmp_path):
+    document = succeeded("tables", "--json", cwd=tmp_path).document
+    assert {each["name"]: [column["name"] for column in each["columns"]] for each in document} == {
+        name: [column.name for column in table.columns] for name, table in TABLES.items()
+    }
+    assert [each["name"] for each in document if each["required"]] == ["patients", "stays", "diagnoses"]
+    stays = {column["name"]: column for column in document[1]["columns"]}
+    assert stays["status"]["allowed"] == ["booked", "in", "discharged", "cancelled"]
+    assert (stays["stay_id"]["required"], stays["total_cost"]["type"]) == (True, "money")
+    shown = succeeded("tables", cwd=tmp_path).out
+    assert "stays: one inpatient admission as one hospital records it (required)" in shown
+    assert "booked, in, discharged, cancelled" in " ".join(shown.split())
 
 
 # Settings: file, then environment, then option

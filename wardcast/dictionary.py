@@ -1,0 +1,149 @@
+"""What the data mean: every feature and every canonical table, for people, programs and the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wardcast.console import show_table
+
+
+def dictionary_document() -> list[dict[str, Any]]:
+    """Every feature's declaration as JSON."""
+    from features.catalogue import CATALOGUE
+
+    columns = (
+        "name",
+        "label",
+        "type",
+        "unit",
+        "minimum",
+        "maximum",
+        "available_from",
+        "description",
+        "tables",
+    )
+    return [{column: getattr(feature, column) for column in columns} for feature in CATALOGUE.values()]
+
+
+def show_dictionary() -> None:
+    """Every feature, one line each."""
+    rows = [
+        [f["name"], f["type"], f["unit"], _range(f), f["available_from"], f["description"]]
+        for f in dictionary_document()
+    ]
+    show_table("Features", ["name", "type", "unit", "range", "known from", "meaning"], rows)
+
+
+def dictionary_markdown() -> str:
+    """The page `docs/dictionary.md`."""
+    lines = [
+        "# Data dictionary",
+        "",
+        "Made by `wardcast dictionary --markdown`. A feature is missing where its value is unknown.",
+        "",
+        "| name | type | unit | range | known from | meaning |",
+        "|---|---|---|---|---|---|",
+    ]
+    for feature in dictionary_document():
+        cells = (
+            f"`{feature['name']}`",
+            feature["type"],
+            feature["unit"],
+            _range(feature),
+            feature["available_from"],
+            feature["description"],
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _range(feature: Mapping[str, Any]) -> str:
+    if feature["type"] == "flag":
+        return "0 or 1"
+    return _span(feature["minimum"], feature["maximum"])
+
+
+def tables_document() -> list[dict[str, Any]]:
+    """Every canonical table with its columns as JSON."""
+    from features.tables import TABLES
+
+    return [
+        {
+            "name": table.name,
+            "meaning": table.meaning,
+            "required": table.required,
+            "key": table.key,
+            "columns": [
+                {
+                    "name": column.name,
+                    "type": column.type,
+                    "required": column.required,
+                    "allowed": column.allowed,
+                    "minimum": column.minimum,
+                    "maximum": column.maximum,
+                    "meaning": column.meaning,
+                }
+                for column in table.columns
+            ],
+        }
+        for table in TABLES.values()
+    ]
+
+
+_COLUMNS_OF_A_TABLE = ["column", "type", "required", "allowed values", "meaning"]
+
+
+def show_tables() -> None:
+    """Every canonical table, one line a column."""
+    for table in tables_document():
+        show_table(_title(table), _COLUMNS_OF_A_TABLE, [_cells(column) for column in table["columns"]])
+
+
+def tables_markdown() -> str:
+    """The page `docs/tables.md`."""
+    lines = [
+        "# Canonical tables",
+        "",
+        "Made by `wardcast tables --markdown`. A required table must be in every data set; a required column",
+        "must be in its table's file and hold a value in every row. What is not required may be left out.",
+        "",
+        "What the types mean:",
+        "",
+        *(f"- `{name}`: {meaning}" for name, meaning in _TYPES.items()),
+    ]
+    for table in tables_document():
+        key = ", ".join(f"`{name}`" for name in table["key"])
+        lines += ["", f"## {_title(table)}", ""]
+        lines += [f"Key: {key}.", ""] if key else []
+        lines += [f"| {' | '.join(_COLUMNS_OF_A_TABLE)} |", f"|{'---|' * len(_COLUMNS_OF_A_TABLE)}"]
+        for column in table["columns"]:
+            name, *cells = _cells(column)
+            lines.append(f"| {' | '.join((f'`{name}`', *cells))} |")
+    return "\n".join(lines) + "\n"
+
+
+_TYPES = {
+    "text": "any text; an identifier is an opaque text",
+    "integer": "a whole number",
+    "number": "a number",
+    "money": "an amount in the data set's currency, with two decimals",
+    "date": "a day, `2025-12-31`",
+    "instant": "local wall time, `2025-12-31 14:05:00`",
+    "flag": "true or false",
+}
+
+
+def _title(table: Mapping[str, Any]) -> str:
+    return f"{table['name']}: {table['meaning']}{' (required)' if table['required'] else ''}"
+
+
+def _cells(column: Mapping[str, Any]) -> list[str]:
+    allowed = ", ".join(column["allowed"]) or _span(column["minimum"], column["maximum"])
+    return [column["name"], column["type"], "yes" if column["required"] else "", allowed, column["meaning"]]
+
+
+def _span(low: float | None, high: float | None) -> str:
+    if low is None and high is None:
+        return ""
+    return f"{'' if low is None else f'{low:g}'} to {'' if high is None else f'{high:g}'}".strip()
