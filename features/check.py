@@ -13,14 +13,11 @@ import duckdb
 from features.dataset import Declaration, connect
 from features.progress import Progress, silent
 from features.quality import Quality, RuleRow, TableCount
-from features.rules import WHAT_TO_DO, after_observation, conditions
+from features.rules import BEYOND_TOTAL, WHAT_TO_DO, after_observation, conditions
 from features.sources import stage_of
 from features.staged import Staged, missing_columns, open_staged
 from features.tables import TABLES, Table, TableError
 from features.unknowns import outcome_warnings
-
-BEYOND_TOTAL = 1.01
-"""Charges beyond this multiple of the stay's total contradict it; less is rounding."""
 
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z_]*[0-9]{0,3}")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,13 +18,14 @@ import pyarrow as pa
 from features.assemble import features_sql
 from features.build import lay_out, lay_out_index_rows
 from features.catalogue import features_at
-from features.coding import code_flags_for
+from features.coding import CodedAs, code_flags_for
 from features.dataset import CodeSystems, connect
 from features.errors import UserError
 from features.feature import Feature
 from features.points import Point
 from features.scope import scope_warnings
 from features.settings import FeatureSettings
+from features.staged import CODED_TABLES
 from features.tables import SQL_TYPES, TABLES, Table
 
 Row = Mapping[str, object]
@@ -99,16 +101,21 @@ class OnlineFeatures:
         times: Sequence[dt.datetime | None],
         facts: Sequence[Feature],
     ) -> tuple[pd.DataFrame, list[list[str]]]:
-        """The features of admissions that all have dates, or none, and what the cohort says of each."""
+        """The features of admissions that all have dates, or none, and what cohort and codes say of each."""
         point = admissions[0].point
         has_timeline = times[0] is not None
         sql = features_sql(
             features_at(point), point, has_timeline=has_timeline, settings=self._settings, facts=facts
         )
+        codes = [self._codes(admission) for admission in admissions]
+        code_flags = code_flags_for(
+            {table: frozenset[CodedAs]().union(*(each[table] for each in codes)) for table in CODED_TABLES}
+        )
+        unknown = [coded_as for flags in code_flags.values() for coded_as in _without_category(flags)]
         with self._lock:
             for table in TABLES.values():
                 self._con.register(table.name, _arrow(table, admissions))
-            for name, flags in code_flags_for(self._codes(admissions)).items():
+            for name, flags in code_flags.items():
                 self._con.register(name, flags)
             lay_out(self._con, self._systems, self._settings, has_timeline=has_timeline)
             self._con.register("requests", _requests(admissions, times))
@@ -116,9 +123,12 @@ class OnlineFeatures:
             # Executed, not taken as a relation, which the engine would plan twice.
             frame: pd.DataFrame = self._con.execute(f"SELECT * FROM ({sql}) ORDER BY index_id").df()
             scope = scope_warnings(self._con, point, self._settings, has_timeline=has_timeline)
-        return frame.drop(columns="index_id"), scope
+        warnings = [
+            outside + _unknown_codes(unknown, each) for outside, each in zip(scope, codes, strict=True)
+        ]
+        return frame.drop(columns="index_id"), warnings
 
-    def _codes(self, admissions: Sequence[AdmissionRecords]) -> dict[str, set[tuple[str, str]]]:
+    def _codes(self, admission: AdmissionRecords) -> dict[str, set[CodedAs]]:
         defaults = {
             "diagnoses": self._systems.diagnosis,
             "procedures": self._systems.procedure or "",
@@ -126,7 +136,6 @@ class OnlineFeatures:
         return {
             table: {
                 (str(row["code"]), str(row.get("code_system") or default))
-                for admission in admissions
                 for row in admission.tables.get(table, ())
             }
             for table, default in defaults.items()
@@ -185,6 +194,22 @@ def _stay(admission: AdmissionRecords) -> Row:
             "stay_id names no stay of records.stays, or more than one. Send the stay exactly once."
         )
     return found[0]
+
+
+def _without_category(flags: pd.DataFrame) -> list[CodedAs]:
+    unknown = flags[flags["ccs_title"].isna()]
+    return list(zip(unknown["code"], unknown["code_system"], strict=True))
+
+
+def _unknown_codes(unknown: Sequence[CodedAs], sent: Mapping[str, set[CodedAs]]) -> list[str]:
+    """How many distinct codes of one admission no code set holds, by code system; never which."""
+    ours = Counter(
+        system for code, system in unknown if any((code, system) in codes for codes in sent.values())
+    )
+    return [
+        f"{n} {'code is' if n == 1 else 'codes are'} not in the code set of {system}: treated as unknown"
+        for system, n in sorted(ours.items())
+    ]
 
 
 def _warnings(admission: AdmissionRecords, time: dt.datetime | None) -> list[str]:

@@ -19,6 +19,7 @@ WHAT_TO_DO: dict[str, str] = {
     "missing_value": "Fill in the required value, or leave the row out of the extract.",
     "not_allowed": "Map the value to one of those that the data contract allows.",
     "negative": "Correct the number: it lies below the smallest value that the column can take.",
+    "too_large": "Correct the number: it lies above the largest value that the column can take.",
     "unknown_patient": "Add or correct the patient that the row names.",
     "unknown_stay": "Add or correct the stay that the row names.",
     "code_outside_system": "Correct the code, or declare the code system that it belongs to.",
@@ -49,6 +50,9 @@ CODE_FORMS: dict[str, str] = {
     "icd9cm3": "[0-9]{2}[0-9X]{0,4}(X[0-9]{3})?",
     "icd10pcs": "[0-9A-HJ-NP-Z]{7}",
 }
+BEYOND_TOTAL = 1.01
+"""Charges beyond this multiple of the stay's total contradict it; less is rounding."""
+
 _SYSTEMS = {"diagnoses": DIAGNOSIS_SYSTEMS, "procedures": PROCEDURE_SYSTEMS}
 
 
@@ -85,6 +89,8 @@ def _column_conditions(table: Table) -> Iterator[Condition]:
             yield Condition("not_allowed", f't."{name}" NOT IN ({allowed})', name)
         if column.minimum is not None:
             yield Condition("negative", f't."{name}" < {column.minimum:g}', name)
+        if column.maximum is not None:
+            yield Condition("too_large", f't."{name}" > {column.maximum:g}', name)
 
 
 def _row_conditions(table: Table, declaration: Declaration) -> Iterator[Condition]:

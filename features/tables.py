@@ -35,7 +35,7 @@ class Column:
     """One column of a canonical table.
 
     `required` columns must exist in the file and hold a value in every row; `allowed` lists the only
-    values a text column may take; `minimum` is the smallest value of a number.
+    values a text column may take; `minimum` and `maximum` are the smallest and largest value of a number.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Column:
     required: bool = False
     allowed: tuple[str, ...] = ()
     minimum: float | None = None
+    maximum: float | None = None
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,13 @@ STAYS = Table(
         Column("payment_group", "text", "final payment group (DRG or DIP)"),
         Column("total_cost", "money", "total of the stay in the data set's currency", minimum=0),
         Column("patient_paid", "money", "part paid by the patient", minimum=0),
-        Column("age_years", "integer", "age at admission where no birth date is released (years)", minimum=0),
+        Column(
+            "age_years",
+            "integer",
+            "age at admission where no birth date is released (years)",
+            minimum=0,
+            maximum=130,
+        ),
     ),
     key=("stay_id",),
     owner="patient_id",

@@ -94,7 +94,8 @@ class Answers:
         if request.currency not in (None, context.currency):
             message = f"differs from the models' currency, {context.currency}; send amounts in that one"
             raise invalid([FieldError("currency", message)])
-        admission = to_admission(request, context.time_zone, is_dated=models[0].is_dated)
+        systems = CodeSystems.model_validate(context.code_systems)
+        admission = to_admission(request, context.time_zone, systems, is_dated=models[0].is_dated)
         try:
             prediction_time(admission, settings_for(models[0], self._settings.features))
         except AdmissionError as error:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
+from features.dataset import CodeSystems
 from features.online import AdmissionRecords
 from features.staged import CODED_TABLES
 from features.tables import Column, Table
@@ -89,10 +90,13 @@ def read_items(content: object, *, max_batch: int) -> Sequence[object]:
     return items
 
 
-def to_admission(request: PredictionRequest, time_zone: str, *, is_dated: bool = True) -> AdmissionRecords:
+def to_admission(
+    request: PredictionRequest, time_zone: str, systems: CodeSystems, *, is_dated: bool = True
+) -> AdmissionRecords:
     """The request as the feature code takes it: local wall time of the data set, codes as stored.
 
-    `is_dated` says that the stay needs its times: models that learned from records without dates do not.
+    `systems` are those of codes that are sent without one. `is_dated` says that the stay needs its times:
+    models that learned from records without dates do not.
     Raises Problem (422) if the rows do not fit together.
     """
     zone = ZoneInfo(time_zone)
@@ -102,11 +106,11 @@ def to_admission(request: PredictionRequest, time_zone: str, *, is_dated: bool =
         if rows is not None
     }
     asked_at = None if request.prediction_time is None else _local(request.prediction_time, zone)
-    errors = record_errors(request.stay_id, tables)
+    errors = record_errors(request.stay_id, tables, systems)
     if is_dated:
         errors += time_errors(request.stay_id, request.point, asked_at, tables["stays"])
     # A status that follows from missing times is told by the times.
-    errors = errors or [*status_errors(request.stay_id, request.point, tables["stays"])]
+    errors = errors or [*status_errors(request.stay_id, request.point, tables["stays"], is_dated=is_dated)]
     if errors:
         raise invalid(errors)
     return AdmissionRecords(

@@ -78,8 +78,8 @@ _REQUIRED_TABLES = ("patients", "stays")
 def _column_type(column: Column) -> Any:
     if column.allowed:
         return Literal[column.allowed]
-    if column.minimum is not None:
-        return Annotated[_TYPES[column.type], Field(ge=column.minimum)]
+    if column.minimum is not None or column.maximum is not None:
+        return Annotated[_TYPES[column.type], Field(ge=column.minimum, le=column.maximum)]
     return _TYPES[column.type]
 
 

@@ -231,6 +231,27 @@ def test_who_is_outside_the_population_is_answered_with_a_warning_alone_and_in_a
     assert "2016" not in json.dumps(items)
 
 
+def test_codes_that_no_code_set_holds_are_counted_and_not_named(client, admission):
+    def codes(*found: str) -> dict[str, Any]:
+        content = copy.deepcopy(admission)
+        content["records"]["diagnoses"] = [
+            {"stay_id": "S3", "kind": "discharge", "position": place, "code": code}
+            for place, code in enumerate(found, start=1)
+        ]
+        return content
+
+    # No category begins with U99 or U85; the same code twice is one code.
+    items = [codes("I500"), codes("I500", "U998", "U99.8"), codes("U998", "U850")]
+    found = client.post("/v1/predictions/batch", json={"items": items}).json()["items"]
+    said = [[text for text in item["warnings"] if "code set" in text] for item in found]
+    assert said == [
+        [],
+        ["1 code is not in the code set of icd10gb: treated as unknown"],
+        ["2 codes are not in the code set of icd10gb: treated as unknown"],
+    ]
+    assert "U99" not in json.dumps(found)
+
+
 def test_a_level_that_the_model_does_not_know_is_missing_with_a_warning(client, admission):
     admission["records"]["stays"][0]["payer"] = SECRET
     document = answer(client, admission, "?explain=full")

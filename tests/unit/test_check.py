@@ -138,6 +138,16 @@ def test_a_stay_needs_a_birth_date_or_an_age(tmp_path: Path) -> None:
     assert findings(tmp_path / "aged", {"patients": patients, "stays": aged}) == {}
 
 
+def test_nobody_is_older_than_anybody_ever_was(tmp_path: Path) -> None:
+    stays = """
+        stay_id | patient_id | hospital_id | status     | admission_type | age_years
+        1       | 7          | H           | discharged | emergency      | 130
+        2       | 7          | H           | discharged | elective       | 131
+    """
+    found = findings(tmp_path, {"stays": stays}, timeline='"none"', observed_from="", observed_until="")
+    assert found["stays", "too_large"] == (1, 2)
+
+
 def test_without_a_timeline_a_birth_date_gives_no_age(tmp_path: Path) -> None:
     stays = """
         stay_id | patient_id | hospital_id | status     | admission_type | age_years

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from features.dataset import CodeSystems
+from features.rules import CODE_FORMS
 from features.tables import TABLES
 from serving.documents import EXAMPLE_REQUEST
 from serving.problems import Problem
@@ -17,6 +19,7 @@ from serving.reading import parse_json, read_items, read_request, to_admission
 from serving.requests import REQUEST_TABLES
 
 SECRET = "Zhang-Wei-4711"
+SYSTEMS = CodeSystems(diagnosis="icd10gb", procedure="icd9cm3")
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ def request_content() -> dict[str, Any]:
 def refused(content: Any, *, max_rows: int = 100, zone: str = "Asia/Shanghai") -> dict[str, Any]:
     """The problem document of a request that must not be taken; it never quotes the request."""
     with pytest.raises(Problem) as caught:
-        to_admission(read_request(content, max_rows=max_rows), zone)
+        to_admission(read_request(content, max_rows=max_rows), zone, SYSTEMS)
     document = caught.value.document()
     assert SECRET not in json.dumps(document)
     return document
@@ -38,7 +41,7 @@ def fields(document: dict[str, Any]) -> dict[str, str]:
 
 
 def accepted(content: Any, zone: str = "Asia/Shanghai") -> Any:
-    return to_admission(read_request(content, max_rows=100), zone)
+    return to_admission(read_request(content, max_rows=100), zone, SYSTEMS)
 
 
 def test_every_table_of_a_patient_can_be_sent_with_every_declared_column(request_content):
@@ -197,19 +200,118 @@ def test_a_stay_that_never_began_is_not_predicted_as_of_its_admission(request_co
 
 @pytest.mark.parametrize(
     ("table", "systems"),
-    [("diagnoses", ("icd10gb", "icd9cm")), ("procedures", ("icd9cm3",))],
+    [("diagnoses", {"icd10gb": "I500", "icd9cm": "4280"}), ("procedures", {"icd9cm3": "8154"})],
 )
 def test_a_code_system_that_is_not_known_is_refused_with_those_that_are(request_content, table, systems):
     row = {"diagnoses": {"stay_id": "S9", "kind": "admitting", "position": 1, "code": "I500"},
            "procedures": {"stay_id": "S9", "position": 1, "code": "8154"}}[table]  # fmt: skip
-    for system in systems:
-        request_content["records"][table] = [row | {"code_system": system}]
+    for system, code in systems.items():
+        request_content["records"][table] = [row | {"code_system": system, "code": code}]
         assert accepted(request_content)
     request_content["records"][table] = [row | {"code_system": "snomed"}]
     ((place, message),) = fields(refused(request_content)).items()
     assert place == f"records.{table}.0.code_system"
     assert message.startswith("must be ")
     assert all(f"'{system}'" in message for system in systems)
+
+
+CODES = {
+    "diagnoses": {"stay_id": "S9", "kind": "admitting", "position": 1},
+    "procedures": {"stay_id": "S9", "position": 1},
+}
+
+
+@pytest.mark.parametrize(
+    ("table", "code"),
+    [
+        ("diagnoses", " . "),
+        ("diagnoses", "I\u000050"),
+        ("diagnoses", "I50'); DROP TABLE stays; --"),
+        ("diagnoses", "428.0"),
+        ("diagnoses", "I50\n"),
+        ("diagnoses", "\u0399" + "50"),  # a Greek capital that looks like an I
+        ("procedures", "I50"),
+    ],
+)
+def test_a_code_must_have_the_form_of_its_system(request_content, table, code):
+    request_content["records"][table] = [CODES[table] | {"code": code}]
+    found = fields(refused(request_content))
+    assert found == {
+        f"records.{table}.0.code": "1 row has a code that has not the form of its code system; "
+        "this is the first"
+    }
+
+
+def test_the_form_is_that_of_the_code_system_of_the_row(request_content):
+    samples = {"icd10": "I50.0", "icd10cm": "S72.001A", "icd10gb": "I10.x00x002", "icd9cm": "250.01",
+               "icd10cn_insurance": "I50.900", "icd9cm3": "36.06", "icd10pcs": "0DTJ4ZZ"}  # fmt: skip
+    assert set(samples) == set(CODE_FORMS)
+    for system, code in samples.items():
+        table = "procedures" if system in ("icd9cm3", "icd10pcs") else "diagnoses"
+        request_content["records"] |= {"diagnoses": [], "procedures": []}
+        request_content["records"][table] = [CODES[table] | {"code": code, "code_system": system}]
+        assert accepted(request_content)
+
+
+def test_procedures_need_a_code_system_where_the_models_have_none(request_content):
+    request_content["records"]["procedures"] = [CODES["procedures"] | {"code": "36.06"}]
+    request = read_request(request_content, max_rows=100)
+    with pytest.raises(Problem) as caught:
+        to_admission(request, "Asia/Shanghai", CodeSystems(diagnosis="icd9cm"))
+    assert [error.field for error in caught.value.errors] == [
+        "records.diagnoses.0.code",  # I500 is no code of icd9cm
+        "records.procedures.0.code_system",
+    ]
+
+
+def test_an_age_must_be_known_and_possible(request_content):
+    patient, stays = request_content["records"]["patients"][0], request_content["records"]["stays"]
+    birth_date = patient.pop("birth_date")
+    unknown = "no age: send the patient's birth_date, or age_years with every stay; this is the first"
+    assert fields(refused(request_content)) == {"records.stays.0.age_years": f"2 rows have {unknown}"}
+    stays[0]["age_years"] = 130
+    assert fields(refused(request_content)) == {"records.stays.1.age_years": f"1 row has {unknown}"}
+    stays[1]["age_years"] = 2**31 - 1
+    assert fields(refused(request_content)) == {"records.stays.1.age_years": "must be at most 130"}
+    stays[1]["age_years"] = 74
+    assert accepted(request_content)
+    patient["birth_date"] = birth_date
+    assert accepted(request_content)
+
+
+def test_nobody_is_admitted_before_birth_but_newborns_are_on_the_day(request_content):
+    # S3 begins on 2 November 2025, S9 later.
+    request_content["records"]["patients"][0]["birth_date"] = "2025-11-02"
+    assert accepted(request_content)
+    request_content["records"]["patients"][0]["birth_date"] = "2025-11-03"
+    assert fields(refused(request_content)) == {
+        "records.stays.1.admitted_at": "1 row lies before the patient's birth_date; this is the first"
+    }
+
+
+def test_a_status_needs_its_times(request_content):
+    request_content["records"]["stays"].append(
+        {"stay_id": "S1", "patient_id": "P7", "hospital_id": "H1", "admission_type": "elective",
+         "admitted_at": "2024-01-05T09:00:00", "status": "discharged"}
+    )  # fmt: skip
+    assert fields(refused(request_content)) == {
+        "records.stays.2.status": "1 row has no time of admission or discharge for it; this is the first"
+    }
+
+
+def test_charges_cannot_add_up_to_more_than_the_total(request_content):
+    charge = {"stay_id": "S3", "incurred_on": "2025-11-03", "category": "drugs"}
+    # S3 cost 18,200 in all; 1 % more is 18,382. Antimicrobials are a part of drugs.
+    request_content["records"]["charges"] = [
+        charge | {"amount": 18_000.0},
+        charge | {"amount": 382.0},
+        charge | {"category": "antimicrobials", "amount": 9_000.0},
+    ]
+    assert accepted(request_content)
+    request_content["records"]["charges"][1]["amount"] = 382.01
+    assert fields(refused(request_content)) == {
+        "records.stays.1.total_cost": "1 row has charges that add up to more; this is the first"
+    }
 
 
 def test_a_history_that_is_too_long_is_refused_before_it_is_read(request_content):
