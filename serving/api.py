@@ -5,6 +5,7 @@ Handlers that compute or read files are plain functions, which run in threads.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from importlib import metadata
@@ -38,6 +39,7 @@ from serving.problems import (
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
     TOO_LARGE,
+    TOO_SLOW,
     FieldError,
     Kind,
     Problem,
@@ -50,8 +52,9 @@ from serving.settings import ServingSettings
 
 
 async def _read_body(request: Request) -> bytes:
-    """The body, never more of it in memory than allowed. Raises Problem (413 or 415)."""
-    max_bytes = request.app.state.settings.max_body_bytes
+    """The body, never more of it in memory than allowed. Raises Problem (408, 413 or 415)."""
+    settings: ServingSettings = request.app.state.settings
+    max_bytes = settings.max_body_bytes
     media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if media_type != "application/json":
         raise Problem(MEDIA_TYPE_REFUSED, "Send the header Content-Type: application/json.")
@@ -60,10 +63,15 @@ async def _read_body(request: Request) -> bytes:
     if declared.isdecimal() and int(declared) > max_bytes:
         raise too_large
     content = bytearray()
-    async for part in request.stream():
-        content += part
-        if len(content) > max_bytes:
-            raise too_large
+    try:
+        async with asyncio.timeout(settings.body_seconds):
+            async for part in request.stream():
+                content += part
+                if len(content) > max_bytes:
+                    raise too_large
+    except TimeoutError:
+        detail = f"It is waited for {settings.body_seconds:g} seconds. Send it faster, or a shorter one."
+        raise Problem(TOO_SLOW, detail) from None
     return bytes(content)
 
 
@@ -186,7 +194,7 @@ def _add_predictions(app: FastAPI, answers: Answers, settings: ServingSettings) 
         "/v1/predictions",
         tags=["predictions"],
         response_model=AnswerDocument,
-        responses=_problems(400, 413, 415, 422, 503) | _example(EXAMPLE_ANSWER),
+        responses=_problems(400, 408, 413, 415, 422, 503) | _example(EXAMPLE_ANSWER),
         openapi_extra=_request_body("PredictionRequest", EXAMPLE_REQUEST),
     )
     def predictions(content: Body, explain: Explain = None) -> Response:
@@ -199,7 +207,8 @@ def _add_predictions(app: FastAPI, answers: Answers, settings: ServingSettings) 
         "/v1/predictions/batch",
         tags=["predictions"],
         response_model=BatchAnswerDocument,
-        responses=_problems(400, 413, 415, 422, 503) | _example({"items": [EXAMPLE_ANSWER, EXAMPLE_PROBLEM]}),
+        responses=_problems(400, 408, 413, 415, 422, 503)
+        | _example({"items": [EXAMPLE_ANSWER, EXAMPLE_PROBLEM]}),
         openapi_extra=_request_body("BatchRequest", {"items": [EXAMPLE_REQUEST]}),
     )
     def batch(content: Body, explain: Explain = None) -> Response:

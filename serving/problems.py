@@ -34,6 +34,7 @@ class Kind:
 MALFORMED = Kind("malformed-json", 400, "The body is not strict JSON")
 NOT_FOUND = Kind("not-found", 404, "There is no such address")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "The address does not take this method")
+TOO_SLOW = Kind("too-slow", 408, "The body did not arrive in time")
 TOO_LARGE = Kind("too-large", 413, "The body is too large")
 MEDIA_TYPE_REFUSED = Kind("unsupported-media-type", 415, "The body is not declared as JSON")
 INVALID = Kind("invalid-request", 422, "The request cannot be answered as it stands")

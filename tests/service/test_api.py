@@ -6,9 +6,12 @@ import copy
 import json
 import logging
 import math
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 import pytest
+import uvicorn
 from starlette.testclient import TestClient
 
 from features.catalogue import features_at, fingerprint
@@ -28,6 +32,7 @@ from models.intervals import Interval
 from models.storage import write_artefact
 from serving.api import create_app
 from serving.documents import EXAMPLE_ANSWER, EXAMPLE_REQUEST, AnswerDocument, ProblemDocument
+from serving.server import limits, serve, served_app
 from serving.settings import ServingSettings
 
 SECRET = "Zhang-Wei-4711"
@@ -441,6 +446,82 @@ def test_the_log_knows_routes_and_no_values(client, admission, caplog):
     ]
     # The test's own client logs the address it calls; the server's loggers do not.
     assert not any(SECRET in each.getMessage() for each in caplog.records if each.name != "httpx2")
+
+
+@contextmanager
+def listening(folder: Path, **bounds: Any) -> Iterator[tuple[uvicorn.Server, threading.Thread, int]]:
+    """The server on a free port, in a thread of its own."""
+    settings = ServingSettings(folder, **bounds)
+    config = uvicorn.Config(create_app(settings), log_config=None, access_log=False, **limits(settings))
+    server, socket_ = uvicorn.Server(config), socket.create_server(("127.0.0.1", 0))
+    running = threading.Thread(target=server.run, args=([socket_],), daemon=True)
+    running.start()
+    try:
+        yield server, running, socket_.getsockname()[1]
+    finally:
+        server.should_exit = True
+        running.join(30)
+        socket_.close()
+
+
+@contextmanager
+def stuck(port: int) -> Iterator[socket.socket]:
+    """A request whose body never comes, although its length is declared."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as sender:
+        sender.sendall(
+            b"POST /v1/predictions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 100\r\n\r\n{"
+        )
+        yield sender
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(tmp_path):
+    with listening(tmp_path, body_seconds=0.2) as (_, _, port), stuck(port) as sender:
+        answered = b"".join(iter(lambda: sender.recv(4096), b""))
+    # Read to its end: the server closed the connection.
+    assert answered.startswith(b"HTTP/1.1 408 ")
+    assert b"urn:wardcast:problem:too-slow" in answered
+
+
+def test_a_body_that_does_not_come_does_not_keep_the_server_from_ending(tmp_path):
+    with listening(tmp_path, body_seconds=60, shutdown_seconds=1) as (server, running, port), stuck(port):
+        while not server.server_state.tasks:
+            time.sleep(0.01)
+        server.should_exit = True
+        running.join(10)
+        assert not running.is_alive()
+
+
+def test_the_server_is_bound(champions):
+    assert limits(ServingSettings(champions)) == {"limit_concurrency": 256, "timeout_graceful_shutdown": 10}
+
+
+@pytest.mark.parametrize(
+    ("address", "name", "status"),
+    [
+        ("127.0.0.1", "localhost:8000", 200),
+        ("127.0.0.1", "127.0.0.1", 200),
+        ("::1", "[::1]:8000", 200),
+        ("127.0.0.1", "evil.example", 400),
+        ("0.0.0.0", "ward-3.hospital.example", 200),
+    ],
+)
+def test_on_this_machine_alone_only_its_own_names_are_answered(tmp_path, address, name, status):
+    with TestClient(served_app(ServingSettings(tmp_path), address)) as client:
+        assert client.get("/health/live", headers={"Host": name}).status_code == status
+
+
+@pytest.mark.parametrize(("address", "is_warned"), [("127.0.0.1", False), ("0.0.0.0", True)])
+def test_a_server_that_others_reach_says_that_it_has_no_access_control(
+    tmp_path, monkeypatch, caplog, address, is_warned
+):
+    # The tests keep the loggers that they watch.
+    monkeypatch.setattr("serving.server.logging.config.dictConfig", lambda _: None)
+    served: list[str] = []
+    monkeypatch.setattr("serving.server.uvicorn.run", lambda _, *, host, **_options: served.append(host))
+    serve(ServingSettings(tmp_path), host=address)
+    assert served == [address]
+    assert ("there is no access control" in caplog.text) is is_warned
 
 
 def test_answers_are_kept_by_no_cache(client, admission):
