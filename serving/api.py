@@ -116,6 +116,9 @@ def _answer(problem: Problem) -> Response:
     response = _json(problem.document(), problem.kind.status, MEDIA_TYPE)
     if problem.kind.retry_after_seconds is not None:
         response.headers["Retry-After"] = str(problem.kind.retry_after_seconds)
+    if problem.kind in (TOO_SLOW, TOO_LARGE):
+        # What is left of the body is not read, so that no other request can follow it.
+        response.headers["Connection"] = "close"
     return response
 
 

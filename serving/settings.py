@@ -15,11 +15,12 @@ class ServingSettings:
     """Where the champions are, and how much one request may ask for.
 
     `max_body_bytes` bounds every body, `body_seconds` the time in which it must arrive, `max_connections`
-    the connections open at a time, `shutdown_seconds` the wait for requests when the server ends, `max_rows` the rows of one admission with its history,
-    `max_batch` the admissions of one batch, `max_waiting` the requests that are computed or wait for it;
-    less than 40, the threads that they wait in. `reload_seconds` is the least time between two looks for a
-    new champion, `retry_seconds` between two attempts to load one that was refused. A request computes in
-    one thread, whatever `features.threads` says.
+    the connections open at a time, `shutdown_seconds` the wait for requests when the server ends.
+    `max_rows` bounds the rows of one admission with its history, `max_batch` the admissions of one batch,
+    `max_waiting` the requests that are computed or wait for it; less than 40, the threads that they wait
+    in. `reload_seconds` is the least time between two looks for a new champion, `retry_seconds` between two
+    attempts to load one that was refused. A request computes in one thread, whatever `features.threads`
+    says.
     """
 
     champions: Path
