@@ -253,5 +253,5 @@ def _calibrated(
         base_value=float(contributions[0, -1]),
         training=recipe.training,
         metrics={},
-        intended_use=recipe.target.intended_use(recipe.point),
+        intended_use=recipe.target.intended_use(recipe.point, recipe.training.label),
     )

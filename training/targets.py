@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -36,12 +37,16 @@ class Target:
         """The label of each row: 0 or 1 for a risk, money for a cost, NaN where it is missing."""
         return np.asarray(frame[self.label].to_numpy(dtype=np.float64, na_value=np.nan))
 
-    def intended_use(self, point: Point) -> str:
-        """The sentence that opens the model card."""
+    def intended_use(self, point: Point, label: Mapping[str, Any]) -> str:
+        """The sentence that opens the model card. `label` is the rule by which the labels came about."""
+        meaning = self.meaning
+        if self.name == "readmission" and label.get("kind") == "given":
+            # Planned ones may be among them: only the extract knows.
+            meaning = (
+                f"the probability of a readmission ({label.get('definition', 'as the extract gives it')})"
+            )
         before = "" if point is Point.DISCHARGE or self.name != "readmission" else IF_DISCHARGED
-        return (
-            f"Estimates {self.meaning}{before}, at {point}, to help clinicians and planners set priorities."
-        )
+        return f"Estimates {meaning}{before}, at {point}, to help clinicians and planners set priorities."
 
 
 IF_DISCHARGED = ", if the patient is discharged alive and not transferred"

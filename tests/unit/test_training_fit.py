@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from features.points import Point
 from tests.admission_rows import FEATURES, admissions, fitted, recipe
 from training.fit import fit_model
 from training.inputs import choose_specs
-from training.targets import TrainingError
+from training.targets import TARGETS, TrainingError
 
 ROWS = admissions(4000)
 TRAINING, CALIBRATION = np.arange(3000), np.arange(3000, 4000)
@@ -140,3 +141,13 @@ def test_the_artefact_remembers_the_point_the_context_and_the_catalogue() -> Non
     # An extract's own facts are no part of the fingerprint of the catalogue.
     again = fit_model(ROWS, without_fact, TRAINING, CALIBRATION).model.artefact
     assert again.fingerprint == artefact.fingerprint
+
+
+def test_the_card_does_not_call_a_readmission_unplanned_that_the_extract_defines_otherwise() -> None:
+    readmission = TARGETS["readmission"]
+    given = {"kind": "given", "definition": "all-cause within 30 days"}
+    assert readmission.intended_use(Point.DISCHARGE, given) == (
+        "Estimates the probability of a readmission (all-cause within 30 days), at discharge, to help "
+        "clinicians and planners set priorities."
+    )
+    assert "an unplanned readmission" in readmission.intended_use(Point.DISCHARGE, {"kind": "derived"})
