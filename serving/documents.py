@@ -155,6 +155,23 @@ class BatchAnswerDocument(BaseModel):
     items: list[AnswerDocument | ProblemDocument]
 
 
+class CalibrationDocument(BaseModel):
+    """From `raw_output` to the answer: with line = intercept + slope * raw_output, on the model's scale.
+
+    A risk is 1 / (1 + exp(-line)), an expected cost exp(line).
+    """
+
+    intercept: float
+    slope: float
+
+
+class BandsDocument(BaseModel):
+    """The bounds of the bands, as probability or money."""
+
+    medium_above: float
+    high_above: float
+
+
 class ModelDocument(BaseModel):
     """One champion."""
 
@@ -172,6 +189,8 @@ class ModelDocument(BaseModel):
     currency: str
     time_zone: str
     landmark_hours: float
+    calibration: CalibrationDocument
+    bands: BandsDocument
     intended_use: str
 
 

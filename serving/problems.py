@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -107,23 +107,26 @@ _MESSAGES: Mapping[str, str] = MappingProxyType(
 )
 
 
-def field_errors(error: ValidationError) -> list[FieldError]:
+def field_errors(
+    error: ValidationError, known_fields: Callable[[Sequence[str]], Sequence[str]]
+) -> list[FieldError]:
     """The field errors of a failed validation, made from kind and place alone.
 
     Unknown fields could hold a name or a value in their own name: their parent and their number are
-    reported instead.
+    reported instead, with the `known_fields` of the parent's place.
     """
     found: list[FieldError] = []
-    n_unknown: dict[str, int] = {}
+    n_unknown: dict[tuple[str, ...], int] = {}
     for problem in error.errors(include_url=False, include_input=False):
         place = [str(part) for part in problem["loc"]]
         if problem["type"] == "extra_forbidden":
-            parent = ".".join(place[:-1])
+            parent = tuple(place[:-1])
             n_unknown[parent] = n_unknown.get(parent, 0) + 1
         else:
             message = _MESSAGES.get(problem["type"], "is not valid").format_map(problem.get("ctx", {}))
             found.append(FieldError(".".join(place), message))
     for parent, n in n_unknown.items():
-        message = f"has {n} unknown field{'' if n == 1 else 's'}; see /openapi.json for the known ones"
-        found.append(FieldError(parent, message))
+        known = ", ".join(known_fields(parent))
+        message = f"has {n} unknown field{'' if n == 1 else 's'}; known are {known}"
+        found.append(FieldError(".".join(parent), message))
     return found

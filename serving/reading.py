@@ -17,7 +17,7 @@ from features.staged import CODED_TABLES
 from features.tables import Column, Table
 from serving.problems import INVALID, MALFORMED, RECORDS_REQUIRED, FieldError, Problem, field_errors, invalid
 from serving.records import record_errors, status_errors, time_errors
-from serving.requests import REQUEST_TABLES, PredictionRequest
+from serving.requests import REQUEST_TABLES, PredictionRequest, known_fields
 
 _CENT = Decimal("0.01")
 
@@ -66,7 +66,7 @@ def read_request(content: object, *, max_rows: int) -> PredictionRequest:
     try:
         return PredictionRequest.model_validate(content)
     except ValidationError as error:
-        raise invalid(field_errors(error)) from None
+        raise invalid(field_errors(error, known_fields)) from None
 
 
 def _check_size(records: object, max_rows: int) -> None:

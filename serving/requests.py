@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from contextlib import suppress
 from types import GenericAlias
 from typing import Annotated, Any, Literal
@@ -143,3 +144,14 @@ class BatchRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     items: list[PredictionRequest]
+
+
+def known_fields(place: Sequence[str]) -> list[str]:
+    """The fields of the object at a place of a request.
+
+    >>> known_fields(["records", "patients", "0"])
+    ['patient_id', 'birth_date', 'sex', 'death_date']
+    """
+    if not place:
+        return list(PredictionRequest.model_fields)
+    return list(REQUEST_TABLES) if len(place) == 1 else list(REQUEST_TABLES[place[1]].by_name)

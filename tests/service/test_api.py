@@ -6,6 +6,7 @@ import copy
 import json
 import logging
 import math
+import re
 import socket
 import threading
 import time
@@ -268,6 +269,50 @@ def test_amounts_in_another_currency_are_refused(client, admission):
     assert answer(client, admission | {"currency": "CNY"})
     response = client.post("/v1/predictions", json=admission | {"currency": "USD"})
     assert problem(response, 422, "invalid-request")["errors"][0]["field"] == "currency"
+
+
+def test_the_answer_follows_from_the_raw_output_as_the_page_says(tmp_path, admission):
+    folder = tmp_path / "champions"
+    for target in ("readmission", "cost"):
+        promote(folder, target, calibration=Calibration(-0.5, 1.25))
+    with client_of(folder) as client:
+        cost, risk = answer(client, admission)["predictions"]
+        for document in client.get("/v1/models").json()["models"]:
+            assert document["calibration"] == {"intercept": -0.5, "slope": 1.25}
+    log_odds = -0.5 + 1.25 * risk["raw_output"]
+    assert risk["probability"] == pytest.approx(1 / (1 + math.exp(-log_odds)), rel=1e-12)
+    assert cost["expected"] == pytest.approx(math.exp(-0.5 + 1.25 * cost["raw_output"]), rel=1e-12)
+
+
+EXAMPLES = re.findall(
+    r"^curl -s http://localhost:8000(/\S+) .*? -d '(.*?)'$",
+    (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text("utf-8"),
+    flags=re.MULTILINE | re.DOTALL,
+)
+
+
+@pytest.mark.parametrize(
+    ("place", "path", "models"),
+    [
+        (0, "/v1/predictions", [["readmission-discharge/4"]]),
+        (
+            1,
+            "/v1/predictions/batch",
+            [
+                ["complication-admission/1", "cost-admission/1", "readmission-admission/1"],
+                ["readmission-discharge/4"],
+            ],
+        ),
+    ],
+)
+def test_the_examples_of_the_page_are_answered(client, place, path, models):
+    assert [found for found, _ in EXAMPLES] == ["/v1/predictions", "/v1/predictions/batch"]
+    response = client.post(
+        EXAMPLES[place][0], content=EXAMPLES[place][1], headers={"Content-Type": "application/json"}
+    )
+    assert response.status_code == 200, response.text
+    found = response.json()["items"] if path.endswith("batch") else [response.json()]
+    assert [[each["model"] for each in item["predictions"]] for item in found] == models
 
 
 def test_a_prediction_point_without_a_model_is_a_problem(client, admission):
@@ -533,6 +578,8 @@ def test_the_champions_are_listed_with_their_evidence(client):
     assert document["refused"] == []
     first = document["models"][0]
     assert first["model"] == "complication-admission/1"
+    assert first["calibration"] == {"intercept": 0.0, "slope": 1.0}
+    assert first["bands"] == {"medium_above": 0.2, "high_above": 0.4}
     assert first["metrics"] == {"auroc": {"value": 0.7}}
     assert first["trained_on"] == {"timeline": "real", "label": {}, "data_hash": "a"}
     assert first["feature_fingerprint"] == fingerprint(f.name for f in features_at(Point.ADMISSION))

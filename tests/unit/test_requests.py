@@ -135,8 +135,19 @@ def test_unknown_fields_are_counted_at_their_parent_and_not_named(request_conten
     request_content["records"][f"{SECRET}-table"] = []
     request_content["records"]["identities"] = []
     found = fields(refused(request_content))
-    assert found["records.stays.0"].startswith("has 2 unknown fields")
-    assert found["records"].startswith("has 2 unknown fields")
+    known = "stay_id, patient_id, hospital_id, status, booked_at"
+    assert found["records.stays.0"].startswith(f"has 2 unknown fields; known are {known}")
+    assert found["records"] == (
+        "has 2 unknown fields; known are patients, stays, diagnoses, procedures, charges, observations, "
+        "medications, visits, facts"
+    )
+    del request_content["records"]["identities"], request_content["records"][f"{SECRET}-table"]
+    del request_content["records"]["stays"][0][SECRET], request_content["records"]["stays"][0]["patient_name"]
+    request_content[SECRET] = 1
+    assert fields(refused(request_content)) == {
+        "": "has 1 unknown field; known are stay_id, prediction_point, prediction_time, history_from, "
+        "currency, records"
+    }
 
 
 def test_rows_of_another_patient_are_refused(request_content):
