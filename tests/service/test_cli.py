@@ -391,7 +391,7 @@ def test_a_training_says_what_became_of_the_model_and_a_command_that_goes_on(tra
 def test_a_gate_that_says_no_is_exit_1_and_the_results_are_printed_all_the_same(trained, champion, house):
     done = wardcast("train", "data", "--target", "readmission", "--promote", "--json", cwd=house)
     # The same rows again cannot beat the model in force by any margin, and no later row tells them apart.
-    assert done.document["version"] == 2
+    assert done.document["version"] > trained["version"]
     assert done.code == (0 if done.document["gate"]["passed"] else 1)
     assert any("against champion version 1" in reason for reason in done.document["gate"]["reasons"])
 
