@@ -73,8 +73,11 @@ def default_tracking(work: Path) -> tuple[str, Path | None]:
     SQLite file in the work folder with the artefacts beside it.
     """
     address = os.environ.get("MLFLOW_TRACKING_URI")
-    if address:
-        return address, None
+    return (address, None) if address else local_tracking(work)
+
+
+def local_tracking(work: Path) -> tuple[str, Path]:
+    """Return the address of the SQLite store of a work folder, and the artefact folder beside it."""
     return f"sqlite:///{work.resolve() / 'mlflow.db'}", work.resolve() / "mlartifacts"
 
 

@@ -148,6 +148,8 @@ def _clear(work: Path, *, keep: set[str]) -> None:
 def _models(
     data: Path, settings: Settings, progress: Progress
 ) -> tuple[dict[str, tuple[FlowStep, ...]], list[dict[str, Any]]]:
+    from training.tracking import local_tracking
+
     flows: dict[str, tuple[FlowStep, ...]] = {}
     results = []
     sets, earlier = {}, {}
@@ -157,8 +159,15 @@ def _models(
             earlier[point] = built_earlier(data, point, settings, progress)
             flows[str(point)] = sets[point].flow
         if has_labels(sets[point].path, target):
+            # A shared store is for models of patients, not of a made-up hospital.
             outcome = train(
-                sets[point], target, settings, promote=True, earlier=earlier[point], progress=progress
+                sets[point],
+                target,
+                settings,
+                promote=True,
+                earlier=earlier[point],
+                tracking=local_tracking(settings.work),
+                progress=progress,
             )
             results.append(outcome.results)
     return flows, results

@@ -80,11 +80,13 @@ def train(
     *,
     promote: bool,
     earlier: Sequence[PatientLevelData] = (),
+    tracking: tuple[str, Path | None] | None = None,
     progress: Progress,
 ) -> Outcome:
     """Train and register a model of `target`; with `promote`, make it champion if the gate passes.
 
-    `earlier` as in `built_earlier`, of the same data. Raises TrainingError too where the data set holds no
+    `earlier` as in `built_earlier`, of the same data; `tracking` is address and artefact folder of the
+    store, by default the settings' own. Raises TrainingError too where the data set holds no
     outcome of this target.
     """
     from training.gate import decide
@@ -103,7 +105,7 @@ def train(
     with step(progress, f"comparing {of_this} with the champion"):
         comparison = _comparison(trained, data, settings)
     gate = decide(trained.results, comparison, interval_level=interval.level if interval else None)
-    tracking_uri, artifact_root = default_tracking(settings.work)
+    tracking_uri, artifact_root = tracking or default_tracking(settings.work)
     with step(progress, f"logging and registering {of_this}"):
         logged = log_trained(trained, gate, tracking_uri=tracking_uri, artifact_root=artifact_root)
     if promote and gate.passed:
