@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,27 +33,22 @@ FEW_REPLICATES = 20
 
 def wardcast_training(built: Path, replicates: int) -> Measured:
     """`train_model` for readmission at admission; `facts` hold the time of each of its phases."""
-    data, measured, marks = read_built(built), Measured(), []
+    data, measured = read_built(built), Measured()
+    marks: dict[str, list[np.ndarray]] = {}
 
-    def progress(step: str, done: int, total: int) -> None:
-        del step, total
-        marks.append((done, time.perf_counter(), time.process_time()))
+    def progress(step: str, _done: int, _total: int) -> None:
+        marks.setdefault(step.split()[0], []).append(np.array([time.perf_counter(), time.process_time()]))
 
     with measured.timed():
         trained = train_model(
             data, "readmission", seed=SEED, threads=THREADS, replicates=replicates, progress=progress
         )
-    fitting, judging, evaluating = (
-        [later[1] - earlier[1], later[2] - earlier[2]] for earlier, later in pairwise(marks)
-    )
     measured.facts = {
         "rows": trained.results["n"],
         "trees": trained.results["trees"],
         "features": trained.results["features"]["used"],
         "digest": _digest(trained.boosters["model"]),
-        "fitting": fitting,
-        "judging": judging,
-        "evaluating": evaluating,
+        **{phase: (times[-1] - times[0]).tolist() for phase, times in marks.items()},
     }
     return measured
 

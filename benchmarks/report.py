@@ -58,7 +58,7 @@ def _training(part: dict[str, Any]) -> Iterator[str]:
     whole, bare = part["lines"]["wardcast"], part["lines"]["bare"]
     facts = whole["facts"]
     phases = {
-        "`train_model`: read, split, encode, fit, calibrate": facts["fitting"],
+        "`train_model`: read, split, encode, fit, calibrate": facts["training"],
         "and judge the test slice, with the baselines": facts["judging"],
         "and evaluate, 500 bootstrap replicates, figures": facts["evaluating"],
     }

@@ -79,7 +79,8 @@ def _remove_leftovers(target: Path) -> None:
 
     Where the former content had already been moved there and nothing took its place, it goes back.
     """
-    for aside in target.parent.glob(f".{escape(target.name)}.*"):
+    # Exactly what mkdtemp appends: another target's name may begin with this one's.
+    for aside in target.parent.glob(f".{escape(target.name)}.????????"):
         try:
             file = (aside / _HELD).open("r+", encoding="ascii")
         except OSError:

@@ -19,6 +19,9 @@ from features.staged import Staged, missing_columns, open_staged
 from features.tables import TABLES, Table, TableError
 from features.unknowns import outcome_warnings
 
+# Rules that a mistyped day of admission breaks.
+_DOUBTFUL_DATES = "'discharged_before_admitted', 'born_after_admission', 'after_observation'"
+
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z_]*[0-9]{0,3}")
 
 TRUTH = "truth"
@@ -56,7 +59,7 @@ class Checked:
     def unseen_stays_sql(self) -> str:
         """Patient and admission of each quarantined stay; the admission is null where it is in doubt."""
         return (
-            "SELECT t.patient_id, CASE WHEN b.reason <> 'discharged_before_admitted' THEN t.admitted_at END "
+            f"SELECT t.patient_id, CASE WHEN b.reason NOT IN ({_DOUBTFUL_DATES}) THEN t.admitted_at END "
             f"AS admitted_at FROM ({self._typed('stays')}) t JOIN bad_stays b ON t._row = b._row "
             "WHERE t.patient_id IS NOT NULL AND coalesce(t.status, '') NOT IN ('booked', 'cancelled') "
             "ORDER BY ALL"

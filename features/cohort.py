@@ -98,10 +98,8 @@ WITH coded AS (
     FROM episode_stays s GROUP BY s.patient_id, s.episode_id
 )
 SELECT e.*, first.booked_at, d.known_ends_at,
-    -- Any source that knows of the death decides; one on the day of discharge may also be at home.
-    coalesce(o.died_in_hospital, false) OR coalesce(e.discharge_disposition = 'died', false)
-        OR coalesce(p.death_date < e.discharged_at::DATE, false)
-        OR coalesce(e.discharge_disposition IS NULL AND p.death_date = e.discharged_at::DATE, false)
+    coalesce(o.died_in_hospital, false)
+        OR {died_in_hospital("e.discharge_disposition", "e.discharged_at", "p.death_date")}
         AS died_in_hospital,
     {only_in_hospital} AND o.died_in_hospital IS NULL AND e.discharge_disposition IS NULL
         AND p.death_date IS NULL AS vital_status_unknown,
@@ -116,6 +114,18 @@ LEFT JOIN outcomes o ON o.stay_id = e.last_stay_id
 LEFT JOIN coded c ON c.patient_id = e.patient_id AND c.episode_id = e.episode_id
 LEFT JOIN operated r ON r.patient_id = e.patient_id AND r.episode_id = e.episode_id
 """
+
+
+def died_in_hospital(disposition: str, discharged_at: str, death_date: str) -> str:
+    """SQL: the patient did not leave alive, by any source that knows; never null.
+
+    A death on the day of the discharge may also be one at home: it counts where nothing says how it ended.
+    """
+    day = f"{discharged_at}::DATE"
+    return (
+        f"(coalesce({disposition} = 'died', false) OR coalesce({death_date} < {day}, false)"
+        f" OR coalesce({disposition} IS NULL AND {death_date} = {day}, false))"
+    )
 
 
 def candidates_sql(point: Point, settings: FeatureSettings, *, has_timeline: bool) -> str:

@@ -159,6 +159,9 @@ def _stay_conditions(declaration: Declaration) -> dict[str, str]:
 
 def _event_condition(table: Table, declaration: Declaration) -> str:
     after = after_observation(f"t.{EVENT_COLUMNS[table.name]}", declaration)
+    if declaration.complete_by == "admission" and after and "stay_id" in table.by_name:
+        # A stay of such an extract may go on after the last day, and so may what belongs to it.
+        after = f"t.stay_id IS NULL AND {after}"
     if after and table.name == "procedures":
         # A booked procedure may lie ahead, like a booked stay.
         return f"t.is_planned IS NOT TRUE AND {after}"

@@ -8,9 +8,10 @@ from __future__ import annotations
 import duckdb
 
 from features.clock import relations
-from features.cohort import steps
+from features.cohort import died_in_hospital, steps
 from features.points import Point
 from features.settings import FeatureSettings
+from features.sql import age_years
 
 CONTINUES = (
     "outside the models' population: continues an earlier stay; its history is that before the episode's "
@@ -54,16 +55,18 @@ def _scope_sql(point: Point, settings: FeatureSettings, *, has_timeline: bool) -
             f"CASE WHEN i.has_procedures THEN EXISTS (FROM ({cut['these_procedures']}) d "
             "WHERE d.index_id = i.index_id AND d.is_surgery) END"
         )
+    # Before the admission its day is only planned.
+    admission = "coalesce(t.admitted_at, s.planned_admission_at)"
+    age = f"coalesce({age_years(admission, 'p.birth_date')}, t.age_years)"
     return f"""
 WITH this_stay AS ({cut["this_stay"]}), episode AS (
     SELECT t.index_id, max(coalesce(s.discharged_at, TIMESTAMP 'infinity')) AS known_ends_at,
         min(s.admitted_at) AS first_admitted_at
     FROM these_stays t JOIN stays s USING (stay_id) GROUP BY t.index_id
 ), judged AS (
-    SELECT i.index_id, t.age_years, t.admission_type, t.booked_at, t.admitted_at,
+    SELECT i.index_id, {age} AS age_years, t.admission_type, t.booked_at, t.admitted_at,
         t.discharge_disposition, e.known_ends_at, s.status = 'discharged' AS is_discharged,
-        coalesce(t.discharge_disposition = 'died', false)
-            OR coalesce(p.death_date < t.discharged_at::DATE, false) AS died_in_hospital,
+        {died_in_hospital("t.discharge_disposition", "t.discharged_at", "p.death_date")} AS died_in_hospital,
         {exclusion} AS exclusion, {has_surgery} AS has_surgery,
         coalesce(e.first_admitted_at < t.admitted_at, false) AS continues
     FROM index_rows i

@@ -75,10 +75,10 @@ def load_champions(folder: Path, previous: ChampionSet | None = None) -> Champio
 
     Each is read by itself, so that one that cannot be read costs its own target alone. Where a new
     champion is refused, the model of that name in `previous` goes on answering; while the folder as a whole
-    cannot be read, all of them do. The models
-    of one prediction point must agree on what an answer has only once: the prediction time (landmark,
-    time zone, dated records or not), the lags of codes and costs, the currency and the code systems. The
-    latest promoted decides; the others are refused until they are trained alike.
+    cannot be read, all of them do. The models of one prediction point must agree on what an answer has only
+    once: the prediction time (landmark, time zone, dated records or not), the lags of codes and costs, the
+    currency and the code systems. The latest promoted decides; the others are refused until they are
+    trained alike.
     """
     earlier = {} if previous is None else {loaded.champion.name: loaded for loaded in previous.loaded}
     usable: list[Loaded] = []
@@ -86,7 +86,9 @@ def load_champions(folder: Path, previous: ChampionSet | None = None) -> Champio
     try:
         records = champion_records(folder)
     except OSError as error:
-        return ChampionSet(() if previous is None else previous.loaded, (("champions", _reason(error)),))
+        return ChampionSet(
+            () if previous is None else previous.loaded, (("champions", _reason(error, folder)),)
+        )
     for record in records:
         model_id, known = record.parent.name, earlier.get(record.parent.name)
         try:
@@ -94,7 +96,7 @@ def load_champions(folder: Path, previous: ChampionSet | None = None) -> Champio
             model_id = champion.model_id
             usable.append(load(champion) if known is None or known.champion != champion else known)
         except (ArtefactError, OSError) as error:
-            refused.append((model_id, _reason(error)))
+            refused.append((model_id, _reason(error, folder)))
             if known is not None:
                 usable.append(known)
     agreeing: list[Loaded] = []
@@ -105,14 +107,18 @@ def load_champions(folder: Path, previous: ChampionSet | None = None) -> Champio
             agreeing.append(loaded)
         else:
             reason = (
-                f"its landmark, lags, time line, currency or codes differ from those of {reference.model_id}"
+                "its landmark, lags, time line, time zone, currency or codes differ from those of "
+                f"{reference.model_id}"
             )
             refused.append((loaded.model_id, f"{reason}. Train both alike and promote them."))
     return ChampionSet(tuple(sorted(agreeing, key=lambda one: one.champion.name)), tuple(refused))
 
 
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, ArtefactError) else f"not readable ({type(error).__name__})"
+def _reason(error: Exception, folder: Path) -> str:
+    """In words for whoever asks the server, to whom its folders are nothing."""
+    if not isinstance(error, ArtefactError):
+        return f"not readable ({type(error).__name__})"
+    return str(error).replace(f"{folder}/", "")
 
 
 def _basis(loaded: Loaded) -> tuple[object, ...]:

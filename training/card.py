@@ -63,9 +63,10 @@ def _sensitivity(results: Mapping[str, Any]) -> list[str]:
     uses = {
         f"asked {earlier['hours_after_admission']:g} h after admission": earlier
         for earlier in results.get("asked_earlier", ())
+        if "missing" not in earlier
     }
     deaths = results.get("deaths_as_not_readmitted")
-    if deaths:
+    if deaths and "missing" not in deaths:
         uses[f"{deaths['n_deaths']} deaths in hospital counted as not readmitted"] = deaths
     shown = [name for name in SENSITIVITY_METRICS if any(name in use["metrics"] for use in uses.values())]
     rows = [(use, found["n"], *_shown(found["metrics"], shown)) for use, found in uses.items()]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from evaluation.bootstrap import Metric, Resampling
 from evaluation.evaluate import evaluate_cost, evaluate_risk
+from evaluation.groups import SMALLEST_N_EVENTS, too_small
 from features.build import PatientLevelData
 from features.points import Point
 from models.model import Model
@@ -30,10 +31,12 @@ class Subject:
     resampling: Resampling
     threads: int = 1
 
-    def metrics(self, rows: pd.DataFrame, label: NDArray[np.float64]) -> dict[str, Metric]:
-        """Its measures on these rows with these labels; none without rows."""
-        if rows.empty:
-            return {}
+    def judged(self, rows: pd.DataFrame, label: NDArray[np.float64]) -> dict[str, Any]:
+        """`n` and `metrics` on these rows with these labels; too few are withheld, with the reason."""
+        reason = too_small(len(rows), label if self.target.kind == "risk" else None)
+        return {"missing": reason} if reason else {"n": len(rows), "metrics": self._metrics(rows, label)}
+
+    def _metrics(self, rows: pd.DataFrame, label: NDArray[np.float64]) -> dict[str, Metric]:
         predicted = self.model.predict(rows, contributions=False, threads=self.threads)
         patients = rows["patient_id"]
         if self.target.kind == "risk":
@@ -80,7 +83,7 @@ def asked_earlier(
 
     `frame` is the data set built with that landmark: what is known by then, of everyone still in hospital
     by then. Judged are the admissions of the test period (from the day `test_from` on) of patients that
-    the model has not learned from. Keys: hours_after_admission, n, metrics (empty without rows).
+    the model has not learned from. Keys: hours_after_admission, n, metrics; or, of too few, `missing`.
     """
     is_usable, _ = labelled_rows(frame, subject.target)
     landmark = subject.model.artefact.landmark_hours
@@ -88,8 +91,7 @@ def asked_earlier(
     is_judged = is_usable & (own_time >= pd.Timestamp(test_from)).to_numpy()
     is_judged &= ~frame["patient_id"].isin(learned_patients).to_numpy()
     rows = frame[is_judged].reset_index(drop=True)
-    metrics = subject.metrics(rows, subject.target.labels(rows))
-    return {"hours_after_admission": float(hours), "n": len(rows), "metrics": metrics}
+    return {"hours_after_admission": float(hours), **subject.judged(rows, subject.target.labels(rows))}
 
 
 def deaths_as_not_readmitted(
@@ -99,7 +101,7 @@ def deaths_as_not_readmitted(
 
     Before discharge nobody knows who will die; the model's own evaluation leaves them out. None where the
     question does not arise: another target, the point `discharge`, a split without a test period. Keys: n,
-    n_deaths, metrics.
+    n_deaths, metrics; or, of fewer than 10 deaths, `missing`.
     """
     target = subject.target
     if target.name != "readmission" or subject.model.artefact.point == Point.DISCHARGE:
@@ -111,6 +113,8 @@ def deaths_as_not_readmitted(
     is_death = frame["row_died_in_hospital"].eq(1).fillna(False) & is_test & is_mature
     was_learned_from = np.isin(split.patient, split.patient[split.training])
     deaths = np.flatnonzero(is_death.to_numpy(dtype=bool) & ~was_learned_from)
+    if len(deaths) < SMALLEST_N_EVENTS:
+        return {"missing": f"fewer than {SMALLEST_N_EVENTS} deaths"}
     rows = frame.iloc[np.concatenate([split.test, deaths])].reset_index(drop=True)
     label = np.concatenate([target.labels(frame)[split.test], np.zeros(len(deaths))])
-    return {"n": len(rows), "n_deaths": len(deaths), "metrics": subject.metrics(rows, label)}
+    return {"n_deaths": len(deaths), **subject.judged(rows, label)}

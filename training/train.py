@@ -77,17 +77,20 @@ def train_model(
     frame = read_rows(data, chosen)
     recipe = _recipe(data, chosen, seed, threads)
     has_calendar = data.declaration.has_calendar
-    if not has_calendar:
-        estimate, split = OUT_OF_FOLD, split_by_patient(frame, chosen, seed=seed)
-        fitted = fit_model(frame, recipe, split.training, split.calibration)
-        judged = out_of_fold(frame, recipe, progress=progress)
-    else:
+    if has_calendar:
         estimate, split = LATER_IN_TIME, split_by_time(frame, chosen)
         test_labels = chosen.labels(frame)[split.test]
         check_slice("test", test_labels, chosen, FEWEST_OTHER_ROWS, FEWEST_OTHER_EVENTS)
-        fitted = fit_model(frame, recipe, split.training, split.calibration)
-        judged = judge(frame, recipe, fitted, split, split.test)
+    else:
+        estimate, split = OUT_OF_FOLD, split_by_patient(frame, chosen, seed=seed)
+    fitted = fit_model(frame, recipe, split.training, split.calibration)
     progress(f"training {step}", 1, 1)
+    progress(f"judging {step}", 0, 1)
+    if has_calendar:
+        judged = judge(frame, recipe, fitted, split, split.test)
+    else:
+        judged = out_of_fold(frame, recipe, progress=progress)
+    progress(f"judging {step}", 1, 1)
     progress(f"evaluating {step}", 0, 1)
     resampling = Resampling(seed, replicates)
     evidence = assess(frame, chosen, judged, resampling, has_calendar=has_calendar)
@@ -156,7 +159,8 @@ def _label(data: PatientLevelData, target: Target) -> dict[str, Any]:
         return rule | {"window_days": data.settings.readmission_window_days}
     if target.name == "complication":
         return {"rests_on": data.complication_by}
-    return {"window_days": data.settings.cost_window_days}
+    basis = {"currency": data.declaration.currency, "cost_basis": data.declaration.cost_basis}
+    return basis | {"window_days": data.settings.cost_window_days}
 
 
 def _results(

@@ -277,11 +277,11 @@ def models(work: Work = None, as_json: AsJson = False) -> None:
     from dataclasses import asdict
 
     from training.promotion import champions_table
-    from training.tracking import default_tracking
+    from wardcast.demo import tracking_of
     from wardcast.reports import show_champions
 
     settings = _settings(work=work)
-    rows = champions_table(tracking_uri=default_tracking(settings.work)[0], champions=settings.champions)
+    rows = champions_table(tracking_uri=tracking_of(settings), champions=settings.champions)
     if as_json:
         _print_json([asdict(row) for row in rows])
     else:
@@ -312,16 +312,16 @@ def promote(
 ) -> None:
     """Make a registered version champion, with an audit record."""
     from training.promotion import promote as put_in_force
-    from training.tracking import default_tracking
-    from wardcast.demo import taken_over
+    from wardcast.demo import taken_over, tracking_of
     from wardcast.pipeline import account
 
     settings = _settings(work=work)
+    tracking_uri = tracking_of(settings)
     taken_over(settings.work)
     champion = put_in_force(
         name,
         version,
-        tracking_uri=default_tracking(settings.work)[0],
+        tracking_uri=tracking_uri,
         champions=settings.champions,
         changed_by=account(),
         override=override,
@@ -338,15 +338,15 @@ def rollback(
 ) -> None:
     """Put the former champion back, with an audit record."""
     from training.promotion import rollback as put_back
-    from training.tracking import default_tracking
-    from wardcast.demo import taken_over
+    from wardcast.demo import taken_over, tracking_of
     from wardcast.pipeline import account
 
     settings = _settings(work=work)
+    tracking_uri = tracking_of(settings)
     taken_over(settings.work)
     champion = put_back(
         name,
-        tracking_uri=default_tracking(settings.work)[0],
+        tracking_uri=tracking_uri,
         champions=settings.champions,
         changed_by=account(),
         reason=reason,

@@ -55,6 +55,14 @@ def demo_settings(settings: Settings) -> Settings:
     return settings.model_copy(update={"work": settings.work / "demo"})
 
 
+def tracking_of(settings: Settings) -> str:
+    """The address of the store that holds this work folder's models: a demo's are always in its own."""
+    from training.tracking import default_tracking, local_tracking
+
+    is_demo = (settings.work / _MARKER).is_file()
+    return (local_tracking if is_demo else default_tracking)(settings.work)[0]
+
+
 def taken_over(work: Path) -> None:
     """From now on somebody keeps models of their own in this work folder: no demo clears it any more."""
     (work / _MARKER).unlink(missing_ok=True)

@@ -53,8 +53,8 @@ FEATURES = (
         "where flags of presence are.",
         relation="these_diagnoses",
         expression=f"CASE WHEN bool_or({_COMPLICATION} AND present_on_admission = 'N') THEN 1 "
-        f"WHEN count(present_on_admission) = 0 OR bool_or({_COMPLICATION} AND present_on_admission IS NULL) "
-        "THEN NULL ELSE 0 END",
+        "WHEN count(present_on_admission) FILTER (kind = 'discharge') = 0 "
+        f"OR bool_or({_COMPLICATION} AND present_on_admission IS NULL) THEN NULL ELSE 0 END",
         tables=("diagnoses",),
     ),
     Feature(

@@ -605,6 +605,8 @@ def test_a_changed_artefact_and_other_features_are_refused(tmp_path):
         assert document["detail"].startswith(refused)
         reasons = {each["model"]: each["reason"] for each in client.get("/v1/models").json()["refused"]}
     assert "SHA-256 differs" in reasons["readmission-admission/1"]
+    # Whoever asks has no business with the server's folders.
+    assert str(tmp_path) not in str(reasons)
     assert "features that this version computes differently" in reasons["complication-admission/1"]
 
 

@@ -332,6 +332,16 @@ def test_a_folder_that_was_moved_aside_by_a_killed_process_goes_back(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_what_was_left_for_another_name_that_begins_alike_is_not_touched(tmp_path):
+    other = tmp_path / ".data.old.abcdefgh"
+    other.mkdir()
+    (other / "former content").write_text("former")
+    (other / "held while writing").touch()
+    with written_aside(tmp_path / "data") as fresh:
+        fresh.write_text("new")
+    assert (other / "former content").read_text() == "former"
+
+
 def test_what_somebody_else_made_meanwhile_is_not_replaced_where_that_is_asked(tmp_path):
     target = tmp_path / "mlflow.db"
     with written_aside(target, replace=False) as fresh:

@@ -81,6 +81,12 @@ def test_the_document_says_what_was_made_and_where_it_lies(demo):
     assert [each["model"] for each in demo.document["models"]] == MODELS
 
 
+def test_the_demo_s_models_are_found_in_its_own_store_whatever_server_the_house_has(demo):
+    server = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    listed = succeeded("models", "--json", "--work", demo.work, cwd=demo.work.parent, environment=server)
+    assert sorted(row["name"] for row in listed.document) == sorted(MODELS)
+
+
 def test_nothing_but_progress_is_said_beside_the_document(demo):
     lines = demo.err.splitlines()
     assert lines

@@ -146,3 +146,25 @@ def test_a_booking_knows_age_and_type_alone(online):
         admission(booked, point=Point.PREADMISSION, birth_date="2014-06-01"),
     )
     assert found == [[], ["younger than 18 at admission"]]
+
+
+def test_a_death_on_the_day_of_discharge_counts_where_nothing_says_how_it_ended(online):
+    def asked(disposition: str | None) -> AdmissionRecords:
+        ended = stay("S1", "2024-03-01 10:00", "2024-03-08 10:00", discharge_disposition=disposition)
+        request = admission(ended, point=Point.DISCHARGE)
+        request.tables["patients"][0]["death_date"] = dt.date(2024, 3, 8)
+        return request
+
+    assert said(online, asked(None)) == [["died in hospital"]]
+    assert said(online, asked("home")) == [[]]
+
+
+def test_before_the_admission_age_is_that_of_the_planned_day(online):
+    # Born on 2 March 2006: 17 at the booking, 18 on the day.
+    booked = stay("S1", "2024-03-03 10:00", booked_at=at("2024-02-01 10:00"))
+    assert said(online, admission(booked, point=Point.PREADMISSION, birth_date="2006-03-02")) == [[]]
+    planned = booked | {"admitted_at": None, "planned_admission_at": at("2024-03-03 10:00")}
+    assert said(online, admission(planned, point=Point.PREADMISSION, birth_date="2006-03-02")) == [[]]
+    assert said(online, admission(planned, point=Point.PREADMISSION, birth_date="2006-03-04")) == [
+        ["younger than 18 at admission"]
+    ]

@@ -356,6 +356,7 @@ def test_quarantined_stays_are_remembered_by_patient_and_day(tmp_path: Path) -> 
         3 | 8 | H | discharged | 2024-02-02 08:00 | 2024-02-05 11:00 | sometime
         4 | 8 | H | discharged | 2024-13-02 08:00 | 2024-02-05 11:00 | emergency
         5 | 9 | H | booked     |                  |                  | sometime
+        6 | 9 | H | discharged | 1924-02-02 08:00 | 1924-02-05 11:00 | emergency
     """
     tables = {name: CLEAN[name] for name in ("patients", "observations")} | {
         "stays": stays,
@@ -363,23 +364,42 @@ def test_quarantined_stays_are_remembered_by_patient_and_day(tmp_path: Path) -> 
     }
     ingest("canonical", write_folder(tmp_path / "source", tables), tmp_path / "out", max_quarantine_share=1.0)
     unseen = open_dataset(tmp_path / "out").unseen_stays(0)
-    # Of stay 2 one of the dates is wrong, of stay 4 the day is not readable; stay 5 was only booked.
+    # Of stay 2 one of the dates is wrong, of stay 4 the day is not readable, stay 6 is one before the birth;
+    # stay 5 was only booked.
     assert duckdb.sql(f"SELECT * FROM ({unseen}) ORDER BY ALL NULLS FIRST").fetchall() == [
         ("7", None),
         ("8", None),
         ("8", dt.datetime(2024, 2, 2, 8)),
+        ("9", None),
     ]
 
 
 def test_an_extract_by_admission_holds_stays_that_ended_after_it(tmp_path: Path) -> None:
-    late = {"stays": CLEAN["stays"].replace("2024-02-06 12:00", "2025-01-06 12:00")}
+    late = {
+        "stays": CLEAN["stays"].replace("2024-02-06 12:00", "2025-01-06 12:00"),
+        "procedures": "stay_id | position | code | performed_at\n2 | 1 | 3615 | 2025-01-02 08:00",
+        "observations": """
+            patient_id | stay_id | taken_at         | code  | value | unit
+            7          | 2       | 2025-01-02 08:00 | 718-7 | 12    | g/dL
+            7          |         | 2024-12-30 08:00 | 718-7 | 12    | g/dL
+        """,
+    }
     quality = ingest(
         "canonical",
         write_folder(tmp_path / "a", CLEAN | late, complete_by='"admission"'),
         tmp_path / "a out",
     )
-    assert quality.counts["stays"].n_quarantined == 0
+    assert {name for name, count in quality.counts.items() if count.n_quarantined} == set()
     assert quality.warnings == ()
+    # What belongs to no stay is observed until the last day alone.
+    beyond = late | {"observations": late["observations"].replace("2024-12-30", "2025-01-01")}
+    found = ingest(
+        "canonical",
+        write_folder(tmp_path / "c", CLEAN | beyond, complete_by='"admission"'),
+        tmp_path / "c out",
+        max_quarantine_share=1.0,
+    )
+    assert found.counts["observations"].n_quarantined == 1
     by_discharge = ingest(
         "canonical", write_folder(tmp_path / "b", CLEAN | late), tmp_path / "b out", max_quarantine_share=1.0
     )

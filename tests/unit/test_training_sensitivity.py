@@ -26,52 +26,79 @@ def subject(target: str = "readmission") -> Subject:
     return Subject(fitted("readmission").model, TARGETS[target], Resampling(0, 20))
 
 
+EACH = 100
+"""Admissions of each kind: fewer than 50 rows, or 10 events, would be withheld."""
+
+
 def at(times: list[str]) -> pd.DataFrame:
-    """One admission each, of patients P0, P1, …, with these prediction times."""
-    rows = admissions(len(times))
+    """`EACH` admissions at each of these prediction times, of patients P0-0 … P0-99, P1-0 …; one in five
+    is readmitted.
+    """
+    rows = admissions(EACH * len(times))
     return rows.assign(
-        prediction_time=pd.to_datetime(times), patient_id=[f"P{place}" for place in range(len(times))]
+        prediction_time=np.repeat(pd.to_datetime(times), EACH),
+        patient_id=[f"P{place}-{number}" for place in range(len(times)) for number in range(EACH)],
+        label_readmission=np.tile([1.0, 0.0, 0.0, 0.0, 0.0], EACH // 5 * len(times)),
     )
+
+
+def of(place: int) -> pd.Series:
+    return pd.Series([f"P{place}-{number}" for number in range(EACH)])
 
 
 def test_judged_are_the_admissions_of_the_test_period_of_patients_not_learned_from() -> None:
     # Asked 6 h after admission, the model's landmark being 24 h: the landmark lies 18 h later.
     # 31 May 05:59 + 18 h = 31 May 23:59, before the test; 06:00 + 18 h = 1 June, within.
     sooner = at(["2024-05-31 05:59", "2024-05-31 06:00", "2024-06-10 12:00", "2024-06-11 12:00"])
-    found = asked_earlier(subject(), sooner, 6.0, pd.Series(["P2", "P9"]), JUNE)
-    assert (found["hours_after_admission"], found["n"]) == (6.0, 2)
-    unlabelled = sooner.assign(label_readmission=[1.0, np.nan, 1.0, 0.0])
-    assert asked_earlier(subject(), unlabelled, 6.0, pd.Series(["P2"]), JUNE)["n"] == 1
-    nobody = asked_earlier(subject(), sooner, 6.0, pd.Series(["P0"]), dt.date(2025, 1, 1))
-    assert (nobody["n"], nobody["metrics"]) == (0, {})
+    found = asked_earlier(subject(), sooner, 6.0, of(2), JUNE)
+    assert (found["hours_after_admission"], found["n"]) == (6.0, 2 * EACH)
+    unlabelled = sooner.assign(
+        label_readmission=sooner["label_readmission"].mask(sooner["patient_id"].isin(of(1)))
+    )
+    assert asked_earlier(subject(), unlabelled, 6.0, of(2), JUNE)["n"] == EACH
+
+
+def test_too_few_rows_or_events_are_withheld() -> None:
+    sooner = at(["2024-06-10 12:00"])
+    assert "missing" not in asked_earlier(subject(), sooner, 6.0, of(9), JUNE)
+    # 49 rows, or 9 events: withheld without a count.
+    for few in (sooner.iloc[:49], sooner.assign(label_readmission=[1.0] * 9 + [0.0] * 91)):
+        found = asked_earlier(subject(), few, 6.0, of(9), JUNE)
+        assert set(found) == {"hours_after_admission", "missing"}
 
 
 def test_deaths_in_the_test_period_count_as_not_readmitted_once_their_window_has_ended() -> None:
     rows = at(["2024-01-01", "2024-06-02", "2024-06-03", "2024-06-04", "2024-06-05", "2024-06-06"])
+    # P1 and P2 are the test. P3 died; so did P4, whose window is open, and P5, patients of the training
+    # slice; P0 died before the test.
+    label_ends = ["2024-02-01", "2024-07-05", "2024-07-05", "2024-07-31", "2024-08-01", "2024-07-06"]
     rows = rows.assign(
-        # P1 and P2 are the test. P3 died; so did P4, whose window is open, and P5, a patient of the
-        # training slice; P0 died before the test.
-        label_readmission=[np.nan, 1.0, 0.0, np.nan, np.nan, np.nan],
-        row_died_in_hospital=[1, 0, 0, 1, 1, 1],
-        row_label_end_on_readmission=pd.to_datetime(
-            ["2024-02-01", "2024-07-05", "2024-07-05", "2024-07-31", "2024-08-01", "2024-07-06"]
+        row_died_in_hospital=np.repeat([1, 0, 0, 1, 1, 1], EACH),
+        row_label_end_on_readmission=np.repeat(pd.to_datetime(label_ends), EACH),
+        label_readmission=rows["label_readmission"].mask(
+            np.repeat([True, False, False, True, True, True], EACH)
         ),
     )
-    rows = pd.concat([rows, rows.iloc[[5]].assign(prediction_time=pd.Timestamp("2023-01-01"))])
+    trained_on = rows.iloc[5 * EACH :].assign(prediction_time=pd.Timestamp("2023-01-01"))
+    rows = pd.concat([rows, trained_on])
     split = Split(
         pd.factorize(rows["patient_id"])[0].astype(np.intp),
-        np.array([6]),
+        np.arange(6 * EACH, 7 * EACH),
         np.array([], dtype=np.intp),
-        np.array([1, 2]),
+        np.arange(EACH, 3 * EACH),
         JUNE,
         {},
     )
     found = deaths_as_not_readmitted(subject(), rows, split, dt.date(2024, 7, 31))
     assert found is not None
-    assert (found["n"], found["n_deaths"]) == (3, 1)
-    # One event among P1, P2 and P3: 1 of 3, not 1 of 2.
-    assert found["metrics"]["prevalence"]["value"] == pytest.approx(1 / 3)
+    assert (found["n"], found["n_deaths"]) == (3 * EACH, EACH)
+    # One in five of P1 and P2, none of P3: 40 of 300, not 40 of 200.
+    assert found["metrics"]["prevalence"]["value"] == pytest.approx(40 / 300)
     assert deaths_as_not_readmitted(subject("complication"), rows, split, dt.date(2024, 7, 31)) is None
+    few = rows.assign(row_died_in_hospital=rows["row_died_in_hospital"].where(np.arange(len(rows)) < 309, 0))
+    assert deaths_as_not_readmitted(subject(), few, split, dt.date(2024, 7, 31)) == {
+        "missing": "fewer than 10 deaths"
+    }
 
 
 def test_both_stand_in_the_results_and_on_the_card(tmp_path: Path) -> None:
@@ -87,9 +114,8 @@ def test_both_stand_in_the_results_and_on_the_card(tmp_path: Path) -> None:
     assert asked["hours_after_admission"] == 0
     assert asked["n"] == trained.results["n"]["test"]
     assert asked["metrics"]["auroc"]["value"] < trained.results["metrics"]["auroc"]["value"] - 0.02
-    # Without any death the figures are those of the test itself.
-    unchanged = trained.results["deaths_as_not_readmitted"]
-    assert unchanged["metrics"]["auroc"] == trained.results["metrics"]["auroc"]
+    assert trained.results["deaths_as_not_readmitted"] == {"missing": "fewer than 10 deaths"}
     card = model_card(trained.artefact, trained.results)
     assert "| asked 0 h after admission | " in card
-    assert "| 0 deaths in hospital counted as not readmitted | " in card
+    # What was withheld has no line.
+    assert "deaths in hospital counted" not in card
