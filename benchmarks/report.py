@@ -58,7 +58,8 @@ def _training(part: dict[str, Any]) -> Iterator[str]:
     whole, bare = part["lines"]["wardcast"], part["lines"]["bare"]
     facts = whole["facts"]
     phases = {
-        "`train_model`: read, split, encode, fit, calibrate": facts["training"],
+        "`train_model`: split, encode, fit, calibrate": facts["training"],
+        "and read the rows from their file": facts["reading"],
         "and judge the test slice, with the baselines": facts["judging"],
         "and evaluate, 500 bootstrap replicates, figures": facts["evaluating"],
     }

@@ -106,13 +106,22 @@ def _fill_numbers(
 
 
 def _codes(column: pd.Series, levels: tuple[str, ...]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    place = {level: float(index) for index, level in enumerate(levels)}
-    values = column.tolist()
-    codes = np.fromiter((place.get(value, np.nan) for value in values), np.float64, len(values))
+    codes = level_places(column, levels)
     is_unknown = np.isnan(codes)
     if is_unknown.any():
         is_unknown &= column.notna().to_numpy(dtype=bool)
     return codes, is_unknown
+
+
+def level_places(column: pd.Series, levels: tuple[str, ...]) -> NDArray[np.float64]:
+    """Each value's place among the levels; NaN where it is missing or none of them."""
+    place = {level: float(index) for index, level in enumerate(levels)}
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        # The last one is for the code -1, which is missing.
+        places = np.array([*(place.get(level, np.nan) for level in column.cat.categories), np.nan])
+        return places[column.cat.codes.to_numpy()]
+    values = column.tolist()
+    return np.fromiter((place.get(value, np.nan) for value in values), np.float64, len(values))
 
 
 def booster_names(specs: Sequence[FeatureSpec]) -> list[str]:

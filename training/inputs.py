@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from features.build import PatientLevelData
 from features.feature import Feature
-from models.encoding import FeatureSpec
+from models.encoding import FeatureSpec, level_places
 from training.split import Rows
 from training.targets import Target, TrainingError
 
@@ -17,14 +17,22 @@ GROUP_PREFIX = "row_group_"
 
 
 def read_rows(data: PatientLevelData, target: Target) -> pd.DataFrame:
-    """All rows of a data set with the columns that this target needs alone: a data set may be large."""
+    """All rows of a data set with the columns that this target needs alone: a data set may be large.
+
+    Categories come as pandas' own, each level once and a number for each row.
+    """
     wanted = {feature.name for feature in data.features}
     wanted |= {"patient_id", "prediction_time", target.label, target.label_end}
     wanted |= {"row_has_earlier_stay", "row_died_in_hospital"}
     there = pq.read_schema(data.path).names
-    return pd.read_parquet(
-        data.path, columns=[name for name in there if name in wanted or name.startswith(GROUP_PREFIX)]
+    table = pq.read_table(
+        data.path,
+        columns=[name for name in there if name in wanted or name.startswith(GROUP_PREFIX)],
+        read_dictionary=[feature.name for feature in data.features if feature.type == "category"],
+        partitioning=None,
     )
+    frame: pd.DataFrame = table.to_pandas(date_as_object=False)
+    return frame
 
 
 def choose_specs(
@@ -42,7 +50,7 @@ def choose_specs(
         if feature.type == "category":
             counts = column.value_counts()
             levels = tuple(sorted(str(level) for level in counts[counts >= FEWEST_LEVEL_ROWS].index))
-            column = column.map({level: place for place, level in enumerate(levels)})
+            column = pd.Series(level_places(column, levels))
         reason = _why_useless(column)
         if reason:
             left_out[feature.name] = reason

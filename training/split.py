@@ -40,8 +40,10 @@ class Split:
     facts: Mapping[str, Any]
 
     def __post_init__(self) -> None:
+        learned = np.zeros(self.patient.max(initial=-1) + 1, dtype=bool)
+        learned[self.patient[self.training]] = True
         for other in (self.calibration, self.test):
-            n_shared = len(np.intersect1d(self.patient[self.training], self.patient[other]))
+            n_shared = len(np.unique(self.patient[other][learned[self.patient[other]]]))
             if n_shared:
                 raise ValueError(f"split: {n_shared} patients stand on two sides. Each must be on one.")
         n_twice = len(np.intersect1d(self.calibration, self.test))
@@ -139,7 +141,7 @@ def _counted(frame: pd.DataFrame, target: Target, is_counted: NDArray[np.bool_])
     n_rows = int(is_counted.sum())
     if target.kind == "cost":
         return {"rows": n_rows}
-    n_events = int(target.labels(frame.loc[is_counted]).sum())
+    n_events = int(target.labels(frame)[is_counted].sum())
     return {"rows": n_rows, "events": n_events, "prevalence": n_events / n_rows if n_rows else None}
 
 

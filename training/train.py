@@ -73,8 +73,10 @@ def train_model(
     """
     chosen = target_at(target, data.point)
     step = f"{target} at {data.point}"
-    progress(f"training {step}", 0, 1)
+    progress(f"reading {step}", 0, 1)
     frame = read_rows(data, chosen)
+    progress(f"reading {step}", 1, 1)
+    progress(f"training {step}", 0, 1)
     recipe = _recipe(data, chosen, seed, threads)
     has_calendar = data.declaration.has_calendar
     if has_calendar:
