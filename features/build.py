@@ -49,6 +49,10 @@ _ROW_GROUPS = {
     ),
     "payer": ("payer", "f.payer"),
     "department": ("admission_department", "f.admission_department"),
+    "earlier_stay": (
+        "n_stays_prior_365d",
+        "CASE WHEN f.n_stays_prior_365d > 0 THEN 'yes' WHEN f.n_stays_prior_365d = 0 THEN 'no' END",
+    ),
 }
 
 
@@ -75,7 +79,7 @@ class PatientLevelData:
     declaration: Declaration
     settings: FeatureSettings
     data_hash: str
-    complication_by: ComplicationBy = "flags"
+    complication_by: ComplicationBy
 
     def read(self) -> pd.DataFrame:
         """All rows as a table."""
@@ -300,8 +304,7 @@ def _learning_sql(
     SELECT f.*, {", ".join(f"l.{label}" for label in LABELS)},
         l.row_discharged_on, l.row_label_end_on_readmission, l.row_label_end_on_complication,
         l.row_label_end_on_cost, l.row_first_event, l.row_died_in_hospital,
-        {_row_groups(features)},
-        (f.n_stays_prior_365d > 0)::INTEGER AS row_has_earlier_stay
+        {_row_groups(features)}
     FROM ({_keyed_sql(dataset, point, features, facts, settings)}) f
     LEFT JOIN labels l USING (patient_id, episode_id)
     ORDER BY f.stay_id"""

@@ -23,12 +23,14 @@ from features.dataset import CodeSystems, connect
 from features.errors import UserError
 from features.feature import Feature
 from features.points import Point
+from features.rules import EVENT_COLUMNS
 from features.scope import scope_warnings
 from features.settings import FeatureSettings
 from features.staged import CODED_TABLES
 from features.tables import SQL_TYPES, TABLES, Table
 
 Row = Mapping[str, object]
+_HAPPENED_AT = {**EVENT_COLUMNS, "stays": "admitted_at"}
 
 
 @dataclass(frozen=True)
@@ -233,17 +235,8 @@ def _warnings(admission: AdmissionRecords, time: dt.datetime | None) -> list[str
     return warnings
 
 
-_EVENT_COLUMNS = {
-    "stays": "admitted_at",
-    "visits": "visited_at",
-    "observations": "taken_at",
-    "medications": "started_at",
-    "procedures": "performed_at",
-}
-
-
 def _is_later(table: str, row: Row, time: dt.datetime) -> bool:
-    at = row.get("known_at") or row.get(_EVENT_COLUMNS.get(table, "known_at"))
+    at = row.get("known_at") or row.get(_HAPPENED_AT.get(table, "known_at"))
     return isinstance(at, dt.datetime) and at > time
 
 

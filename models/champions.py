@@ -67,9 +67,10 @@ def install_champion(
     return Champion(name, version, digest, promoted_at, folder)
 
 
-def list_champions(champions: Path) -> list[Champion]:
-    """The models in force, by name; none if the folder does not exist. Raises ArtefactError or OSError."""
-    return [read_champion(pointer) for pointer in champion_records(champions)]
+def champion_named(champions: Path, name: str) -> Champion | None:
+    """The model of this name in force, whatever state the others are in. Raises ArtefactError or OSError."""
+    record = champions / name / "champion.json"
+    return read_champion(record) if record.is_file() else None
 
 
 def champion_records(champions: Path) -> list[Path]:

@@ -73,7 +73,7 @@ def admissions(n: int, *, seed: int = 0, stays_per_patient: int = 2, has_dates: 
             "row_label_end_on_complication": (times + pd.Timedelta(days=5)).dt.date,
             "row_label_end_on_cost": (times + pd.Timedelta(days=35)).dt.date,
             "row_died_in_hospital": 0,
-            "row_has_earlier_stay": (earlier > 0).astype(int),
+            "row_group_earlier_stay": np.where(earlier > 0, "yes", "no"),
             "row_group_sex": random.choice(["female", "male"], n),
         }
     )
@@ -97,7 +97,14 @@ def data_set(folder: Path, frame: pd.DataFrame, *, timeline: Timeline = "real") 
         code_systems=CodeSystems(diagnosis="icd10"),
     )
     return PatientLevelData(
-        path, (), FEATURES, Point.ADMISSION, declaration, FeatureSettings(), data_hash="0" * 64
+        path,
+        (),
+        FEATURES,
+        Point.ADMISSION,
+        declaration,
+        FeatureSettings(),
+        data_hash="0" * 64,
+        complication_by="flags",
     )
 
 

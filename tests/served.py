@@ -11,6 +11,7 @@ import duckdb
 import pandas as pd
 
 from features.dataset import DataSet
+from models.champions import Champion, champion_records, read_champion
 from serving.requests import REQUEST_TABLES
 
 
@@ -50,3 +51,8 @@ def sent(hospital: DataSet, stay_id: str, point: str) -> dict[str, Any]:
 def comparable(path: Path) -> pd.DataFrame:
     rows = pd.read_parquet(path).drop(columns=["run_id", "scored_at"])
     return rows.sort_values(["stay_id", "target", "prediction_point"]).reset_index(drop=True)
+
+
+def in_force(champions: Path) -> list[Champion]:
+    """The champions of a folder, by name."""
+    return [read_champion(record) for record in champion_records(champions)]

@@ -22,8 +22,7 @@ def read_rows(data: PatientLevelData, target: Target) -> pd.DataFrame:
     Categories come as pandas' own, each level once and a number for each row.
     """
     wanted = {feature.name for feature in data.features}
-    wanted |= {"patient_id", "prediction_time", target.label, target.label_end}
-    wanted |= {"row_has_earlier_stay", "row_died_in_hospital"}
+    wanted |= {"patient_id", "prediction_time", target.label, target.label_end, "row_died_in_hospital"}
     there = pq.read_schema(data.path).names
     table = pq.read_table(
         data.path,

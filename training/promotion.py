@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from features.errors import UserError
-from models.champions import Champion, install_champion, list_champions
+from models.champions import Champion, champion_named, install_champion
 from models.storage import read_artefact
 from training.registry import (
     Change,
@@ -195,7 +195,5 @@ def _put_in_force(
 
 
 def _holds(champions: Path, name: str, change: Change) -> bool:
-    return any(
-        (champion.name, champion.version, champion.digest) == (name, change.version, change.digest)
-        for champion in list_champions(champions)
-    )
+    champion = champion_named(champions, name)
+    return champion is not None and (champion.version, champion.digest) == (change.version, change.digest)

@@ -164,10 +164,7 @@ def _weeks(rows: pd.DataFrame) -> tuple[pd.Series, int]:
 
 def _groups(rows: pd.DataFrame) -> pd.DataFrame:
     names = [name for name in rows.columns if name.startswith(GROUP_PREFIX)]
-    groups = rows[names].rename(columns=lambda name: name.removeprefix(GROUP_PREFIX))
-    if "row_has_earlier_stay" in rows.columns:
-        groups = groups.assign(earlier_stay=rows["row_has_earlier_stay"].map({1: "yes", 0: "no"}))
-    return groups
+    return rows[names].rename(columns=lambda name: name.removeprefix(GROUP_PREFIX))
 
 
 def figures(

@@ -130,14 +130,13 @@ def step(progress: Progress, name: str) -> Iterator[None]:
 
 def _comparison(trained: Trained, data: PatientLevelData, settings: Settings) -> ChampionComparison | None:
     """Challenger against the present champion on rows later than both models' calibration slices."""
-    from models.champions import list_champions, load_champion
+    from models.champions import champion_named, load_champion
     from training.compare import compare_with_champion
 
-    name = trained.artefact.name
-    present = [champion for champion in list_champions(settings.champions) if champion.name == name]
-    if not present:
+    present = champion_named(settings.champions, trained.artefact.name)
+    if present is None:
         return None
-    return compare_with_champion(trained, load_champion(present[0]), present[0].version, data.read())
+    return compare_with_champion(trained, load_champion(present), present.version, data.read())
 
 
 def has_labels(file: Path, target: str) -> bool:

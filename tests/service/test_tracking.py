@@ -25,11 +25,12 @@ from features.settings import FeatureSettings
 from models.artefact import Artefact, ArtefactError, Context, Training
 from models.bands import cut_points, percentile_grid
 from models.calibration import Calibration
-from models.champions import list_champions, load_champion
+from models.champions import load_champion
 from models.encoding import FeatureSpec, encode
 from models.intervals import Interval
 from models.model import model_from_text
 from models.storage import digest, write_artefact
+from tests.served import in_force
 from training.card import model_card
 from training.gate import Check, Gate, decide
 from training.promotion import PromotionError, champions_table, promote, rollback
@@ -361,10 +362,10 @@ def test_promote_promote_rollback_brings_back_the_exact_bytes(store: Store):
     first = store.promote(store.log(trained_risk(1)).version)
     before = {file.name: file.read_bytes() for file in files_below(first.folder)}
     store.promote(store.log(trained_risk(2)).version)
-    assert list_champions(store.champions)[0].version == 2
+    assert in_force(store.champions)[0].version == 2
     back = store.rollback()
     assert {file.name: file.read_bytes() for file in files_below(back.folder)} == before
-    assert (list_champions(store.champions)[0].version, store.champion_alias()) == (1, 1)
+    assert (in_force(store.champions)[0].version, store.champion_alias()) == (1, 1)
     assert load_champion(back).artefact == trained_risk(1).artefact
     row = champions_table(tracking_uri=store.uri, champions=store.champions)[0]
     # In force again since the rollback, on the evidence of its promotion.
@@ -396,7 +397,7 @@ def test_a_second_rollback_goes_one_further_back_and_the_first_champion_stays(st
     assert store.rollback().version == 1
     with pytest.raises(PromotionError, match="no earlier champion"):
         store.rollback()
-    assert list_champions(store.champions)[0].version == 1
+    assert in_force(store.champions)[0].version == 1
 
 
 def change(action: str, version: int) -> Change:
@@ -464,10 +465,10 @@ def test_an_interrupted_promotion_is_completed_by_repeating_it(
         with pytest.raises(KeyboardInterrupt):
             store.promote(2)
     # Meanwhile the old champion is served, whole, and the table says that the new one is not here yet.
-    assert load_champion(list_champions(store.champions)[0]).artefact == trained_risk(1).artefact
+    assert load_champion(in_force(store.champions)[0]).artefact == trained_risk(1).artefact
     assert not champions_table(tracking_uri=store.uri, champions=store.champions)[0].is_installed
     store.promote(2)
-    assert (list_champions(store.champions)[0].version, store.champion_alias()) == (2, 2)
+    assert (in_force(store.champions)[0].version, store.champion_alias()) == (2, 2)
     assert [change.version for change in changes(connect(store.uri), NAME)] == [1, 2]
 
 
@@ -481,7 +482,7 @@ def test_an_interrupted_rollback_repeated_goes_back_one_step_only(
         with pytest.raises(KeyboardInterrupt):
             store.rollback()
     assert store.rollback().version == 2
-    assert (list_champions(store.champions)[0].version, store.champion_alias()) == (2, 2)
+    assert (in_force(store.champions)[0].version, store.champion_alias()) == (2, 2)
 
 
 def interrupt(*_args: object, **_options: object) -> None:
@@ -496,7 +497,7 @@ def test_a_tampered_artefact_is_refused_and_nothing_changes(store: Store):
             model.write_text(model.read_text().replace("leaf_value=", "leaf_value=9 ", 1))
     with pytest.raises(ArtefactError, match="SHA-256 differs"):
         store.promote(2)
-    assert (list_champions(store.champions)[0].version, store.champion_alias()) == (1, 1)
+    assert (in_force(store.champions)[0].version, store.champion_alias()) == (1, 1)
     assert len(changes(connect(store.uri), NAME)) == 1
 
 
@@ -504,7 +505,7 @@ def test_a_version_that_failed_its_gate_needs_a_persons_reason(store: Store):
     store.log(trained_risk(), FAILED)
     with pytest.raises(PromotionError, match=r"did not pass its gate.*calibration_slope 0\.700"):
         store.promote(1)
-    assert list_champions(store.champions) == []
+    assert in_force(store.champions) == []
     store.promote(1, override="first pilot, reviewed by the committee")
     reasons = changes(connect(store.uri), NAME)[0].reasons
     assert reasons == ("Override: first pilot, reviewed by the committee", *FAILED.reasons)
@@ -574,6 +575,7 @@ def patient_level(rows: pd.DataFrame, folder: Path) -> PatientLevelData:
         ),
         settings=FeatureSettings(),
         data_hash="b" * 64,
+        complication_by="flags",
     )
 
 

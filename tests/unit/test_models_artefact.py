@@ -15,10 +15,11 @@ import pytest
 from models.artefact import ArtefactError, Training
 from models.calibration import Calibration
 from models.card import LIMITS, card, estimate, table
-from models.champions import install_champion, list_champions, load_champion
+from models.champions import champion_named, install_champion, load_champion
 from models.model import load_model
 from models.storage import digest, read_artefact, write_artefact
 from tests.admission_rows import fitted
+from tests.served import in_force
 
 RISK = "readmission-admission"
 
@@ -186,7 +187,7 @@ def test_a_champion_is_what_was_installed(folder: Path, tmp_path: Path) -> None:
     champions = tmp_path / "champions"
     champion = install_champion(champions, folder, name=RISK, version=7, digest=digest(folder))
     assert champion.model_id == "readmission-admission/7"
-    assert list_champions(champions) == [champion]
+    assert in_force(champions) == [champion]
     assert load_champion(champion).artefact == fitted("readmission").model.artefact
 
 
@@ -197,7 +198,7 @@ def test_a_new_champion_takes_the_place_of_the_old_one(folder: Path, tmp_path: P
     second = tmp_path / "second"
     written = write_artefact(second, changed, fitted("readmission").boosters)
     new = install_champion(champions, second, name=RISK, version=2, digest=written)
-    assert list_champions(champions) == [new]
+    assert in_force(champions) == [new]
     assert load_champion(new).artefact == changed
     # A process that still holds the old champion can read it to the end, and a rollback finds it.
     assert load_champion(old).artefact == fitted("readmission").model.artefact
@@ -227,14 +228,16 @@ def test_an_installation_that_fails_leaves_the_champion_in_force(
     monkeypatch.setattr(shutil, "copytree", interrupted)
     with pytest.raises(KeyboardInterrupt):
         install_champion(champions, folder, name=RISK, version=2, digest=digest(folder))
-    assert list_champions(champions) == [champion]
+    assert in_force(champions) == [champion]
     assert [entry.name for entry in champions.iterdir()] == [RISK]
 
 
 def test_a_champions_record_that_is_no_record_is_refused(folder: Path, tmp_path: Path) -> None:
     champions = tmp_path / "champions"
-    assert list_champions(champions) == []
+    assert in_force(champions) == []
     install_champion(champions, folder, name=RISK, version=1, digest=digest(folder))
     (champions / RISK / "champion.json").write_text('{"name": "x"}', "utf-8")
     with pytest.raises(ArtefactError, match="not a champion's record"):
-        list_champions(champions)
+        champion_named(champions, RISK)
+    # The others are none the worse for it.
+    assert champion_named(champions, "complication-admission") is None
