@@ -14,7 +14,7 @@ from features.dataset import Declaration, connect
 from features.progress import Progress, silent
 from features.quality import Quality, RuleRow, TableCount
 from features.rules import BEYOND_TOTAL, WHAT_TO_DO, after_observation, conditions
-from features.sources import stage_of
+from features.sources import Extract, stage_extract
 from features.staged import Staged, missing_columns, open_staged
 from features.tables import TABLES, Table, TableError
 from features.unknowns import outcome_warnings
@@ -80,34 +80,38 @@ def check(
     with tempfile.TemporaryDirectory(prefix="wardcast-check-") as aside:
         staging = Path(aside) / "staging"
         staging.mkdir()
-        declaration = stage_of("canonical")(folder, staging, progress=progress)
+        extract = stage_extract("canonical", folder, staging, progress=progress)
         spill = Path(aside) / "spill"
         with closing(connect(threads=threads, memory_limit_mb=memory_limit_mb, spill=spill)) as data:
-            checked = examine(data, staging, declaration, Path(aside), progress=progress)
+            checked = examine(data, staging, extract, Path(aside), progress=progress)
     counts = {
         name: TableCount(
             staged.n_rows, staged.n_rows - checked.n_quarantined(name), checked.n_quarantined(name)
         )
         for name, staged in checked.staged.items()
     }
-    return Quality(declaration, counts, checked.rules, checked.warnings)
+    return Quality(checked.declaration, counts, checked.rules, checked.warnings)
 
 
 def examine(
     data: duckdb.DuckDBPyConnection,
     staging: Path,
-    declaration: Declaration,
+    extract: Extract,
     scratch: Path,
     *,
     progress: Progress = silent,
 ) -> Checked:
     """Give every row of the staged tables its verdict. Raises TableError with every fatal problem."""
+    declaration = extract.declaration
     staged = _open_all(data, staging, declaration, scratch)
     rules: list[RuleRow] = []
     warnings = [
-        f"{folder.name}: not a table of the data contract; it is left out."
-        for folder in sorted(staging.iterdir())
-        if folder.name not in TABLES and folder.name != TRUTH
+        *extract.notes,
+        *(
+            f"{folder.name}: not a table of the data contract; it is left out."
+            for folder in sorted(staging.iterdir())
+            if folder.name not in TABLES and folder.name != TRUTH
+        ),
     ]
     for done, (name, table) in enumerate(staged.items()):
         progress("checking tables", done, len(staged))

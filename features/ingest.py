@@ -14,7 +14,7 @@ from features.check import TRUTH, Checked, examine
 from features.dataset import UNSEEN_STAYS, bucket_sql, connect, empty_select
 from features.progress import Progress, silent
 from features.quality import Quality, TableCount
-from features.sources import stage_of
+from features.sources import stage_extract, stage_of
 from features.sql import literal
 from features.tables import Table, TableError
 
@@ -44,18 +44,19 @@ def ingest(
     passes `max_quarantine_share`; nothing is left at `out` then.
     """
     _refuse_foreign_folder(out, path)
-    stage = stage_of(source)
+    stage_of(source)  # a name that is not known is refused before anything is written
     with written_aside(out, folder=True) as fresh:
         fresh.mkdir()
         staging, scratch = fresh.parent / ".staging", fresh.parent / ".scratch"
         staging.mkdir()
         scratch.mkdir()
-        declaration = stage(path, staging, progress=progress, **(options or {}))
+        extract = stage_extract(source, path, staging, progress=progress, **(options or {}))
         with closing(connect(threads=threads, memory_limit_mb=memory_limit_mb, spill=scratch)) as data:
-            checked = examine(data, staging, declaration, scratch, progress=progress)
+            checked = examine(data, staging, extract, scratch, progress=progress)
             _refuse_bad_extract(checked, max_quarantine_share)
             n_buckets = buckets or _n_buckets(checked)
-            checked = replace(checked, declaration=declaration.model_copy(update={"buckets": n_buckets}))
+            declaration = extract.declaration.model_copy(update={"buckets": n_buckets})
+            checked = replace(checked, declaration=declaration)
             quality = _write_tables(checked, fresh, scratch, progress)
             if checked.n_quarantined("stays"):
                 _copy(checked, checked.unseen_stays_sql(), fresh / UNSEEN_STAYS)

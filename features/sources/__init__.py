@@ -4,10 +4,16 @@ A source is a module (or package) of this name with a function
 `stage(path, staging, *, progress, **options) -> Declaration`. It writes `staging/<table>/`, Parquet or
 CSV parts with the canonical column names; types may be natural or text. It checks nothing that the
 common check finds, and drops no row.
+
+A source that has something to say about what it read returns `Extract(declaration, notes)` in place of
+the bare declaration, for example that 12 resources entered in error are left out. Each note is one
+sentence with what, how many and why, and never a patient's value; it comes first among the warnings of
+the quality report, on the terminal, in `quality.json` and in every other form.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
@@ -24,12 +30,20 @@ SOURCES: dict[str, str] = {
 """Name of a source → what it reads."""
 
 
+@dataclass(frozen=True)
+class Extract:
+    """What a source's tables mean, and its notes on what it left out."""
+
+    declaration: Declaration
+    notes: tuple[str, ...] = ()
+
+
 class Stage(Protocol):
     """Write the source's tables to `staging` and say what they mean."""
 
     def __call__(
         self, path: Path | None, staging: Path, *, progress: Progress = ..., **options: object
-    ) -> Declaration: ...
+    ) -> Declaration | Extract: ...
 
 
 def stage_of(source: str) -> Stage:
@@ -37,3 +51,11 @@ def stage_of(source: str) -> Stage:
     if source not in SOURCES:
         raise TableError(f"No source has this name. Choose one of: {', '.join(SOURCES)}.")
     return cast(Stage, import_module(f"features.sources.{source}").stage)
+
+
+def stage_extract(
+    source: str, path: Path | None, staging: Path, *, progress: Progress, **options: object
+) -> Extract:
+    """Let a source write its tables to `staging`. Raises TableError for a name that is not in `SOURCES`."""
+    told = stage_of(source)(path, staging, progress=progress, **options)
+    return told if isinstance(told, Extract) else Extract(told)

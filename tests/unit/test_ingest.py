@@ -12,10 +12,12 @@ import pandas as pd
 import pytest
 
 import features.ingest
+import features.sources.canonical
 from features.atomic import OutputError, written_aside
 from features.check import check
 from features.dataset import bucket_sql, open_dataset
 from features.ingest import ingest
+from features.sources import Extract
 from features.tables import DIAGNOSES, OBSERVATIONS, PATIENTS, SQL_TYPES, STAYS, TABLES, TableError
 from tests.tables import table, write_folder
 
@@ -422,3 +424,19 @@ def test_what_stands_in_the_place_of_the_output_is_never_replaced_by_another_kin
     ):
         fresh.touch()
     assert (target / "kept.txt" if there == "folder" else target).read_text() == "kept"
+
+
+def test_what_a_source_says_it_left_out_comes_first_among_the_warnings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, note = features.sources.canonical.stage, "12 resources entered in error are left out."
+
+    def stage_with_note(path: Path, staging: Path, **options: object) -> Extract:
+        return Extract(stage(path, staging, **options), (note,))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(features.sources.canonical, "stage", stage_with_note)
+    folder = write_folder(tmp_path / "in", CLEAN | {"labs": "a | b"})
+    said = (note, "labs: not a table of the data contract; it is left out.")
+    assert ingest("canonical", folder, tmp_path / "out").warnings == said
+    assert check(folder).warnings == said
+    assert json.loads((tmp_path / "out/quality.json").read_text("utf-8"))["warnings"] == list(said)
