@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from features.sql import literal
-from features.tables import SQL_TYPES, TABLES, Table, TableError
+from features.tables import DIAGNOSES, SQL_TYPES, TABLES, Table, TableError
 
 UNSEEN_STAYS = "unseen_stays.parquet"
 """Beside the tables: patient and admission of every quarantined stay, where there are any."""
@@ -39,10 +40,10 @@ def _time_zone(name: str) -> str:
 
 
 class CodeSystems(BaseModel):
-    """The code systems of a data set's diagnoses and procedures."""
+    """The code systems of a data set's diagnoses and procedures; none for one that it does not hold."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    diagnosis: DiagnosisSystem
+    diagnosis: DiagnosisSystem | None = None
     procedure: ProcedureSystem | None = None
 
 
@@ -84,6 +85,10 @@ class Declaration(BaseModel):
     def has_timeline(self) -> bool:
         """Whether the records carry dates at all, be they shifted."""
         return self.timeline != "none"
+
+    def requires(self, table: Table) -> bool:
+        """Whether a data set so declared must hold the table: diagnoses only where their codes are declared."""
+        return table.required and (table is not DIAGNOSES or self.code_systems.diagnosis is not None)
 
     @property
     def has_calendar(self) -> bool:
@@ -214,9 +219,16 @@ def read_declaration(folder: Path) -> Declaration:
             f"{folder}: no dataset.toml there. Name a folder that `wardcast ingest` wrote, or add one."
         )
     try:
-        return Declaration.model_validate(tomllib.loads(file.read_text("utf-8")))
+        found = tomllib.loads(file.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TableError(f"{file}: not readable as TOML ({error}). Correct the file.") from error
+    return parse_declaration(found, file)
+
+
+def parse_declaration(settings: Mapping[str, object], file: Path) -> Declaration:
+    """The declaration of these settings. Raises TableError, naming `file`, with every problem at once."""
+    try:
+        return Declaration.model_validate(settings)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(str(part) for part in problem['loc']) or 'dataset'}: {problem['msg']}"
@@ -228,7 +240,8 @@ def read_declaration(folder: Path) -> Declaration:
 def open_dataset(folder: Path) -> DataSet:
     """Open a data set that `wardcast ingest` has checked. Raises TableError if it was not."""
     declaration = read_declaration(folder)
-    missing = [name for name, table in TABLES.items() if table.required and not (folder / name).is_dir()]
+    required = [name for name, table in TABLES.items() if declaration.requires(table)]
+    missing = [name for name in required if not (folder / name).is_dir()]
     if missing:
         raise TableError(
             f"{folder}: not a checked data set (no {', '.join(missing)}). "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from urllib.parse import unquote
 
 import duckdb
 
+from features.delimited import csv_to_parquet
 from features.sql import identifier, literal
 from features.tables import SQL_TYPES, Column, Table, TableError
 
@@ -133,7 +133,7 @@ def open_staged(data: duckdb.DuckDBPyConnection, table: Table, folder: Path, scr
             source = file
             if file.suffix == ".csv":
                 source = scratch / f"{table.name}.{number}.parquet"
-                _csv_to_parquet(data, file, source)
+                csv_to_parquet(data, file, source)
             parts.append(_open_part(data, table, source, file.relative_to(folder), file.resolve().name))
         except TableError as error:
             problems.append(f"{table.name}: file {file.resolve().name} {error}")
@@ -171,45 +171,6 @@ def _open_part(data: duckdb.DuckDBPyConnection, table: Table, file: Path, place:
         if name.lower() in table.by_name and name.lower() not in present
     }
     return Part(file, name, constants, types | dict.fromkeys(constants, "VARCHAR"), int(counted[0][0]))
-
-
-def _csv_to_parquet(data: duckdb.DuckDBPyConnection, file: Path, target: Path) -> None:
-    columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in _csv_header(file))
-    data.execute("SET preserve_insertion_order = true")  # the report names row numbers
-    try:
-        data.execute(
-            f"COPY (SELECT * FROM read_csv({literal(file)}, auto_detect = false, header = true, "
-            f"columns = {{{columns}}}, delim = ',', quote = '\"', escape = '\"', "
-            f"strict_mode = true, null_padding = false, hive_partitioning = false)) "
-            f"TO {literal(target)} (FORMAT parquet)"
-        )
-    except duckdb.Error as error:
-        _raise_unless_damage(error)
-        # Only the line's number: the engine's own message quotes the line.
-        line = re.search(r"Line: (\d+)", str(error))
-        where = f" (first at line {line.group(1)})" if line else ""
-        raise TableError(
-            f"cannot be read as CSV{where}: a comma-separated file in UTF-8, quotes doubled inside quoted "
-            "values, the same number of values in every line. Write it again in this form."
-        ) from None
-    finally:
-        data.execute("SET preserve_insertion_order = false")
-
-
-def _csv_header(file: Path) -> list[str]:
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            header = next(csv.reader(lines), [])
-    except (UnicodeDecodeError, csv.Error):
-        raise TableError("is not text in UTF-8. Write it again in UTF-8.") from None
-    if not header:
-        raise TableError("is empty. Leave it out, or write at least a header.")
-    if len(header) == 1 and ";" in header[0]:
-        raise TableError("is separated by semicolons. Write it again with commas.")
-    names = [name.strip().lower() for name in header]
-    if not all(names) or len(names) != len(set(names)):
-        raise TableError("has no header, or one that repeats or leaves out a column's name. Correct it.")
-    return [name.strip() for name in header]
 
 
 def _present(name: str, kind: str) -> str:

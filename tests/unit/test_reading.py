@@ -1,0 +1,115 @@
+"""How sources read files: any encoding and separator, refused with words where it cannot be read."""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from features.sources.declared import declared
+from features.sources.reading import dated, files_of, mapped, reader, unpacked
+from features.tables import TableError
+
+
+def _rows(tmp_path: Path, sql: str, **files: bytes) -> list[tuple[object, ...]]:
+    (tmp_path / "staging").mkdir(exist_ok=True)
+    paths = []
+    for name, content in files.items():
+        path = tmp_path / name.replace("__", ".")
+        path.write_bytes(content)
+        paths.append(path)
+    with reader(tmp_path / "staging") as source:
+        source.open("rows", paths, optional=("absent",), empty=("-",), encoding="gb18030")
+        return source.data.execute(sql).fetchall()
+
+
+def test_texts_of_another_encoding_are_read_with_dashes_as_empty(tmp_path: Path) -> None:
+    content = "ID,Name\n 1 ,内科\n2,-\n".encode("gb18030")
+    assert _rows(tmp_path, "SELECT id, name, absent, _row FROM rows ORDER BY _row", a__csv=content) == [
+        ("1", "内科", None, 1),
+        ("2", None, None, 2),
+    ]
+
+
+def test_several_files_are_one_view_whatever_order_their_columns_have(tmp_path: Path) -> None:
+    packed = gzip.compress(b"b,a\n3,2\n")
+    found = _rows(
+        tmp_path, "SELECT a, b, _row FROM rows ORDER BY _row", one__csv=b"A\n1\n", two__csv__gz=packed
+    )
+    assert found == [("1", None, 1), ("2", "3", 2)]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"a,b\n1,\xff\xff\n", "is not text in GB18030"),
+        (b"a,a\n1,2\n", "repeats or leaves out"),
+        (b"a,b\n1,2\n1,2,3\n", r"first at line 3"),
+        (b"", "is empty"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_without_its_content(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    with pytest.raises(TableError, match=words):
+        _rows(tmp_path, "SELECT 1", a__csv=content)
+
+
+def test_a_gzip_file_cut_off_is_refused(tmp_path: Path) -> None:
+    packed = gzip.compress(b"a,b\n" + b"1,2\n" * 10_000)[:-20]
+    with pytest.raises(TableError, match="cannot be read|cut off"):
+        _rows(tmp_path, "SELECT 1", a__csv__gz=packed)
+
+
+def test_a_missing_column_is_named(tmp_path: Path) -> None:
+    (tmp_path / "staging").mkdir()
+    (tmp_path / "a.csv").write_text("x\n1\n")
+    with reader(tmp_path / "staging") as source, pytest.raises(TableError, match=r"a.csv: .*missing: y, z\."):
+        source.open("rows", [tmp_path / "a.csv"], required=("x", "y", "z"))
+
+
+def test_what_cannot_be_mapped_stays_for_the_check_to_find(tmp_path: Path) -> None:
+    found = _rows(
+        tmp_path,
+        f"SELECT {dated('d', '%Y%m%d')}, {mapped('s', {'1': 'male'})} FROM rows ORDER BY _row",
+        a__csv=b"d,s\n20090412,1\n12.4.09,7\n,\n",
+    )
+    assert found == [("2009-04-12", "male"), ("12.4.09", "7"), (None, None)]
+
+
+def test_files_of_a_table_are_found_by_name_alone(tmp_path: Path) -> None:
+    for name in ("Person.CSV", "person_old.csv", "PERSON.txt.gz"):
+        (tmp_path / name).touch()
+    (tmp_path / "person").mkdir()
+    (tmp_path / "person" / "part-0.parquet").touch()
+    found = sorted(str(file.relative_to(tmp_path)) for file in files_of(tmp_path, "person"))
+    assert found == ["PERSON.txt.gz", "Person.CSV", "person/part-0.parquet"]
+
+
+def test_a_zip_cannot_write_outside_its_folder(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("../../escaped.csv", "a\n1\n")
+    assert unpacked(tmp_path / "a.zip", tmp_path / "out") == [tmp_path / "out" / "escaped.csv"]
+
+
+def test_what_the_format_fixes_need_not_be_declared_but_the_period_must(tmp_path: Path) -> None:
+    fixed = {
+        "name": "x",
+        "source": "x 1",
+        "currency": "CNY",
+        "cost_basis": "billed",
+        "time_zone": "Asia/Shanghai",
+        "timeline": "real",
+        "complete_by": "discharge",
+        "deaths": "in_hospital",
+        "code_systems": {"diagnosis": "icd10gb"},
+    }
+    with pytest.raises(TableError, match="observed_from and observed_until are required"):
+        declared(tmp_path, None, fixed)
+    (tmp_path / "dataset.toml").write_text(
+        'observed_from = 2021-01-01\nobserved_until = 2021-12-31\ncurrency = "USD"\n'
+    )
+    found = declared(tmp_path, None, fixed)
+    assert (found.currency, str(found.observed_until)) == ("USD", "2021-12-31")
