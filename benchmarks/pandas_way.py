@@ -82,7 +82,7 @@ def _diagnoses(dataset: DataSet) -> pd.DataFrame:
 
 def _code_flags(dataset: DataSet) -> dict[str, pd.DataFrame]:
     systems = dataset.declaration.code_systems
-    system_of = {"diagnoses": systems.diagnosis, "procedures": systems.procedure or ""}
+    system_of = {"diagnoses": systems.diagnosis or "", "procedures": systems.procedure or ""}
     codes = {table: _read(dataset, table, ["code"])["code"].unique() for table in system_of}
     return code_flags_for({table: [(c, system_of[table]) for c in sorted(codes[table])] for table in codes})
 

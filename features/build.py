@@ -214,7 +214,7 @@ def lay_out(
     con: duckdb.DuckDBPyConnection, systems: CodeSystems, settings: FeatureSettings, *, has_timeline: bool
 ) -> None:
     """Make, from the canonical tables on the connection, what every point needs: codes and episodes."""
-    diagnoses = known_diagnoses_sql(settings, systems.diagnosis)
+    diagnoses = known_diagnoses_sql(settings, systems.diagnosis or "")
     procedures = known_procedures_sql(settings, systems.procedure or "")
     con.execute(f"CREATE OR REPLACE TEMP VIEW known_diagnoses AS {diagnoses}")
     con.execute(f"CREATE OR REPLACE TEMP VIEW known_procedures AS {procedures}")
@@ -296,7 +296,7 @@ def _learning_sql(
         settings,
         point,
         complication_by=complication_by,
-        has_procedures=dataset.has("procedures"),
+        knows_planned=dataset.has("diagnoses") and dataset.has("procedures"),
     )
     at_discharge = candidates_sql(Point.DISCHARGE, settings, has_timeline=has_timeline)
     return f"""

@@ -133,7 +133,7 @@ def _open_all(
     for name, table in TABLES.items():
         folder = staging / name
         if not folder.is_dir():
-            if table.required:
+            if declaration.requires(table):
                 problems.append(f"{name}: the required table is missing. Add it.")
             continue
         try:
@@ -164,10 +164,15 @@ def _fatal_problems(data: duckdb.DuckDBPyConnection, staged: Staged, declaration
             for name in unreadable
         ]
     problems = []
-    declared = declaration.code_systems.procedure or "code_system" in staged.columns
-    if staged.table.name == "procedures" and not declared:
+    systems = {
+        "diagnoses": ("diagnosis", declaration.code_systems.diagnosis),
+        "procedures": ("procedure", declaration.code_systems.procedure),
+    }
+    kind, system = systems.get(staged.table.name, ("", "none"))
+    if system is None and "code_system" not in staged.columns:
         problems.append(
-            "procedures: their code system is not declared. Add code_systems.procedure to dataset.toml."
+            f"{staged.table.name}: their code system is not declared. "
+            f"Add code_systems.{kind} to dataset.toml."
         )
     n_rows, first_row = _duplicates(data, staged, declaration)
     if n_rows:

@@ -11,6 +11,7 @@ import duckdb
 import pandas as pd
 
 from features.codes import (
+    acute_diagnoses,
     categorise,
     ccs_prefixes,
     ccs_titles,
@@ -19,6 +20,7 @@ from features.codes import (
     longest_prefixes,
     planned_rules,
     procedure_ccs_prefixes,
+    single_planned_procedures,
 )
 from features.comorbidity import comorbidity_flags
 from features.dataset import DataSet
@@ -33,7 +35,7 @@ def register_code_flags(con: duckdb.DuckDBPyConnection, dataset: DataSet) -> Non
     """Create the tables `diagnosis_flags` and `procedure_flags` for the codes of a data set."""
     systems = dataset.declaration.code_systems
     codes = {
-        "diagnoses": _distinct(con, dataset.select(DIAGNOSES), systems.diagnosis),
+        "diagnoses": _distinct(con, dataset.select(DIAGNOSES), systems.diagnosis or ""),
         "procedures": _distinct(con, dataset.select(PROCEDURES), systems.procedure or ""),
     }
     for name, flags in code_flags_for(codes).items():
@@ -107,6 +109,7 @@ def _diagnosis_flags(codes: list[str], system: str) -> pd.DataFrame:
     excluded = index_exclusions()
     titles = ccs_titles("diagnosis")
     ccs = _categories(codes, ccs_prefixes(system))
+    acute = acute_diagnoses(codes, system)
     complications = complication_categories(system)
     prefix_of = longest_prefixes(codes, complications["prefix"].tolist())
     by_prefix = complications.set_index("prefix")
@@ -118,7 +121,7 @@ def _diagnosis_flags(codes: list[str], system: str) -> pd.DataFrame:
             "ccs_title": [titles.get(ccs[code]) for code in codes],
             "exclusion": [excluded.get(ccs[code]) for code in codes],
             "is_always_planned": [ccs[code] in rules.always_planned_diagnoses for code in codes],
-            "is_acute": [ccs[code] in rules.acute_diagnoses for code in codes],
+            "is_acute": [acute[code] for code in codes],
             "complication_category": [category.get(prefix_of[code]) for code in codes],
             "complication_cannot_be_present": [bool(impossible.get(prefix_of[code])) for code in codes],
         }
@@ -130,14 +133,18 @@ def _procedure_flags(codes: list[str], system: str) -> pd.DataFrame:
     rules = planned_rules()
     titles = ccs_titles("procedure")
     ccs = _categories(codes, procedure_ccs_prefixes(system))
+    operations = rules.potentially_planned_procedures - _NOT_OPERATIONS
+    single = single_planned_procedures(system).set_index("prefix")["is_operation"].to_dict()
+    prefix_of = longest_prefixes(codes, single)
     return pd.DataFrame(
         {
             "code": codes,
             "ccs_title": [titles.get(ccs[code]) for code in codes],
             "is_always_planned": [ccs[code] in rules.always_planned_procedures for code in codes],
-            "is_potentially_planned": [ccs[code] in rules.potentially_planned_procedures for code in codes],
-            "is_surgery": [
-                ccs[code] in rules.potentially_planned_procedures - _NOT_OPERATIONS for code in codes
+            "is_potentially_planned": [
+                ccs[code] in rules.potentially_planned_procedures or prefix_of[code] is not None
+                for code in codes
             ],
+            "is_surgery": [ccs[code] in operations or bool(single.get(prefix_of[code])) for code in codes],
         }
     )

@@ -87,7 +87,7 @@ class Declaration(BaseModel):
         return self.timeline != "none"
 
     def requires(self, table: Table) -> bool:
-        """Whether a data set so declared must hold the table: diagnoses only where their codes are declared."""
+        """Whether a data set must hold the table: diagnoses only where their code system is declared."""
         return table.required and (table is not DIAGNOSES or self.code_systems.diagnosis is not None)
 
     @property

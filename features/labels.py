@@ -32,17 +32,18 @@ def labels_sql(
     point: Point,
     *,
     complication_by: ComplicationBy,
-    has_procedures: bool,
+    knows_planned: bool,
 ) -> str:
     """SQL of one row per episode with its labels and the day on which each label's window ended.
 
-    `complication_by` is the one thing that the data set's complication labels rest on. Without procedures
-    no return can be judged planned or not: derived readmission labels are then missing.
+    `complication_by` is the one thing that the data set's complication labels rest on. `knows_planned`: it
+    holds diagnoses and procedures, without which no return can be judged planned or not: derived readmission
+    labels are then missing.
     """
     if not declaration.has_timeline:
         return _given_labels_sql()
     knows_deaths = "true" if declaration.deaths == "registry" else "false"
-    can_judge = "true" if has_procedures else "false"
+    can_judge = "true" if knows_planned else "false"
     # The stay that is scored: the episode's first, or at discharge its last.
     scored_stay_id = "j.last_stay_id" if point is Point.DISCHARGE else "j.episode_id"
     return f"""

@@ -132,7 +132,7 @@ class OnlineFeatures:
 
     def _codes(self, admission: AdmissionRecords) -> dict[str, set[CodedAs]]:
         defaults = {
-            "diagnoses": self._systems.diagnosis,
+            "diagnoses": self._systems.diagnosis or "",
             "procedures": self._systems.procedure or "",
         }
         return {

@@ -52,7 +52,8 @@ class Table:
     """One canonical table: its columns, its key and the column that links it to a patient.
 
     `owner` is `patient_id` or `stay_id` (None for reference data); every row of an owned table belongs
-    to exactly one patient. `required` tables must exist in every data set.
+    to exactly one patient. `required` tables must exist in every data set; diagnoses only in one that
+    declares their code system.
     """
 
     name: str

@@ -14,10 +14,16 @@ from features.staged import Staged
 def outcome_warnings(
     data: duckdb.DuckDBPyConnection, staged: Mapping[str, Staged], declaration: Declaration
 ) -> list[str]:
-    """Why labels will be missing, with counts; nothing for an extract without dates."""
-    if not declaration.has_timeline:
-        return []
+    """Why labels will be missing, with counts; of times nothing for an extract without dates."""
     warnings = []
+    if "diagnoses" not in staged:
+        warnings.append(
+            "diagnoses: no such table, and no code system is declared for them: features of diagnoses are "
+            "missing, admissions for delivery, psychiatric care, rehabilitation and cancer treatment are not "
+            "told apart, and labels of readmission and complication are missing unless it has its own."
+        )
+    if not declaration.has_timeline:
+        return warnings
     if declaration.labels.readmission.kind == "derived":
         if "procedures" not in staged:
             warnings.append(

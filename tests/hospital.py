@@ -40,14 +40,15 @@ def hospital(
     """Write a canonical data set from texts.
 
     A stay without a diagnosis gets one (J449, chronic pulmonary disease); patients are made for the
-    stays where none are given. Without procedures there were none, unless the table is in `without`.
+    stays where none are given. Without procedures there were none, unless the table is in `without`; with
+    diagnoses in `without` no code system is declared for them either.
     """
     frames = {name: table(text) if isinstance(text, str) else text for name, text in tables.items()}
     frames.setdefault("procedures", pd.DataFrame({"stay_id": [], "code": []}, dtype="object"))
     frames = {name: frame for name, frame in frames.items() if name not in without}
     if "patients" not in frames:
         frames["patients"] = frames["stays"][["patient_id"]].drop_duplicates()
-    if "diagnoses" not in frames:
+    if "diagnoses" not in frames and "diagnoses" not in without:
         frames["diagnoses"] = frames["stays"][["stay_id"]].assign(present_on_admission="Y")
     declaration = Declaration(
         name="test",
@@ -60,7 +61,7 @@ def hospital(
         observed_until=dt.date.fromisoformat(observed_until),
         complete_by=complete_by,  # type: ignore[arg-type]
         deaths=deaths,  # type: ignore[arg-type]
-        code_systems=CodeSystems(diagnosis="icd10", procedure="icd9cm3"),
+        code_systems=CodeSystems(diagnosis=None if "diagnoses" in without else "icd10", procedure="icd9cm3"),
         labels=Labels(readmission=ReadmissionLabel(kind="derived", variant=variant)),  # type: ignore[arg-type]
         buckets=buckets,
     )
