@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -18,6 +19,14 @@ import pandas as pd
 _WHO_LENGTH = 4
 _WHO_SYSTEMS = ("icd10", "icd10gb", "icd10cn_insurance")
 DIAGNOSIS_SYSTEMS = (*_WHO_SYSTEMS, "icd10cm", "icd9cm")
+_ACUTE_FILES = {
+    "icd9cm": "acute_diagnoses_icd9cm_2013.csv",
+    "icd10cm": "acute_diagnoses_icd10cm_2019.csv",
+    **dict.fromkeys(_WHO_SYSTEMS, "acute_diagnoses_icd10who_2019.csv"),
+}
+_SINGLE_PLANNED_FILES = {"icd9cm3": "planned_procedures_icd9cm3_2013.csv"}
+# The seventh character of an ICD-10-CM injury: a first treatment, of a closed or an open fracture.
+_INITIAL_ENCOUNTER = frozenset("ABC")
 _PROCEDURE_FILES = {
     "icd9cm3": "ccs_procedure_icd9cm3_2015.csv",
     "icd10pcs": "ccs_procedure_icd10pcs_2019.csv",
@@ -30,8 +39,10 @@ class PlannedRules:
     """The planned-readmission algorithm of the CMS measure, as AHRQ CCS category numbers.
 
     A return is planned if any procedure is in `always_planned_procedures` or the principal diagnosis is in
-    `always_planned_diagnoses`; else if any procedure is in `potentially_planned_procedures` and the
-    principal diagnosis is not in `acute_diagnoses`; otherwise it is unplanned.
+    `always_planned_diagnoses`; else if any procedure is potentially planned and the principal diagnosis is
+    not acute; otherwise it is unplanned. `acute_diagnoses` are the categories that are acute as a whole in
+    every code system; `acute_diagnoses(codes, system)` also knows those that are in part, and
+    `single_planned_procedures(system)` the procedures outside `potentially_planned_procedures`.
     """
 
     always_planned_procedures: frozenset[int]
@@ -99,6 +110,45 @@ def planned_rules() -> PlannedRules:
     )
 
 
+def acute_diagnoses(codes: Collection[str], system: str) -> dict[str, bool]:
+    """Return whether the measure counts each code, as a principal diagnosis, as acute.
+
+    The longest prefix that the system's list names decides; then the code's category in that list, for
+    injuries by ICD-10-CM only at the first treatment (seventh character A, B or C, where there is one); then
+    the categories that are acute in every system. Raises ValueError for a system without the list.
+    """
+    _check(system, DIAGNOSIS_SYSTEMS, "diagnosis")
+    table = _read(_ACUTE_FILES[system])
+    is_single = table["prefix"] != ""
+    single = _by_key(table[is_single], "prefix", "is_acute")
+    at_first_treatment = _by_key(table[~is_single], "ccs", "initial_encounter_only")
+    everywhere = planned_rules().acute_diagnoses
+    category = categorise(codes, ccs_prefixes(system))
+    prefix = longest_prefixes(codes, single)
+
+    def is_acute(code: str) -> bool:
+        named, ccs = prefix[code], category[code]
+        if named is not None:
+            return single[named]
+        if ccs in at_first_treatment:
+            return not at_first_treatment[ccs] or len(code) < 7 or code[6] in _INITIAL_ENCOUNTER
+        return ccs in everywhere
+
+    return {code: is_acute(code) for code in dict.fromkeys(codes)}
+
+
+def single_planned_procedures(system: str) -> dict[str, bool]:
+    """Return the prefixes of the potentially planned procedures that the measure names singly.
+
+    The value says whether it is an operation. Empty for a system whose list is not here. Raises ValueError
+    for a system without categories.
+    """
+    _check(system, PROCEDURE_SYSTEMS, "procedure")
+    if system not in _SINGLE_PLANNED_FILES:
+        return {}
+    return _by_key(_read(_SINGLE_PLANNED_FILES[system]), "prefix", "is_operation")
+
+
 def index_exclusions() -> dict[int, str]:
     """Return the CCS categories of a principal diagnosis that is no index admission at discharge.
 
@@ -154,6 +204,10 @@ def _complications(system: str) -> pd.DataFrame:
         table = _who_part(table).reset_index(drop=True)
     impossible = table["cannot_be_present_on_admission"].astype(bool)
     return table[["prefix", "category"]].assign(present_on_admission_impossible=impossible)
+
+
+def _by_key(table: pd.DataFrame, key: str, flag: str) -> dict[Any, bool]:
+    return dict(zip(table[key].tolist(), table[flag].astype(bool).tolist(), strict=True))
 
 
 def _who_part(table: pd.DataFrame) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from features.codes import (
     DIAGNOSIS_SYSTEMS,
     PROCEDURE_SYSTEMS,
+    acute_diagnoses,
     categorise,
     ccs_prefixes,
     complication_categories,
@@ -21,6 +22,7 @@ from features.codes import (
     longest_prefixes,
     planned_rules,
     procedure_ccs_prefixes,
+    single_planned_procedures,
 )
 from features.comorbidity import (
     CHARLSON,
@@ -241,9 +243,68 @@ def test_the_planned_rules_are_those_of_the_measure():
     assert rules.always_planned_diagnoses == {45, 254}
     assert {43, 44, 45, 84, 152, 153, 211, 224} <= rules.potentially_planned_procedures
     assert {2, 100, 109, 122, 131, 159} <= rules.acute_diagnoses
-    # Heart failure (108) and dysrhythmia (106) are acute only in part, and are not whole categories.
+    # Heart failure (108) and dysrhythmia (106) are acute only in part: see `acute_diagnoses`.
     assert not {45, 106, 108, 158} & rules.acute_diagnoses
     assert (len(rules.potentially_planned_procedures), len(rules.acute_diagnoses)) == (65, 80)
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "expected"),
+    [
+        # A category that is acute as a whole in every edition: pneumonia.
+        ("icd10gb", "J189", True),
+        ("icd10cm", "J189", True),
+        ("icd9cm", "486", True),
+        # Heart failure (CCS 108): decompensated or not specified is acute, chronic is not.
+        ("icd10cm", "I5023", True),
+        ("icd10cm", "I5022", False),
+        ("icd9cm", "42823", True),
+        ("icd9cm", "42822", False),
+        ("icd10", "I500", True),
+        # Dysrhythmia (106): ventricular tachycardia is acute, atrial fibrillation is not.
+        ("icd10cm", "I472", True),
+        ("icd10cm", "I4891", False),
+        ("icd10gb", "I48", False),
+        ("icd9cm", "42731", False),
+        # Infarction (100): a subsequent episode of care by ICD-9-CM is not acute.
+        ("icd9cm", "41011", True),
+        ("icd9cm", "41012", False),
+        # Pancreas (152) and bile ducts (149).
+        ("icd10", "K859", True),
+        ("icd10", "K861", False),
+        ("icd9cm", "5770", True),
+        ("icd9cm", "5771", False),
+        ("icd10cm", "K8010", False),
+        ("icd10cm", "K8012", True),
+        ("icd10cm", "K8301", False),
+        ("icd10cm", "K8309", True),
+        # Hip fracture (226): acute at its first treatment, not at a later one; WHO's code says neither.
+        ("icd10cm", "S72001A", True),
+        ("icd10cm", "S72001C", True),
+        ("icd10cm", "S72001D", False),
+        ("icd10cm", "S72001S", False),
+        ("icd10gb", "S72000", True),
+        ("icd9cm", "82021", True),
+        # Open wounds of limbs (236) and other fractures (231) are not in the measure's list.
+        ("icd9cm", "8910", False),
+        # Chronic coronary disease (101) with unstable angina is acute by ICD-10-CM alone.
+        ("icd10cm", "I25110", True),
+        ("icd10cm", "I2510", False),
+        ("icd9cm", "41401", False),
+        # Not a code at all.
+        ("icd10", "U99", False),
+    ],
+)
+def test_categories_that_are_acute_in_part_are_told_apart_by_the_code(system, code, expected):
+    assert acute_diagnoses([code], system) == {code: expected}
+
+
+def test_procedures_that_the_measure_names_singly_are_potentially_planned():
+    single = single_planned_procedures("icd9cm3")
+    # Laryngectomy and endarterectomy of a limb are operations, electroshock is none.
+    assert (single["304"], single["3818"], single["9427"]) == (True, True, False)
+    assert len(single) == 11
+    assert single_planned_procedures("icd10pcs") == {}
 
 
 def test_index_exclusions_give_their_reason():
