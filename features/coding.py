@@ -134,7 +134,7 @@ def _procedure_flags(codes: list[str], system: str) -> pd.DataFrame:
     titles = ccs_titles("procedure")
     ccs = _categories(codes, procedure_ccs_prefixes(system))
     operations = rules.potentially_planned_procedures - _NOT_OPERATIONS
-    single = single_planned_procedures(system).set_index("prefix")["is_operation"].to_dict()
+    single = single_planned_procedures(system)
     prefix_of = longest_prefixes(codes, single)
     return pd.DataFrame(
         {
@@ -145,6 +145,8 @@ def _procedure_flags(codes: list[str], system: str) -> pd.DataFrame:
                 ccs[code] in rules.potentially_planned_procedures or prefix_of[code] is not None
                 for code in codes
             ],
-            "is_surgery": [ccs[code] in operations or bool(single.get(prefix_of[code])) for code in codes],
+            "is_surgery": [
+                ccs[code] in operations or single.get(prefix_of[code] or "", False) for code in codes
+            ],
         }
     )
