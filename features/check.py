@@ -20,7 +20,10 @@ from features.tables import TABLES, Table, TableError
 from features.unknowns import outcome_warnings
 
 # Rules that a mistyped day of admission breaks.
-_DOUBTFUL_DATES = "'discharged_before_admitted', 'born_after_admission', 'after_observation'"
+_DOUBTFUL_DATES = (
+    "'impossible_date', 'discharged_before_admitted', 'after_observation', 'born_after_admission', "
+    "'too_old', 'after_death'"
+)
 
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z_]*[0-9]{0,3}")
 
@@ -59,8 +62,9 @@ class Checked:
     def unseen_stays_sql(self) -> str:
         """Patient and admission of each quarantined stay; the admission is null where it is in doubt."""
         return (
-            f"SELECT t.patient_id, CASE WHEN b.reason NOT IN ({_DOUBTFUL_DATES}) THEN t.admitted_at END "
-            f"AS admitted_at FROM ({self._typed('stays')}) t JOIN bad_stays b ON t._row = b._row "
+            "SELECT t.patient_id, CASE WHEN split_part(b.reason, ': ', 1) NOT IN "
+            f"({_DOUBTFUL_DATES}) THEN t.admitted_at END AS admitted_at "
+            f"FROM ({self._typed('stays')}) t JOIN bad_stays b ON t._row = b._row "
             "WHERE t.patient_id IS NOT NULL AND coalesce(t.status, '') NOT IN ('booked', 'cancelled') "
             "ORDER BY ALL"
         )
@@ -208,17 +212,22 @@ def _judge(data: duckdb.DuckDBPyConnection, staged: Staged, declaration: Declara
     )
     kept = f"FROM ({typed}) t ANTI JOIN bad_{table.name} b ON t._row = b._row"
     if table.name == "patients":
-        data.execute(f"CREATE TABLE kept_patients AS SELECT patient_id, birth_date {kept}")
+        data.execute(f"CREATE TABLE kept_patients AS SELECT patient_id, birth_date, death_date {kept}")
     elif table.name == "stays":
-        data.execute(f"CREATE TABLE kept_stays AS SELECT stay_id, patient_id, total_cost {kept}")
+        data.execute(
+            "CREATE TABLE kept_stays AS SELECT t.stay_id, t.patient_id, t.total_cost, p.birth_date, "
+            f"p.death_date {kept} JOIN kept_patients p ON t.patient_id = p.patient_id"
+        )
     elif table.name == "charges":
         data.execute(
             "INSERT INTO bad_charges "
             f"SELECT t._row, 'beyond_total' {kept} WHERE t.stay_id IN ("
             f"SELECT t.stay_id {kept} JOIN kept_stays s ON t.stay_id = s.stay_id "
             # Antimicrobials are a part of drugs.
-            "WHERE t.category <> 'antimicrobials' GROUP BY t.stay_id, s.total_cost "
-            f"HAVING sum(t.amount) > s.total_cost * {BEYOND_TOTAL})"
+            "GROUP BY t.stay_id, s.total_cost HAVING greatest("
+            "sum(t.amount) FILTER (t.category = 'antimicrobials'), "
+            "sum(t.amount) FILTER (t.category <> 'antimicrobials')"
+            f") > s.total_cost * {BEYOND_TOTAL})"
         )
 
 

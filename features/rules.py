@@ -20,14 +20,22 @@ WHAT_TO_DO: dict[str, str] = {
     "not_allowed": "Map the value to one of those that the data contract allows.",
     "negative": "Correct the number: it lies below the smallest value that the column can take.",
     "too_large": "Correct the number: it lies above the largest value that the column can take.",
+    "too_long": "Correct the text: it is longer than any identifier, code or name is.",
+    "control_characters": "Remove line breaks, tabs and other control characters from the identifier.",
+    "impossible_date": "Correct the date, or leave it empty where it is not known or still open.",
     "unknown_patient": "Add or correct the patient that the row names.",
     "unknown_stay": "Add or correct the stay that the row names.",
+    "died_before_birth": "Correct the dates of birth and death.",
     "code_outside_system": "Correct the code, or declare the code system that it belongs to.",
     "discharged_before_admitted": "Correct the times of admission and discharge.",
+    "ended_before_started": "Correct the times of start and end.",
     "after_observation": "Correct the time, or declare a later observed_until.",
     "status_contradicts": "Correct the status, or add the time of admission or discharge.",
     "age_unknown": "Add the patient's birth date, or age_years.",
     "born_after_admission": "Correct the birth date or the time of admission.",
+    "too_old": "Correct the birth date or the time of admission: nobody is 131 years old.",
+    "before_birth": "Correct the time, the patient that the row names, or the birth date.",
+    "after_death": "Correct the time, the patient that the row names, or the date of death.",
     "beyond_total": "Correct the charges or the stay's total: the categories add up to more than it.",
 }
 
@@ -50,6 +58,28 @@ CODE_FORMS: dict[str, str] = {
     "icd9cm3": "[0-9]{2}[0-9X]{0,4}(X[0-9]{3})?",
     "icd10pcs": "[0-9A-HJ-NP-Z]{7}",
 }
+MAX_LENGTH = {"identifier": 200, "text": 10_000}
+"""Characters beyond which a value is no identifier (or code), or no text of a record: a file that slipped."""
+
+EARLIEST_YEAR = 1900
+"""No electronic record is older: an earlier date stands for an unknown one."""
+
+YEARS_AHEAD = 10
+"""Planned admissions, deaths that a registry adds later and the like lie within as many years of the
+extract's end; a later date, such as 9999-12-31, stands for an open end."""
+
+LONGEST_LIFE_YEARS = 130
+"""As for `age_years`: nobody is known to have lived as long."""
+
+DAYS_BEFORE_BIRTH = 280
+"""Findings of the pregnancy may be filed with the child."""
+
+DAYS_AFTER_DEATH = 30
+"""Results, charges and letters follow a death for some weeks."""
+
+ADMISSION_DAYS_AFTER_DEATH = 1
+"""A donor, or a death that was entered a day early."""
+
 BEYOND_TOTAL = 1.01
 """Charges beyond this multiple of the stay's total contradict it; less is rounding."""
 
@@ -72,7 +102,11 @@ class Condition:
 
 def conditions(table: Table, declaration: Declaration) -> list[Condition]:
     """Every way to break a rule, in the order of `WHAT_TO_DO`: a row gets the first that holds."""
-    found = [*_column_conditions(table), *_row_conditions(table, declaration)]
+    found = [
+        *_column_conditions(table),
+        *_date_conditions(table, declaration),
+        *_row_conditions(table, declaration),
+    ]
     order = list(WHAT_TO_DO)
     return sorted(found, key=lambda condition: order.index(condition.rule))
 
@@ -91,16 +125,41 @@ def _column_conditions(table: Table) -> Iterator[Condition]:
             yield Condition("negative", f't."{name}" < {column.minimum:g}', name)
         if column.maximum is not None:
             yield Condition("too_large", f't."{name}" > {column.maximum:g}', name)
+        if column.type == "text" and not column.allowed:
+            is_identifier = name.endswith("_id") or name == "code"
+            longest = MAX_LENGTH["identifier" if is_identifier else "text"]
+            yield Condition("too_long", f't."{name}" IS NOT NULL AND length(t."{name}") > {longest}', name)
+            if is_identifier:
+                yield Condition(
+                    "control_characters", f"regexp_matches(t.\"{name}\", '[\\x00-\\x1f\\x7f]')", name
+                )
+
+
+def _date_conditions(table: Table, declaration: Declaration) -> Iterator[Condition]:
+    """Dates that no record of the extract's time can hold; shifted ones may lie anywhere."""
+    since, until = declaration.observed_from, declaration.observed_until
+    if not declaration.has_calendar or since is None or until is None:
+        return
+    for column in table.columns:
+        if column.type in ("date", "instant"):
+            first = since.year - LONGEST_LIFE_YEARS if column.name == "birth_date" else EARLIEST_YEAR
+            beyond = until.year + YEARS_AHEAD + 1
+            sql = (
+                f"t.\"{column.name}\" < DATE '{first}-01-01' OR t.\"{column.name}\" >= DATE '{beyond}-01-01'"
+            )
+            yield Condition("impossible_date", sql, column.name)
 
 
 def _row_conditions(table: Table, declaration: Declaration) -> Iterator[Condition]:
     found = _reference_conditions(table)
     if table.name in CODED_TABLES:
         found["code_outside_system"] = _code_condition(table, declaration)
-    if table.name == "stays":
+    if table.name == "patients":
+        found["died_before_birth"] = "t.death_date < t.birth_date"
+    elif table.name == "stays":
         found |= _stay_conditions(declaration)
     elif table.name in EVENT_COLUMNS:
-        found["after_observation"] = _event_condition(table, declaration)
+        found |= _event_conditions(table, declaration)
     for rule, sql in found.items():
         if sql:
             yield Condition(rule, sql)
@@ -154,7 +213,26 @@ def _stay_conditions(declaration: Declaration) -> dict[str, str]:
         "status_contradicts": undated if dated else "",
         "age_unknown": f"t.age_years IS NULL AND (p.birth_date IS NULL OR {came} IS NULL)",
         "born_after_admission": "p.birth_date > CAST(t.admitted_at AS DATE)",
+        "too_old": f"t.admitted_at >= p.birth_date + INTERVAL {LONGEST_LIFE_YEARS + 1} YEAR",
+        "after_death": f"CAST(t.admitted_at AS DATE) > p.death_date + {ADMISSION_DAYS_AFTER_DEATH}",
     }
+
+
+def _event_conditions(table: Table, declaration: Declaration) -> dict[str, str]:
+    """An event lies within the life of its patient, who is that of its stay where it names no other."""
+    at, patient = f"CAST(t.{EVENT_COLUMNS[table.name]} AS DATE)", "s" if table.owner == "stay_id" else "p"
+    after_death = f"{at} > {patient}.death_date + {DAYS_AFTER_DEATH}"
+    found = {
+        "after_observation": _event_condition(table, declaration),
+        "before_birth": f"{at} < {patient}.birth_date - {DAYS_BEFORE_BIRTH}",
+        # What was booked is not called off by a death.
+        "after_death": f"t.is_planned IS NOT TRUE AND {after_death}"
+        if table.name == "procedures"
+        else after_death,
+    }
+    if table.name == "medications":
+        found["ended_before_started"] = "CAST(t.ended_at AS DATE) < CAST(t.started_at AS DATE)"
+    return found
 
 
 def _event_condition(table: Table, declaration: Declaration) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from features.check import check
@@ -42,7 +43,8 @@ def replaced(text: str, row: int, column: str, value: str) -> str:
     frame.loc[row - 1, column] = value
     lines = [" | ".join(frame.columns)]
     lines += [
-        " | ".join("" if cell is None or cell != cell else cell for cell in row) for row in frame.values
+        " | ".join("" if cell is None or cell != cell else cell for cell in row)
+        for row in frame.itertuples(index=False)
     ]
     return "\n".join(lines)
 
@@ -164,6 +166,140 @@ def test_nobody_is_admitted_before_birth_but_newborns_are_on_the_day(tmp_path: P
     assert findings(tmp_path / "day", {"patients": on_the_day}) == {}
     after = replaced(PATIENTS, 2, "birth_date", "2024-03-21")
     assert findings(tmp_path / "after", {"patients": after})["stays", "born_after_admission"] == (1, 3)
+
+
+def test_a_date_outside_the_time_of_any_record_is_impossible(tmp_path: Path) -> None:
+    # Observed 2023 to 2024: records from 1900 to the end of 2034, births from 2023 - 130 = 1893 on.
+    patients = """
+        patient_id | birth_date | sex    | death_date
+        7          | 1893-01-01 | female |
+        8          | 1892-12-31 | male   |
+        9          | 1960-01-01 | male   | 2034-12-31
+        10         | 1960-01-01 | male   | 2035-01-01
+    """
+    stays = """
+        stay_id | patient_id | hospital_id | status | admission_type | planned_admission_at | admitted_at
+        1       | 9          | H           | booked | elective       | 2034-12-31 23:59:59  |
+        2       | 9          | H           | booked | elective       | 9999-12-31           |
+        3       | 9          | H           | in     | elective       |                      | 1900-01-01
+        4       | 9          | H           | in     | elective       |                      | 1899-12-31 23:59
+    """
+    tables = {"patients": patients, "stays": stays, "diagnoses": "stay_id | kind | position | code"}
+    quality = check(write_folder(tmp_path / "real", CLEAN | tables))
+    assert [(rule.table, rule.rule, rule.columns, rule.n_rows) for rule in quality.rules] == [
+        ("patients", "impossible_date", ("birth_date", "death_date"), 2),
+        ("stays", "impossible_date", ("admitted_at", "planned_admission_at"), 2),
+        # Stay 3 of 1900 lies before the birth of its patient in 1960.
+        ("stays", "born_after_admission", (), 1),
+    ]
+    # Shifted dates may lie anywhere.
+    shifted = check(write_folder(tmp_path / "shifted", CLEAN | tables, timeline='"shifted"'))
+    assert "impossible_date" not in {rule.rule for rule in shifted.rules}
+
+
+@pytest.mark.parametrize(
+    ("birth", "death", "broken"),
+    [
+        ("1893-03-20", "", {}),  # 130 years old until 2024-03-19; the admission of 2024-03-20 makes 131
+        ("1893-03-21", "2024-03-25", {}),
+        ("1960-01-01", "2024-03-19", {}),  # one day before the admission: entered a day early
+        (
+            "1960-01-01",
+            "2024-03-18",
+            {("stays", "after_death"): (1, 3), ("diagnoses", "unknown_stay"): (1, 3)},
+        ),
+    ],
+)
+def test_a_stay_lies_within_the_life_of_its_patient(
+    tmp_path: Path, birth: str, death: str, broken: dict[tuple[str, str], tuple[int, int]]
+) -> None:
+    patients = f"""
+        patient_id | birth_date | sex    | death_date
+        7          | 1950-03-01 | female |
+        8          | {birth}    | male   | {death}
+    """
+    if birth == "1893-03-20":
+        broken = {("stays", "too_old"): (1, 3), ("diagnoses", "unknown_stay"): (1, 3)}
+    assert findings(tmp_path, {"patients": patients}) == broken
+
+
+def test_nobody_dies_before_birth(tmp_path: Path) -> None:
+    patients = """
+        patient_id | birth_date | sex    | death_date
+        7          | 1950-03-01 | female |
+        8          | 1960-01-01 | male   | 1959-12-31
+        9          | 1960-01-01 | male   | 1960-01-01
+    """
+    assert findings(tmp_path, {"patients": patients}) == {
+        ("patients", "died_before_birth"): (1, 2),
+        ("stays", "unknown_patient"): (1, 3),
+        ("diagnoses", "unknown_stay"): (1, 3),
+    }
+
+
+def test_an_event_lies_within_the_life_of_its_patient_with_weeks_of_grace(tmp_path: Path) -> None:
+    # Born 2024-01-01: 280 days before it are 2023-03-27. Died 2024-03-25: 30 days after it are 2024-04-24.
+    patients = """
+        patient_id | birth_date | sex    | death_date
+        7          | 1950-03-01 | female |
+        8          | 2024-01-01 | male   | 2024-03-25
+    """
+    visits = """
+        visit_id | patient_id | visited_at       | kind
+        1        | 8          | 2023-03-27       | outpatient
+        2        | 8          | 2023-03-26 23:59 | outpatient
+        3        | 8          | 2024-04-24 23:59 | telehealth
+        4        | 8          | 2024-04-25       | telehealth
+    """
+    charges = """
+        stay_id | incurred_on | category | amount
+        3       | 2024-04-24  | drugs    | 10
+        3       | 2024-04-25  | drugs    | 10
+        3       | 2023-03-26  | drugs    | 10
+    """
+    procedures = """
+        stay_id | position | code  | performed_at | is_planned
+        3       | 1        | 36.06 | 2024-04-25   | true
+        3       | 2        | 36.06 | 2024-04-25   | false
+    """
+    tables = {"patients": patients, "visits": visits, "charges": charges, "procedures": procedures}
+    assert findings(tmp_path, tables) == {
+        ("visits", "before_birth"): (1, 2),
+        ("visits", "after_death"): (1, 4),
+        ("charges", "after_death"): (1, 2),
+        ("charges", "before_birth"): (1, 3),
+        ("procedures", "after_death"): (1, 2),
+    }
+
+
+def test_a_medication_ends_after_it_started(tmp_path: Path) -> None:
+    medications = """
+        patient_id | started_at       | ended_at   | code
+        7          | 2024-01-02 08:00 | 2024-01-02 | A10BA02
+        7          | 2024-01-02 08:00 | 2024-01-01 | A10BA02
+        7          | 2024-01-02 08:00 |            | A10BA02
+    """
+    found = findings(tmp_path, {"medications": medications})
+    assert found == {("medications", "ended_before_started"): (1, 2)}
+
+
+def test_an_identifier_is_short_and_of_one_line(tmp_path: Path) -> None:
+    patients = pd.DataFrame(
+        {
+            "patient_id": ["7", "8", "x" * 200, "x" * 201, "a\nb", "a\x00b", "a\tb", "Ä 三"],
+            "birth_date": "1950-03-01",
+            "sex": "male",
+        }
+    )
+    folder = write_folder(tmp_path, {name: CLEAN[name] for name in CLEAN if name != "patients"})
+    patients.to_parquet(folder / "patients.parquet")
+    found = {(rule.rule, rule.columns): rule.n_rows for rule in check(folder).rules}
+    assert found == {("too_long", ("patient_id",)): 1, ("control_characters", ("patient_id",)): 3}
+
+
+def test_antimicrobials_alone_beyond_the_total_are_set_aside(tmp_path: Path) -> None:
+    charges = "stay_id | incurred_on | category | amount\n2 | 2024-02-05 | antimicrobials | 505.01"
+    assert findings(tmp_path, {"charges": charges}) == {("charges", "beyond_total"): (1, 1)}
 
 
 def test_a_quarantined_patient_takes_stays_and_their_rows_along(tmp_path: Path) -> None:

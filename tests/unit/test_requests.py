@@ -275,6 +275,13 @@ def test_procedures_need_a_code_system_where_the_models_have_none(request_conten
     ]
 
 
+def test_diagnoses_need_a_code_system_where_the_models_have_none(request_content):
+    request = read_request(request_content, max_rows=100)
+    with pytest.raises(Problem) as caught:
+        to_admission(request, "Asia/Shanghai", CodeSystems())
+    assert "records.diagnoses.0.code_system" in [error.field for error in caught.value.errors]
+
+
 def test_an_age_must_be_known_and_possible(request_content):
     patient, stays = request_content["records"]["patients"][0], request_content["records"]["stays"]
     birth_date = patient.pop("birth_date")
