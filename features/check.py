@@ -12,6 +12,7 @@ import duckdb
 
 from features.dataset import Declaration, connect
 from features.progress import Progress, silent
+from features.pseudonyms import IdKey, use_key
 from features.quality import Quality, RuleRow, TableCount
 from features.rules import BEYOND_TOTAL, WHAT_TO_DO, after_observation, conditions
 from features.sources import Extract, stage_extract
@@ -103,11 +104,17 @@ def examine(
     extract: Extract,
     scratch: Path,
     *,
+    key: IdKey | None = None,
     progress: Progress = silent,
 ) -> Checked:
-    """Give every row of the staged tables its verdict. Raises TableError with every fatal problem."""
+    """Give every row of the staged tables its verdict; with a `key` identifiers are read as pseudonyms.
+
+    Raises TableError with every fatal problem.
+    """
     declaration = extract.declaration
-    staged = _open_all(data, staging, declaration, scratch)
+    if key is not None:
+        use_key(data, key)
+    staged = _open_all(data, staging, declaration, scratch, hash_ids=key is not None)
     rules: list[RuleRow] = []
     warnings = [
         *extract.notes,
@@ -130,7 +137,12 @@ def examine(
 
 
 def _open_all(
-    data: duckdb.DuckDBPyConnection, staging: Path, declaration: Declaration, scratch: Path
+    data: duckdb.DuckDBPyConnection,
+    staging: Path,
+    declaration: Declaration,
+    scratch: Path,
+    *,
+    hash_ids: bool,
 ) -> dict[str, Staged]:
     staged: dict[str, Staged] = {}
     problems: list[str] = []
@@ -141,7 +153,7 @@ def _open_all(
                 problems.append(f"{name}: the required table is missing. Add it.")
             continue
         try:
-            opened = open_staged(data, table, folder, scratch)
+            opened = open_staged(data, table, folder, scratch, hash_ids=hash_ids)
             missing = missing_columns(opened)
             if missing:
                 problems.append(f"{name}: required columns are missing: {', '.join(missing)}. Add them.")

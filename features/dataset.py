@@ -77,6 +77,8 @@ class Declaration(BaseModel):
     observed_until: dt.date | None = None
     complete_by: Literal["discharge", "admission"]
     deaths: Literal["registry", "in_hospital"]
+    hashed_ids: Annotated[str, Field(pattern="^[0-9a-f]{16}$")] | None = None
+    """Which key hashed the identifiers (`IdKey.key_id`); none where they are as the extract has them."""
     code_systems: CodeSystems
     labels: Labels = Labels()
     buckets: Annotated[int, Field(ge=1)] = 1

@@ -13,6 +13,7 @@ from features.atomic import written_aside
 from features.check import TRUTH, Checked, examine
 from features.dataset import UNSEEN_STAYS, bucket_sql, connect, empty_select
 from features.progress import Progress, silent
+from features.pseudonyms import read_key
 from features.quality import Quality, TableCount
 from features.sources import stage_extract, stage_of
 from features.sql import literal
@@ -28,6 +29,7 @@ def ingest(
     out: Path,
     *,
     options: Mapping[str, object] | None = None,
+    hash_ids: Path | None = None,
     max_quarantine_share: float = 0.05,
     buckets: int | None = None,
     threads: int = 2,
@@ -39,11 +41,14 @@ def ingest(
     `out` gets one folder per table (bucketed by patient), `dataset.toml`, `quality.json`, and the rows
     that broke a rule in `quarantine/`. It appears only when it is complete; a data set that stood there
     is replaced. `buckets` defaults to one per 80,000 stays. The same input gives the same bytes.
+    With `hash_ids`, the file of a secret key, patients, stays and visits get pseudonyms everywhere (see
+    `features.pseudonyms`); what the data contract does not declare, and a made-up truth, is then not kept.
 
     Raises TableError for a fatal problem, or if the quarantined share of all rows or of one table
-    passes `max_quarantine_share`; nothing is left at `out` then.
+    passes `max_quarantine_share`, KeyFileError for a key that cannot be used; nothing is left at `out` then.
     """
     _refuse_foreign_folder(out, path)
+    key = read_key(hash_ids, apart_from=[out, *([path] if path else [])]) if hash_ids else None
     stage_of(source)  # a name that is not known is refused before anything is written
     with written_aside(out, folder=True) as fresh:
         fresh.mkdir()
@@ -51,18 +56,21 @@ def ingest(
         staging.mkdir()
         scratch.mkdir()
         extract = stage_extract(source, path, staging, progress=progress, **(options or {}))
+        if key is not None and extract.declaration.hashed_ids is not None:
+            raise TableError("The identifiers of this extract are hashed already. Leave the key out.")
         with closing(connect(threads=threads, memory_limit_mb=memory_limit_mb, spill=scratch)) as data:
-            checked = examine(data, staging, extract, scratch, progress=progress)
+            checked = examine(data, staging, extract, scratch, key=key, progress=progress)
             _refuse_bad_extract(checked, max_quarantine_share)
             n_buckets = buckets or _n_buckets(checked)
-            declaration = extract.declaration.model_copy(update={"buckets": n_buckets})
+            settled = {"buckets": n_buckets} | ({"hashed_ids": key.key_id} if key else {})
+            declaration = extract.declaration.model_copy(update=settled)
             checked = replace(checked, declaration=declaration)
             quality = _write_tables(checked, fresh, scratch, progress)
             if checked.n_quarantined("stays"):
                 _copy(checked, checked.unseen_stays_sql(), fresh / UNSEEN_STAYS)
         (fresh / "dataset.toml").write_text(quality.declaration.to_toml(), "utf-8")
         (fresh / "quality.json").write_text(quality.to_json(), "utf-8")
-        if (staging / TRUTH).is_dir():
+        if (staging / TRUTH).is_dir() and key is None:
             shutil.move(staging / TRUTH, fresh / TRUTH)
     return quality
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
 
 import duckdb
 
 from features.delimited import csv_to_parquet
+from features.pseudonyms import HASHED_COLUMNS, pseudonym_sql
 from features.sql import identifier, literal
 from features.tables import SQL_TYPES, Column, Table, TableError
 
@@ -33,7 +34,7 @@ _FALSE = "'false', 'f', 'no', 'n', '0', '0.0'"
 class Part:
     """One Parquet file of a staged table, made from the file `name` of the extract.
 
-    `constants` are columns that its folder names (hive).
+    `constants` are columns that its folder names (hive), `hashed` the SQL of those read as pseudonyms.
     """
 
     file: Path
@@ -41,24 +42,33 @@ class Part:
     constants: dict[str, str]
     types: dict[str, str]
     n_rows: int
+    hashed: dict[str, str]
 
     def sql(self, columns: str, first_row: int) -> str:
         """SELECT the columns and `_row`, the row's number counted from `first_row`."""
         constants = "".join(
             f", {literal(value)} AS {identifier(name)}" for name, value in self.constants.items()
         )
-        return (
-            f"SELECT {columns}, file_row_number + {first_row} AS _row FROM (SELECT *{constants} "
-            f"FROM read_parquet({literal(self.file)}, file_row_number = true, hive_partitioning = false))"
+        rows = (
+            f"SELECT *{constants} "
+            f"FROM read_parquet({literal(self.file)}, file_row_number = true, hive_partitioning = false)"
         )
+        if self.hashed:
+            pseudonyms = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in self.hashed.items())
+            rows = f"SELECT * REPLACE ({pseudonyms}) FROM ({rows})"
+        return f"SELECT {columns}, file_row_number + {first_row} AS _row FROM ({rows})"
 
 
 @dataclass(frozen=True)
 class Staged:
-    """A staged table with its parts in the order of their names. Rows are numbered from 1 over all parts."""
+    """A staged table with its parts in the order of their names. Rows are numbered from 1 over all parts.
+
+    With `hash_ids` its identifiers are read as pseudonyms, and nothing that is not declared is read at all.
+    """
 
     table: Table
     parts: tuple[Part, ...]
+    hash_ids: bool = False
 
     @property
     def n_rows(self) -> int:
@@ -71,8 +81,8 @@ class Staged:
         return tuple(dict.fromkeys(name for part in self.parts for name in part.types))
 
     def raw_sql(self) -> str:
-        """Rows as they stand in the extract, with `_row`."""
-        return self._union([", ".join(identifier(name) for name in part.types) for part in self.parts])
+        """Rows as they stand in the extract, with `_row`; with `hash_ids` the declared columns alone."""
+        return self._union([", ".join(identifier(name) for name in self._kept(part)) for part in self.parts])
 
     def typed_sql(self, time_zone: str) -> str:
         """Rows with exactly the declared columns and types, `_row`, and `_unreadable`.
@@ -94,6 +104,9 @@ class Staged:
                 _raise_unless_damage(error)
                 damaged.append(part.name)
         return damaged
+
+    def _kept(self, part: Part) -> list[str]:
+        return [name for name in part.types if not self.hash_ids or name.lower() in self.table.by_name]
 
     def _typed_columns(self, part: Part, time_zone: str) -> str:
         types = {name.lower(): kind for name, kind in part.types.items()}
@@ -121,9 +134,12 @@ class Staged:
         return " UNION ALL BY NAME ".join(branches)
 
 
-def open_staged(data: duckdb.DuckDBPyConnection, table: Table, folder: Path, scratch: Path) -> Staged:
+def open_staged(
+    data: duckdb.DuckDBPyConnection, table: Table, folder: Path, scratch: Path, *, hash_ids: bool = False
+) -> Staged:
     """Open a staged table; CSV parts are turned into Parquet in `scratch` first, every value as text.
 
+    With `hash_ids` the engine must have the key (`features.pseudonyms.use_key`).
     Raises TableError, with every unreadable file at once.
     """
     parts, problems = [], []
@@ -141,7 +157,16 @@ def open_staged(data: duckdb.DuckDBPyConnection, table: Table, folder: Path, scr
         problems.append(f"{table.name}: no Parquet or CSV file in its folder. Add one, or remove the folder.")
     if problems:
         raise TableError("\n".join(problems))
-    return Staged(table, tuple(parts))
+    if hash_ids:
+        parts = [_hashed(part) for part in parts]
+    return Staged(table, tuple(parts), hash_ids)
+
+
+def _hashed(part: Part) -> Part:
+    """The part with its identifiers as pseudonyms of the texts that they would else be read as."""
+    kinds = {name: kind for name, kind in part.types.items() if name.lower() in HASHED_COLUMNS}
+    hashed = {name: pseudonym_sql(_text(_present(name, kind))) for name, kind in kinds.items()}
+    return replace(part, hashed=hashed, types=part.types | dict.fromkeys(kinds, "VARCHAR"))
 
 
 def _raise_unless_damage(error: duckdb.Error) -> None:
@@ -170,7 +195,7 @@ def _open_part(data: duckdb.DuckDBPyConnection, table: Table, file: Path, place:
         for name, value in keys
         if name.lower() in table.by_name and name.lower() not in present
     }
-    return Part(file, name, constants, types | dict.fromkeys(constants, "VARCHAR"), int(counted[0][0]))
+    return Part(file, name, constants, types | dict.fromkeys(constants, "VARCHAR"), int(counted[0][0]), {})
 
 
 def _present(name: str, kind: str) -> str:
@@ -187,7 +212,7 @@ def _value(column: Column, present: str, kind: str, time_zone: str) -> str:
     number = present if _NUMERIC.fullmatch(kind) else f"CAST({present} AS VARCHAR)"
     match column.type:
         case "text":
-            return f"nullif(trim(CAST({present} AS VARCHAR)), '')"
+            return _text(present)
         case "integer":
             double = f"TRY_CAST({number} AS DOUBLE)"
             # A cast alone would round 3.7 to 4.
@@ -205,6 +230,10 @@ def _value(column: Column, present: str, kind: str, time_zone: str) -> str:
             if column.type == "instant" and column.name not in _STAY_TIMES:
                 instant = _end_of_day(instant, present, kind)
             return f"CASE WHEN isfinite({instant}) THEN CAST({instant} AS {SQL_TYPES[column.type]}) END"
+
+
+def _text(present: str) -> str:
+    return f"nullif(trim(CAST({present} AS VARCHAR)), '')"
 
 
 def _end_of_day(instant: str, present: str, kind: str) -> str:

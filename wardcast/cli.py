@@ -127,6 +127,9 @@ def ingest(
     seed: Annotated[int | None, typer.Option(min=0, help="synthetic: seed")] = None,
     dirty: Annotated[bool, typer.Option("--dirty", help="synthetic: plant faults")] = False,
     max_quarantine_share: Annotated[float, typer.Option(min=0, max=1)] = 0.05,
+    hash_ids: Annotated[
+        Path | None, typer.Option(metavar="KEYFILE", help="secret key: ids become pseudonyms, linkable by it")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read a source into a checked data set, with quarantine and quality report."""
@@ -152,6 +155,7 @@ def ingest(
             out,
             options=options,
             max_quarantine_share=max_quarantine_share,
+            hash_ids=hash_ids,
             threads=settings.threads,
             memory_limit_mb=settings.memory_limit_mb,
             progress=progress,
