@@ -96,6 +96,7 @@ class Reader:
         folder = self.staging / table
         folder.mkdir(exist_ok=True)
         part = folder / f"{len(list(folder.iterdir())):04}.parquet"
+        self.data.execute("SET preserve_insertion_order = true")  # the report names row numbers
         self.data.execute(f"COPY ({sql}) TO {literal(part)} (FORMAT parquet)")
 
     def _as_parquet(self, file: Path, name: str, delimiter: str | None, encoding: str) -> Path:
