@@ -24,8 +24,10 @@ from features.atomic import written_aside
 from features.catalogue import features_at
 from features.clock import known_diagnoses_sql, known_procedures_sql
 from features.coding import register_code_flags
-from features.cohort import candidates_sql, index_rows_sql, judged_episodes_sql, steps
+from features.cohort import candidates_sql, index_rows_sql, judged_episodes_sql
+from features.complications import ComplicationBy, complications_rest_on
 from features.dataset import CodeSystems, DataSet, Declaration, connect
+from features.episode_cost import check_prices
 from features.episodes import (
     EPISODE_STAYS_SQL,
     EPISODES_SQL,
@@ -34,11 +36,12 @@ from features.episodes import (
 )
 from features.facts import declared_facts
 from features.feature import Feature
-from features.labels import LABELS, ComplicationBy, labels_sql
+from features.flow import FlowStep, cohort_flow, count_flow, flow_svg
+from features.labels import LABELS, labels_sql
 from features.points import Point
 from features.progress import Progress, silent
 from features.settings import DEFAULT_SETTINGS, FeatureSettings
-from features.tables import DIAGNOSES, OUTCOMES, STAYS, TABLES, Table, TableError
+from features.tables import STAYS, TABLES, TableError
 
 _ROW_GROUPS = {
     "sex": ("sex", "f.sex"),
@@ -54,15 +57,6 @@ _ROW_GROUPS = {
         "CASE WHEN f.n_stays_prior_365d > 0 THEN 'yes' WHEN f.n_stays_prior_365d = 0 THEN 'no' END",
     ),
 }
-
-
-@dataclass(frozen=True)
-class FlowStep:
-    """One line of the cohort flow: how many episodes or rows, and why."""
-
-    step: str
-    meaning: str
-    n: int
 
 
 @dataclass(frozen=True)
@@ -101,13 +95,15 @@ def build(
     """
     counts: Counter[str] = Counter()
     buckets = dataset.declaration.buckets
-    step = f"features at {point}"
+    moment = str(point)
     if point is Point.ADMISSION and settings.landmark_hours != DEFAULT_SETTINGS.landmark_hours:
-        step += f" + {settings.landmark_hours:g} h"
+        moment += f" + {settings.landmark_hours:g} h"
+    step = f"features at {moment}"
     with written_aside(out) as fresh, _engine(dataset, settings) as con:
         facts = declared_facts(con, dataset, point)
         features = features_at(point)
-        by = _complication_by(con, dataset)
+        by = complications_rest_on(con, dataset)
+        check_prices(con, dataset, settings)
         writer: pq.ParquetWriter | None = None
         for bucket in range(buckets):
             progress(step, bucket, buckets)
@@ -119,10 +115,13 @@ def build(
                 writer.write_batch(batch)
         if writer is not None:
             writer.close()
-    flow = _flow(counts, point, settings, dataset.declaration)
+    flow = cohort_flow(counts, point, settings, dataset.declaration)
     flow_file = out.with_name(f"{out.name}.flow.json")
     with written_aside(flow_file) as fresh:
         fresh.write_text(json.dumps([asdict(step) for step in flow], indent=2) + "\n", "utf-8")
+    title = f"{dataset.declaration.name}: who is an index admission at {moment}"
+    with written_aside(out.with_name(f"{out.name}.flow.svg")) as fresh:
+        fresh.write_text(flow_svg(flow, title), "utf-8")
     progress(step, buckets, buckets)
     own = {feature.name for feature in features}
     extra = tuple(fact for fact in facts if fact.name not in own)
@@ -142,14 +141,15 @@ def rows_for_scoring(
     """Yield each bucket that is not in `skip` with its rows to score: features, no labels.
 
     Rows are the index admissions of the point whose prediction time has come by the end of the
-    extract; with `since`, only those with a prediction time from then on.
+    extract, before an admission also the booked stays that have not come yet; with `since`, only those
+    with a prediction time from then on.
     """
     with _engine(dataset, settings) as con:
         facts = declared_facts(con, dataset, point)
         for bucket in range(dataset.declaration.buckets):
             if bucket in skip:
                 continue
-            prepare_bucket(con, dataset, point, bucket, settings)
+            prepare_bucket(con, dataset, point, bucket, settings, with_booked=True)
             until = dataset.declaration.observed_until
             conditions = ["true"]
             if until is not None:
@@ -189,8 +189,13 @@ def prepare_bucket(
     point: Point,
     bucket: int,
     settings: FeatureSettings,
+    *,
+    with_booked: bool = False,
 ) -> Counter[str]:
-    """Lay out a bucket: its tables, episodes, candidates and index rows. Returns the flow's counts."""
+    """Lay out a bucket: its tables, episodes, candidates and index rows. Returns the flow's counts.
+
+    `with_booked` makes rows, before an admission, of the stays too that are booked and have not come yet.
+    """
     for table in TABLES.values():
         # Stays are read by nearly every relation; the others once or twice.
         kind = "TABLE" if table is STAYS else "VIEW"
@@ -205,9 +210,9 @@ def prepare_bucket(
     presence = ", ".join(f"{dataset.has(name)} AS has_{name}" for name in TABLES)
     since = dataset.declaration.observed_from
     history = f"TIMESTAMP '{since}'" if since else "NULL::TIMESTAMP"
-    rows = index_rows_sql(point, settings, has_timeline=has_timeline)
+    rows = index_rows_sql(point, settings, has_timeline=has_timeline, with_booked=with_booked)
     lay_out_index_rows(con, f"SELECT *, {history} AS history_from, {presence} FROM ({rows})")
-    return _count(con)
+    return count_flow(con)
 
 
 def lay_out(
@@ -235,35 +240,6 @@ def lay_out_index_rows(con: duckdb.DuckDBPyConnection, rows_sql: str) -> None:
         "(SELECT index_id, min(admitted_at) AS anchor_at FROM these_stays GROUP BY index_id) t "
         "WHERE t.index_id = index_rows.index_id AND t.anchor_at <> index_rows.anchor_at"
     )
-
-
-def _count(con: duckdb.DuckDBPyConnection) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for sql in (
-        "SELECT 'stays', count(*) FROM stays",
-        "SELECT 'not_admitted', count(*) FROM stays WHERE status IN ('booked', 'cancelled')",
-        "SELECT 'merged', count(*) FROM episode_stays WHERE is_continuation",
-        "SELECT coalesce(left_at, 'rows'), count(*) FROM candidates GROUP BY 1",
-    ):
-        counts.update(dict(con.execute(sql).fetchall()))
-    return counts
-
-
-def _flow(
-    counts: Counter[str], point: Point, settings: FeatureSettings, declaration: Declaration
-) -> tuple[FlowStep, ...]:
-    left = steps(point, settings, has_timeline=declaration.has_timeline)
-    episodes = counts["stays"] - counts["not_admitted"] - counts["merged"]
-    flow = (
-        FlowStep("stays", "stays in the extract", counts["stays"]),
-        FlowStep("not_admitted", "booked or cancelled, never admitted", -counts["not_admitted"]),
-        FlowStep("merged", "merged into the episode that they continue", -counts["merged"]),
-        FlowStep("episodes", "episodes", episodes),
-        *(FlowStep(step.name, step.meaning, -counts[step.name]) for step in left),
-        FlowStep("rows", f"index admissions at {point}", counts["rows"]),
-    )
-    assert counts["rows"] == episodes - sum(counts[step.name] for step in left), "the flow does not add up"
-    return flow
 
 
 def _keyed_sql(
@@ -315,15 +291,3 @@ def _row_groups(features: tuple[Feature, ...]) -> str:
     names = {feature.name for feature in features}
     columns = [f"{sql} AS row_group_{group}" for group, (need, sql) in _ROW_GROUPS.items() if need in names]
     return ", ".join(columns)
-
-
-def _complication_by(con: duckdb.DuckDBPyConnection, dataset: DataSet) -> ComplicationBy:
-    """One source of complication labels for the whole data set: they are never mixed."""
-
-    def any_value(column: str, table: Table) -> bool:
-        sql = f"SELECT count({column}) > 0 FROM ({dataset.select(table)})"
-        return bool(con.execute(sql).fetchall()[0][0])
-
-    if any_value("complication", OUTCOMES):
-        return "given"
-    return "flags" if any_value("present_on_admission", DIAGNOSES) else "impossible_codes"

@@ -11,6 +11,7 @@ import duckdb
 import pandas as pd
 
 from features.codes import (
+    COMPLICATION_CATEGORIES,
     acute_diagnoses,
     categorise,
     ccs_prefixes,
@@ -26,6 +27,7 @@ from features.comorbidity import comorbidity_flags
 from features.dataset import DataSet
 from features.tables import DIAGNOSES, PROCEDURES
 
+_COMPLICATION_BITS = {category: 1 << place for place, category in enumerate(COMPLICATION_CATEGORIES)}
 CodedAs = tuple[str, str]
 """A code and its code system."""
 FlagsOf = Callable[[list[str], str], pd.DataFrame]
@@ -68,6 +70,7 @@ _DIAGNOSIS_COLUMNS = {
     "is_always_planned": "bool",
     "is_acute": "bool",
     "complication_category": "str",
+    "complication": "int64",
     "complication_cannot_be_present": "bool",
 }
 _PROCEDURE_COLUMNS = {
@@ -123,6 +126,8 @@ def _diagnosis_flags(codes: list[str], system: str) -> pd.DataFrame:
             "is_always_planned": [ccs[code] in rules.always_planned_diagnoses for code in codes],
             "is_acute": [acute[code] for code in codes],
             "complication_category": [category.get(prefix_of[code]) for code in codes],
+            # One bit a category: cheap to gather over the codes of an episode.
+            "complication": [_COMPLICATION_BITS.get(category.get(prefix_of[code], ""), 0) for code in codes],
             "complication_cannot_be_present": [bool(impossible.get(prefix_of[code])) for code in codes],
         }
     )

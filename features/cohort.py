@@ -137,8 +137,14 @@ def candidates_sql(point: Point, settings: FeatureSettings, *, has_timeline: boo
     return f"SELECT *, CASE {cases} END AS left_at FROM judged_episodes"
 
 
-def index_rows_sql(point: Point, settings: FeatureSettings, *, has_timeline: bool) -> str:
-    """SQL of the index rows: which stay is scored, from when on, as of when."""
+def index_rows_sql(
+    point: Point, settings: FeatureSettings, *, has_timeline: bool, with_booked: bool = False
+) -> str:
+    """SQL of the index rows: which stay is scored, from when on, as of when.
+
+    `with_booked` adds, before an admission, the stays that are booked and have not come yet: they are scored,
+    and there is nothing to learn from them.
+    """
     stay = "last_stay_id" if point is Point.DISCHARGE else "episode_id"
     if not has_timeline:
         time = anchor = "NULL::TIMESTAMP"
@@ -149,7 +155,23 @@ def index_rows_sql(point: Point, settings: FeatureSettings, *, has_timeline: boo
             Point.ADMISSION: _landmark(settings),
             Point.DISCHARGE: "discharged_at",
         }[point]
-    return f"""
-    SELECT row_number() OVER () AS index_id, patient_id, episode_id, {stay} AS stay_id,
-        {anchor} AS anchor_at, {time} AS prediction_time
+    rows = f"""
+    SELECT patient_id, episode_id, {stay} AS stay_id, {anchor} AS anchor_at, {time} AS prediction_time
     FROM candidates WHERE left_at IS NULL"""
+    if with_booked and point is Point.PREADMISSION:
+        rows += f" UNION ALL ({_booked_rows_sql(settings)})"
+    return f"SELECT row_number() OVER () AS index_id, * FROM ({rows})"
+
+
+def _booked_rows_sql(settings: FeatureSettings) -> str:
+    """The same of the booked stays that have not come yet, by the point's steps; age on the planned day."""
+    leaves = " OR ".join(
+        f"coalesce({step.leaves}, false)" for step in steps(Point.PREADMISSION, settings, has_timeline=True)
+    )
+    return f"""
+    SELECT patient_id, stay_id AS episode_id, stay_id, booked_at AS anchor_at, booked_at AS prediction_time
+    FROM (SELECT s.* EXCLUDE (age_years), coalesce({
+        age_years("coalesce(s.planned_admission_at, s.booked_at)", "p.birth_date")
+    }, s.age_years) AS age_years
+          FROM stays s JOIN patients p USING (patient_id) WHERE s.status = 'booked')
+    WHERE NOT ({leaves})"""

@@ -6,21 +6,20 @@ discharge, both ends included. Only rows whose window was observed to its end ca
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
 
+from features.complications import COMPLICATION_LABELS, ComplicationBy, complications_sql
 from features.dataset import Declaration
+from features.episode_cost import COST_LABELS, episode_costs_sql, windows_days
 from features.points import Point
 from features.settings import FeatureSettings
-
-ComplicationBy = Literal["flags", "impossible_codes", "given"]
-"""What complication labels rest on: present-on-admission flags, codes that cannot be present on admission
-(an extract without flags), or the extract's own `outcomes.complication`."""
 
 LABELS = (
     "label_readmission",
     "label_readmission_or_death",
-    "label_complication",
+    *COMPLICATION_LABELS,
     "label_episode_cost",
+    *COST_LABELS,
     "label_index_charges",
     "label_stay_days",
 )
@@ -41,21 +40,30 @@ def labels_sql(
     labels are then missing.
     """
     if not declaration.has_timeline:
-        return _given_labels_sql()
+        return _undated_labels_sql(complication_by)
     knows_deaths = "true" if declaration.deaths == "registry" else "false"
     can_judge = "true" if knows_planned else "false"
     # The stay that is scored: the episode's first, or at discharge its last.
     scored_stay_id = "j.last_stay_id" if point is Point.DISCHARGE else "j.episode_id"
+    extra_days = _extra_days(declaration, settings)
+    costs_end_on = ", ".join(
+        f"discharged_at::DATE + {days + extra_days} AS {label}_ends_on"
+        for label, days in windows_days(settings).items()
+    )
+    mature = {
+        label: f"CASE WHEN j.{label}_ends_on <= j.observed_until THEN k.{label} END"
+        for label in windows_days(settings)
+    }
+    mature["label_episode_cost"] = f"coalesce(o.episode_cost, {mature['label_episode_cost']})"
+    costs = ", ".join(f"({cost})::DOUBLE AS {label}" for label, cost in mature.items())
     return f"""
     WITH followed AS ({_followed_sql(declaration, settings)}),
-    complication AS ({_complication_sql(complication_by)}),
-    cost AS ({_cost_sql(settings)}),
+    complication AS ({complications_sql(complication_by)}),
+    cost AS ({episode_costs_sql(settings)}),
     ended AS (
         SELECT *, discharged_at::DATE AS discharged_on,
-            discharged_at::DATE + {settings.readmission_window_days + _extra_days(declaration, settings)}
-                AS readmission_ends_on,
-            discharged_at::DATE + {settings.cost_window_days + _extra_days(declaration, settings)}
-                AS cost_ends_on,
+            discharged_at::DATE + {settings.readmission_window_days + extra_days} AS readmission_ends_on,
+            {costs_end_on},
             DATE '{declaration.observed_until}' AS observed_until
         FROM followed
     ), judged AS (
@@ -72,21 +80,19 @@ def labels_sql(
     SELECT j.patient_id, j.episode_id,
         {_readmission(declaration)} AS label_readmission,
         {_readmission_or_death(declaration)} AS label_readmission_or_death,
-        {"o.complication::INTEGER" if complication_by == "given" else "c.label_complication"}
-            AS label_complication,
-        coalesce(o.episode_cost, CASE WHEN j.cost_ends_on <= j.observed_until THEN k.episode_cost END)::DOUBLE
-            AS label_episode_cost,
+        {_columns("c", COMPLICATION_LABELS)},
+        {costs},
         scored.total_cost::DOUBLE AS label_index_charges,
         date_diff('day', scored.admitted_at, scored.discharged_at)::DOUBLE AS label_stay_days,
         j.discharged_on AS row_discharged_on,
         j.readmission_ends_on AS row_label_end_on_readmission,
         j.discharged_on AS row_label_end_on_complication,
-        j.cost_ends_on AS row_label_end_on_cost,
+        j.label_episode_cost_ends_on AS row_label_end_on_cost,
         CASE WHEN j.readmission_ends_on <= j.observed_until THEN j.first_event END AS row_first_event,
         j.died_in_hospital::INTEGER AS row_died_in_hospital
     FROM judged j
-    LEFT JOIN complication c USING (patient_id, episode_id)
-    LEFT JOIN cost k USING (patient_id, episode_id)
+    LEFT JOIN complication c USING (episode_id)
+    LEFT JOIN cost k USING (episode_id)
     LEFT JOIN outcomes o ON o.stay_id = j.last_stay_id
     JOIN stays scored ON scored.stay_id = {scored_stay_id}
     WHERE j.is_discharged"""
@@ -179,69 +185,21 @@ _CMS_PLANNED = (
 )
 
 
-def _complication_sql(complication_by: ComplicationBy) -> str:
-    """Every episode with discharge diagnoses: any complication that was not present on admission.
+def _columns(table: str, names: Sequence[str]) -> str:
+    return ", ".join(f"{table}.{name}" for name in names)
 
-    By flags: a code with N counts unless the same 3-character code was present (Y) in an earlier stay of the
-    episode. By impossible codes: one in a secondary position counts; a principal diagnosis occasions the
-    admission, so there it was present. Where none counts, the label is missing if a stay of the episode is
-    not coded, a complication code lacks its flag, or no code of the episode carries any.
-    """
-    if complication_by == "impossible_codes":
-        counts, is_unknown = "is_impossible AND position > 1", "false"
-    else:
-        counts = "is_complication AND flag = 'N' AND NOT coalesce(present_from < admitted_at, false)"
-        is_unknown = "count(flag) = 0 OR bool_or(is_complication AND flag IS NULL)"
+
+def _undated_labels_sql(complication_by: ComplicationBy) -> str:
+    """Labels without dates: what the extract supplies, and complications, which need none."""
+    no_window = ", ".join(f"NULL::DOUBLE AS {label}" for label in COST_LABELS)
     return f"""
-    WITH coded AS (
-        SELECT s.patient_id, s.episode_id, s.stay_id, s.admitted_at, d.position, left(d.code, 3) AS code3,
-            d.present_on_admission AS flag, f.complication_category IS NOT NULL AS is_complication,
-            coalesce(f.complication_cannot_be_present, false) AS is_impossible
-        FROM episode_stays s JOIN known_diagnoses d ON d.stay_id = s.stay_id AND d.kind = 'discharge'
-        LEFT JOIN diagnosis_flags f USING (code, code_system)
-    ), present AS (  -- only an episode of several stays has an earlier one
-        SELECT patient_id, episode_id, code3, min(c.admitted_at) AS present_from
-        FROM coded c JOIN episodes e USING (patient_id, episode_id)
-        WHERE c.flag = 'Y' AND e.n_stays > 1 GROUP BY patient_id, episode_id, code3
-    )
-    SELECT patient_id, episode_id,
-        CASE WHEN bool_or({counts}) THEN 1
-             WHEN {is_unknown} OR count(DISTINCT stay_id) < any_value(n_stays) THEN NULL
-             ELSE 0 END AS label_complication
-    FROM coded JOIN (SELECT patient_id, episode_id, n_stays FROM episodes) USING (patient_id, episode_id)
-    LEFT JOIN present USING (patient_id, episode_id, code3)
-    GROUP BY patient_id, episode_id"""
-
-
-def _cost_sql(settings: FeatureSettings) -> str:
-    """Every episode's cost with all stays that start within the window.
-
-    Missing if one of them has not ended, has no total, or lies in quarantine.
-    """
-    return f"""
-    SELECT e.patient_id, e.episode_id,
-        CASE WHEN e.total_cost IS NOT NULL AND NOT coalesce(bool_or(u.patient_id IS NOT NULL), false)
-                  AND count(s.stay_id) = count(s.total_cost) FILTER (s.status = 'discharged')
-             THEN e.total_cost + coalesce(sum(s.total_cost), 0) END AS episode_cost
-    FROM episodes e
-    LEFT JOIN episode_stays s ON s.patient_id = e.patient_id AND s.episode_id <> e.episode_id
-        AND s.admitted_at > e.admitted_at
-        AND date_diff('day', e.discharged_at::DATE, s.admitted_at::DATE)
-            BETWEEN 0 AND {settings.cost_window_days}
-    LEFT JOIN (SELECT DISTINCT patient_id, admitted_at FROM unseen_stays) u ON u.patient_id = e.patient_id
-        AND (u.admitted_at IS NULL OR (u.admitted_at >= e.admitted_at
-            AND u.admitted_at::DATE <= e.discharged_at::DATE + {settings.cost_window_days}))
-    GROUP BY e.patient_id, e.episode_id, e.total_cost"""
-
-
-def _given_labels_sql() -> str:
-    """Labels that the extract supplies, where there are no dates to derive them from."""
-    return """
+    WITH complication AS ({complications_sql(complication_by)})
     SELECT c.patient_id, c.episode_id,
         CASE WHEN c.left_at IS NULL THEN o.readmission::INTEGER END AS label_readmission,
         CASE WHEN c.left_at IS NULL THEN o.readmission_or_death::INTEGER END AS label_readmission_or_death,
-        o.complication::INTEGER AS label_complication,
+        {_columns("k", COMPLICATION_LABELS)},
         o.episode_cost::DOUBLE AS label_episode_cost,
+        {no_window},
         s.total_cost::DOUBLE AS label_index_charges,
         NULL::DOUBLE AS label_stay_days,
         NULL::DATE AS row_discharged_on,
@@ -252,4 +210,5 @@ def _given_labels_sql() -> str:
         c.died_in_hospital::INTEGER AS row_died_in_hospital
     FROM discharge_candidates c
     JOIN stays s ON s.stay_id = c.last_stay_id
+    LEFT JOIN complication k USING (episode_id)
     LEFT JOIN outcomes o ON o.stay_id = c.last_stay_id"""

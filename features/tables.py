@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from features.codes import DIAGNOSIS_SYSTEMS, PROCEDURE_SYSTEMS
+from features.codes import COMPLICATION_CATEGORIES, DIAGNOSIS_SYSTEMS, PROCEDURE_SYSTEMS
 from features.errors import UserError
 
 ColumnType = Literal["text", "integer", "number", "money", "date", "instant", "flag"]
@@ -335,6 +335,10 @@ OUTCOMES = Table(
         Column("readmission", "flag", "unplanned readmission within the window"),
         Column("readmission_or_death", "flag", "readmission or death within the window"),
         Column("complication", "flag", "any complication"),
+        *(
+            Column(f"complication_{category}", "flag", f"complication: {category.replace('_', ' ')}")
+            for category in COMPLICATION_CATEGORIES
+        ),
         Column("episode_cost", "money", "episode cost", minimum=0),
         Column("died_in_hospital", "flag", "died in hospital"),
     ),

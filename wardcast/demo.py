@@ -19,8 +19,8 @@ from wardcast.settings import Settings, SettingsError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from features.build import FlowStep
     from features.dataset import Declaration
+    from features.flow import FlowStep
     from features.quality import Quality
 
 # What a demo leaves in its work folder: as long as it is there, nobody else has put a model there.

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from wardcast.console import program, say, show_table, with_interval
 
 if TYPE_CHECKING:
-    from features.build import FlowStep
     from features.dataset import Declaration
+    from features.flow import FlowStep
     from features.quality import Quality
     from serving.score import Scored
     from training.promotion import ChampionRow

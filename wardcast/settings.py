@@ -16,6 +16,7 @@ from pydantic_settings import (
 )
 
 from features.errors import UserError
+from features.prices import read_price_index
 from features.settings import FeatureSettings
 
 CONFIG_FILE = Path("wardcast.toml")
@@ -47,6 +48,8 @@ class Settings(BaseSettings):
     max_stay_days: WholeNumber = 60
     coding_lag_hours: Hours = 0.0
     cost_lag_hours: Hours = 0.0
+    price_year: int | None = None
+    price_index: Path | None = None
 
     @classmethod
     def settings_customise_sources(
@@ -65,9 +68,13 @@ class Settings(BaseSettings):
         return self.work / "champions"
 
     def features(self) -> FeatureSettings:
-        """The part that cohort, labels and features use."""
-        own = self.model_dump(exclude={"work", "host", "port"})
-        return FeatureSettings(**own)
+        """The part that cohort, labels and features use. Raises UserError for a bad price index."""
+        own = self.model_dump(exclude={"work", "host", "port", "price_index"})
+        index = () if self.price_index is None else read_price_index(self.price_index)
+        try:
+            return FeatureSettings(**own, price_index=index)
+        except ValueError as error:
+            raise SettingsError(f"settings: {error}. See `wardcast settings`.") from error
 
 
 def load_settings(**options: object) -> Settings:

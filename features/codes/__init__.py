@@ -32,6 +32,19 @@ _PROCEDURE_FILES = {
     "icd10pcs": "ccs_procedure_icd10pcs_2019.csv",
 }
 PROCEDURE_SYSTEMS = tuple(_PROCEDURE_FILES)
+COMPLICATION_CATEGORIES = (
+    "procedural",
+    "healthcare_associated_infection",
+    "venous_thromboembolism",
+    "pressure_injury",
+    "acute_kidney_injury",
+    "cardiac",
+    "respiratory",
+    "adverse_drug_event",
+    "fall_trauma",
+    "other",
+)
+"""The categories of complications, in the order of the definitions."""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,9 @@ def test_every_step_of_the_flow_is_counted(tmp_path: Path) -> None:
     # A3 left before 24 hours: A1, A4, A5, A6 stay.
     assert at_admission == {
         "stays": 9,
-        "not_admitted": -1,
+        "cancelled": 0,
+        "booked": 0,
+        "no_booking_time": -1,
         "merged": -1,
         "episodes": 7,
         "newborn": -1,
