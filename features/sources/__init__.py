@@ -25,6 +25,7 @@ from features.tables import TableError
 SOURCES: dict[str, str] = {
     "canonical": "a folder of canonical tables, Parquet or CSV, with its dataset.toml",
     "diabetes130": "the public file of diabetic inpatient encounters of 130 US hospitals (UCI id 296)",
+    "mimic": "MIMIC-IV, the module hosp, of the open demo or the full set",
     "synpuf": "the public claims files of CMS (DE-SynPUF): a folder, or a zip",
     "synthetic": "a seeded, made-up hospital group of any size; it needs no path",
 }
