@@ -50,8 +50,14 @@ def csv_to_parquet(
         recoded.unlink(missing_ok=True)
 
 
-def read_header(file: Path, *, delimiter: str = ",", encoding: str = "utf-8") -> list[str]:
-    """The column names in the file's order. Raises TableError where they are missing, empty or repeated."""
+def read_header(
+    file: Path, *, delimiter: str = ",", encoding: str = "utf-8", names_the_unnamed: bool = False
+) -> list[str]:
+    """The column names in the file's order. Raises TableError where they are missing, empty or repeated.
+
+    With `names_the_unnamed`, one that is empty becomes `column_` and its place: tables written with their
+    row numbers have such a first column.
+    """
     try:
         with _opened(file) as raw, codecs.getreader(_with_mark(encoding))(raw) as lines:
             header = next(csv.reader(lines, delimiter=delimiter), [])
@@ -66,6 +72,8 @@ def read_header(file: Path, *, delimiter: str = ",", encoding: str = "utf-8") ->
             f"is separated by semicolons. Write it again with {_NAMES.get(delimiter, 'other')}s."
         )
     names = [name.strip() for name in header]
+    if names_the_unnamed and any(names):
+        names = [name or f"column_{place}" for place, name in enumerate(names, start=1)]
     folded = [name.lower() for name in names]
     if not all(names) or len(folded) != len(set(folded)):
         raise TableError("has no header, or one that repeats or leaves out a column's name. Correct it.")

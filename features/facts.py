@@ -12,9 +12,9 @@ from features.feature import Feature
 from features.points import Point
 from features.tables import FACTS, TableError
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _MAX_FACTS = 300
-_RESERVED = re.compile(
+RESERVED = re.compile(
     "index_id|stay_id|episode_id|patient_id|prediction_point|prediction_time|label_.*|row_.*"
 )
 
@@ -33,7 +33,7 @@ def declared_facts(con: duckdb.DuckDBPyConnection, dataset: DataSet, point: Poin
         SELECT name, list(DISTINCT available_from), bool_and(try_cast(value AS DOUBLE) IS NOT NULL),
             max(unit)
         FROM ({dataset.select(FACTS)}) GROUP BY name ORDER BY name""").fetchall()
-    bad = sum(not _NAME.fullmatch(name) or bool(_RESERVED.fullmatch(name)) for name, *_ in found)
+    bad = sum(not NAME.fullmatch(name) or bool(RESERVED.fullmatch(name)) for name, *_ in found)
     if bad:
         raise TableError(
             f"facts: {bad} of {len(found)} names cannot be used. Name facts in lower case letters, digits "

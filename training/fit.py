@@ -21,7 +21,7 @@ from models.encoding import PART_ROWS, FeatureSpec, booster_names, encode
 from models.intervals import SMALLEST_MONEY, Interval, conformalize, log_money
 from models.model import Model
 from training.inputs import choose_specs
-from training.split import Rows, patient_places
+from training.split import FEWEST_CALIBRATION_ROWS, Rows, patient_places
 from training.targets import Target, TrainingError
 
 MOST_TREES = 600
@@ -30,7 +30,7 @@ STOPPING_SHARE = 0.15
 MOST_REGROWN_ROWS = 30_000
 """Up to as many training rows the trees are grown again, now on the stopping rows too."""
 FEWEST_TRAINING_ROWS, FEWEST_TRAINING_EVENTS = 200, 50
-FEWEST_OTHER_ROWS, FEWEST_OTHER_EVENTS = 100, 10
+FEWEST_OTHER_ROWS, FEWEST_OTHER_EVENTS = FEWEST_CALIBRATION_ROWS, 10
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ Rows = NDArray[np.intp]
 TEST_SHARE = 0.20
 CALIBRATION_SHARE = 0.15
 N_FOLDS = 5
+FEWEST_CALIBRATION_ROWS = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,11 +156,15 @@ def split_by_patient(
 ) -> Split:
     """Split by patient alone, for extracts without a calendar: training and calibration, no test.
 
-    `among` limits the split to these rows (a fold); otherwise every labelled row takes part.
+    `among` limits the split to these rows (a fold); otherwise every labelled row takes part. Where rows are
+    few, the calibration takes more than its share, as many as it needs.
     """
     is_usable, left = labelled_rows(frame, target)
     rows = np.flatnonzero(is_usable) if among is None else among
-    in_calibration = patient_places(frame["patient_id"].iloc[rows], "calibration", seed) < calibration_share
+    place = patient_places(frame["patient_id"].iloc[rows], "calibration", seed)
+    in_calibration = place < calibration_share
+    if in_calibration.sum() < FEWEST_CALIBRATION_ROWS <= len(rows):
+        in_calibration = place <= np.sort(place)[FEWEST_CALIBRATION_ROWS - 1]
     patient = pd.factorize(frame["patient_id"])[0].astype(np.intp)
     facts = {"by": "patient", **left}
     empty = np.array([], dtype=np.intp)

@@ -28,6 +28,7 @@ SOURCES: dict[str, str] = {
     "mimic": "MIMIC-IV, the module hosp, of the open demo or the full set",
     "synpuf": "the public claims files of CMS (DE-SynPUF): a folder, or a zip",
     "synthetic": "a seeded, made-up hospital group of any size; it needs no path",
+    "table": "any flat file with one row per admission, and a mapping file that says what its columns mean",
 }
 """Name of a source → what it reads."""
 

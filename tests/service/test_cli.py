@@ -130,7 +130,7 @@ def test_wrong_usage_is_exit_2_and_changes_nothing(tmp_path, arguments):
 @pytest.mark.parametrize(
     ("arguments", "choice"),
     [
-        (["ingest", "hearsay"], "canonical, diabetes130, synthetic"),
+        (["ingest", "hearsay"], "Choose one of: canonical, diabetes130"),
         (["train", ".", "--target", "luck"], "readmission, complication, cost"),
         (["train", ".", "--target", "cost"], "preadmission, admission"),
         (["features", ".", "--out", "x", "--point", "luck"], "preadmission, admission, discharge"),

@@ -276,7 +276,7 @@ def test_a_table_that_is_there_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_source_is_answered_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(TableError, match="canonical, diabetes130, synthetic"):
+    with pytest.raises(TableError, match="Choose one of: canonical, diabetes130"):
         ingest("sap", tmp_path, tmp_path / "out")
 
 

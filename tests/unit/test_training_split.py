@@ -122,6 +122,13 @@ def test_without_dates_patients_are_split() -> None:
     assert split.facts["by"] == "patient"
 
 
+def test_where_rows_are_few_the_calibration_gets_as_many_as_it_needs() -> None:
+    # 15 % of 400 rows are about 60, and 100 are needed; two rows a patient stay together.
+    rows = pd.DataFrame({"patient_id": np.repeat(np.arange(200), 2), "label_readmission": 1.0})
+    split = split_by_patient(rows, READMISSION, seed=0)
+    assert split.n == {"train": 300, "calibration": 100, "test": 0}
+
+
 def test_a_fold_holds_all_rows_of_its_patients() -> None:
     rows = admissions(5000)
     fold = patient_folds(rows["patient_id"], seed=0)
