@@ -6,7 +6,7 @@ import duckdb
 
 from features.dataset import DataSet
 from features.settings import FeatureSettings
-from features.tables import STAYS, TableError
+from features.tables import OUTCOMES, STAYS, TableError
 
 COST_WINDOWS_DAYS = (0, 30, 90)
 """The windows whose costs stand side by side in a data set, in days after the discharge."""
@@ -87,6 +87,11 @@ def check_prices(con: duckdb.DuckDBPyConnection, dataset: DataSet, settings: Fea
             f"stays: costs cannot be told at prices of {settings.price_year}: timeline is "
             f"{dataset.declaration.timeline}, so the years of the discharges are not known. "
             "Leave price_year out."
+        )
+    if con.execute(f"SELECT count(episode_cost) FROM ({dataset.select(OUTCOMES)})").fetchall()[0][0]:
+        raise TableError(
+            f"outcomes: costs cannot be told at prices of {settings.price_year}: the extract gives the costs of "
+            "episodes, and not the years of their stays. Leave price_year out."
         )
     found = con.execute(
         f"SELECT DISTINCT year(discharged_at) AS year FROM ({dataset.select(STAYS)}) "

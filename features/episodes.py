@@ -22,9 +22,9 @@ WITH principal AS (
     SELECT *,
            max(ends_at) OVER earlier AS last_ends_at,
            -- An unknown value of the latest stay stays unknown: no earlier stay's takes its place.
-           arg_max_null(hospital_id, ends_at) OVER earlier AS last_hospital_id,
-           arg_max_null(principal_code3, ends_at) OVER earlier AS last_code3,
-           arg_max_null(principal_known_at, ends_at) OVER earlier AS last_known_at
+           arg_max_null(hospital_id, (ends_at, admitted_at, stay_id)) OVER earlier AS last_hospital_id,
+           arg_max_null(principal_code3, (ends_at, admitted_at, stay_id)) OVER earlier AS last_code3,
+           arg_max_null(principal_known_at, (ends_at, admitted_at, stay_id)) OVER earlier AS last_known_at
     FROM present
     WINDOW earlier AS (PARTITION BY patient_id ORDER BY admitted_at, ends_at, stay_id
                        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)

@@ -72,7 +72,10 @@ def labels_sql(
                       OR has_unseen_return OR readmission_ends_on > observed_until THEN NULL
                  WHEN NOT has_return OR is_planned_return THEN 0
                  WHEN NOT is_planned_return THEN 1 END AS label_readmission,
-            CASE WHEN is_planned_return THEN 'neither' WHEN has_return THEN 'readmitted'
+            CASE WHEN died_in_hospital OR has_unseen_return OR (has_return AND NOT {can_judge}) THEN NULL
+                 WHEN is_planned_return THEN 'neither'
+                 WHEN NOT is_planned_return THEN 'readmitted'
+                 WHEN has_return THEN NULL  -- one that cannot be judged
                  WHEN died_within_window THEN 'died'
                  WHEN {knows_deaths} THEN 'neither' END AS first_event
         FROM ended

@@ -115,3 +115,14 @@ def built(dataset: DataSet, point: Point, settings: FeatureSettings = DEFAULT_SE
 
 def flow(dataset: DataSet, point: Point) -> dict[str, int]:
     return {step.step: step.n for step in built(dataset, point).flow}
+
+
+def told(frame: pd.DataFrame, column: str) -> dict[str, float | None]:
+    """A label by stay; None where it is missing."""
+    return {str(stay): None if pd.isna(value) else float(value) for stay, value in frame[column].items()}
+
+
+def quarantine(extract: DataSet, patient_id: str, admitted_at: str | None) -> None:
+    """One stay of the patient lies in quarantine; its admission may be unreadable (None)."""
+    unseen = pd.DataFrame({"patient_id": [patient_id], "admitted_at": pd.to_datetime([admitted_at])})
+    unseen.to_parquet(extract.path / "unseen_stays.parquet")

@@ -1,11 +1,33 @@
-"""Who is an index admission, and how stays become episodes."""
+"""Index admissions
+
+An **index admission** is an episode that is scored or learned from. Left out, with a count each:
+
+- stays that were booked and cancelled, or have not come yet,
+- newborns, patients under 18 (`minimum_age`) at admission, unknown ages,
+- at `admission` those who left by the landmark; at `preadmission` those without a booking before the
+  admission,
+- at `discharge` those who are still in hospital, died in hospital, left against medical advice, went to an
+  acute hospital outside the extract, or were admitted for delivery, rehabilitation, psychiatric care, or
+  medical treatment of cancer.
+
+The last four are the principal diagnosis of the episode's last stay by AHRQ CCS category, as the CMS
+Hospital-Wide All-Cause Unplanned Readmission measure has them (delivery: categories 181–196; cancer: 11–45
+without surgery). Surgery is one of the measure's potentially planned procedures that is an operation;
+where the extract has no procedures, surgery is unknown and the patient stays in.
+
+Before discharge some of these facts lie in the future: everyone is scored, and the number means "if
+discharged alive and not transferred"; the model card also says how it does if deaths in hospital count as
+not readmitted. At every point, a stay that leaves at discharge has no readmission label.
+
+Patients with a single admission stay in. An index admission may itself be a readmission of an earlier one.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from features.points import Point
-from tests.hospital import flow, hospital, rows
+from tests.hospital import flow, hospital, rows, told
 
 
 def test_every_step_of_the_flow_is_counted(tmp_path: Path) -> None:
@@ -47,7 +69,9 @@ def test_every_step_of_the_flow_is_counted(tmp_path: Path) -> None:
         "rows": 4,
     }
     at_discharge = flow(extract, Point.DISCHARGE)
-    # A6 is still in, A4 left against advice, A5 went to another acute hospital: A2 (last of the episode), A3.
+    # A1's discharge was continued, A6 is still in, A4 left against advice, A5 went to another acute
+    # hospital: A2 (last of the episode) and A3 remain.
+    assert (at_discharge["superseded"], at_discharge["merged"]) == (-1, 0)
     assert at_discharge["still_in_hospital"] == -1
     assert at_discharge["against_advice"] == -1
     assert at_discharge["transferred_out"] == -1
@@ -96,34 +120,6 @@ def test_cancer_treatment_is_left_out_unless_there_was_surgery(tmp_path: Path) -
     assert rows(extract, Point.DISCHARGE).index.tolist() == ["2"]
 
 
-def test_split_stays_need_the_same_diagnosis_and_24_hours(tmp_path: Path) -> None:
-    stays = """
-        stay_id | patient_id | admitted_at         | discharged_at
-        1       | 7          | 2024-01-01 08:00:00 | 2024-01-05 10:00:00
-        2       | 7          | {again}             | 2024-01-12 10:00:00
-        """
-    for again, episodes in (("2024-01-06 10:00:00", 1), ("2024-01-06 10:00:01", 2)):
-        extract = hospital(tmp_path / str(episodes), stays=stays.format(again=again))
-        assert flow(extract, Point.DISCHARGE)["episodes"] == episodes
-
-
-def test_a_stay_within_a_longer_stay_is_the_same_episode_and_the_longer_discharge_counts(
-    tmp_path: Path,
-) -> None:
-    extract = hospital(
-        tmp_path,
-        stays="""
-        stay_id | patient_id | hospital_id | admitted_at | discharged_at
-        1       | 7          | H1          | 2024-01-01  | 2024-01-20
-        2       | 7          | H2          | 2024-01-05  | 2024-01-06
-        3       | 7          | H2          | 2024-01-21  | 2024-01-25
-        """,
-    )
-    # Stay 2 lies within stay 1; stay 3 follows stay 1's discharge in another hospital the next day.
-    assert flow(extract, Point.DISCHARGE)["episodes"] == 1
-    assert rows(extract, Point.DISCHARGE).index.tolist() == ["3"]
-
-
 def test_readmitted_patients_are_index_admissions_again(tmp_path: Path) -> None:
     extract = hospital(
         tmp_path,
@@ -138,96 +134,58 @@ def test_readmitted_patients_are_index_admissions_again(tmp_path: Path) -> None:
     assert rows(extract, Point.DISCHARGE)["label_readmission"].tolist() == [1, 1, 0, 0]
 
 
-def test_who_goes_home_before_the_landmark_is_no_row_whoever_comes_back(tmp_path: Path) -> None:
+def test_patients_with_a_single_admission_and_last_admissions_stay_in(tmp_path: Path) -> None:
     extract = hospital(
         tmp_path,
         stays="""
-        stay_id | patient_id | hospital_id | admitted_at         | discharged_at
-        A1      | A          | H1          | 2024-01-01 08:00:00 | 2024-01-01 18:00:00
-        A2      | A          | H1          | 2024-01-02 04:00:00 | 2024-01-05 08:00:00
-        B1      | B          | H1          | 2024-01-01 08:00:00 | 2024-01-01 18:00:00
-        C1      | C          | H1          | 2024-01-01 08:00:00 | 2024-01-01 18:00:00
-        C2      | C          | H2          | 2024-01-01 19:00:00 | 2024-01-05 08:00:00
-        D1      | D          | H1          | 2024-01-01 08:00:00 | 2024-01-02 08:00:00
+        stay_id | patient_id | admitted_at | discharged_at
+        only    | 7          | 2024-01-01  | 2024-01-05
+        first   | 8          | 2024-01-01  | 2024-01-05
+        last    | 8          | 2024-06-01  | 2024-06-05
         """,
     )
-    # At 2 January 08:00 A and B look the same: gone home after 10 hours. That A's return continues the stay
-    # (a split stay) is known at its coding, on 5 January. C was moved: in a bed. D left at the landmark.
-    assert rows(extract, Point.ADMISSION).index.tolist() == ["C1"]
-    assert flow(extract, Point.ADMISSION)["left_before_landmark"] == -3
+    for point in (Point.ADMISSION, Point.DISCHARGE):
+        assert told(rows(extract, point), "label_readmission") == {"first": 0, "last": 0, "only": 0}
 
 
-def test_any_source_that_knows_of_the_death_decides(tmp_path: Path) -> None:
-    stays = """
-        stay_id | patient_id | admitted_at | discharged_at | discharge_disposition
-        1       | registry   | 2024-03-01  | 2024-03-08    | other
-        2       | recorded   | 2024-03-01  | 2024-03-08    | died
-        3       | same_day   | 2024-03-01  | 2024-03-08    |
-        4       | at_home    | 2024-03-01  | 2024-03-08    | home
-        5       | alive      | 2024-03-01  | 2024-03-08    |
-        """
-    patients = """
-        patient_id | death_date
-        registry   | 2024-03-07
-        recorded   |
-        same_day   | 2024-03-08
-        at_home    | 2024-03-08
-        alive      |
-        """
-    extract = hospital(tmp_path / "registry", stays=stays, patients=patients)
-    assert flow(extract, Point.DISCHARGE)["died_in_hospital"] == -3
-    left = rows(extract, Point.DISCHARGE)
-    assert left.index.tolist() == ["4", "5"]
-    assert left["label_readmission"].tolist() == [0, 0]
-    # Where only deaths in hospital are known, a discharge that does not say how it ended may be one.
-    unknown = hospital(tmp_path / "unknown", deaths="in_hospital", stays=stays, patients=patients)
-    labels = rows(unknown, Point.DISCHARGE)["label_readmission"]
-    assert labels.loc["4"] == 0
-    assert labels.isna().to_dict() == {"4": False, "5": True}
-
-
-def test_an_unknown_disposition_of_the_last_stay_is_not_that_of_the_first(tmp_path: Path) -> None:
+def test_delivery_rehabilitation_and_psychiatric_care_are_no_index_admissions_at_discharge(
+    tmp_path: Path,
+) -> None:
     extract = hospital(
         tmp_path,
         stays="""
-        stay_id | patient_id | hospital_id | admitted_at         | discharged_at       | discharge_disposition
-        1       | 7          | H1          | 2024-01-01 08:00:00 | 2024-01-03 08:00:00 | acute_transfer
-        2       | 7          | H2          | 2024-01-03 09:00:00 | 2024-01-09 08:00:00 |
-        """,
-    )
-    assert flow(extract, Point.DISCHARGE)["transferred_out"] == 0
-    assert rows(extract, Point.DISCHARGE).index.tolist() == ["2"]
-
-
-def test_an_uncoded_stay_between_two_others_is_not_merged_by_the_code_before_it(tmp_path: Path) -> None:
-    extract = hospital(
-        tmp_path,
-        stays="""
-        stay_id | patient_id | admitted_at         | discharged_at
-        A       | 7          | 2024-01-01 08:00:00 | 2024-01-05 08:00:00
-        B       | 7          | 2024-03-01 08:00:00 | 2024-03-05 08:00:00
-        C       | 7          | 2024-03-05 18:00:00 | 2024-03-09 08:00:00
+        stay_id | patient_id | admitted_at | discharged_at
+        born    | A          | 2024-01-01  | 2024-01-05
+        trained | B          | 2024-01-01  | 2024-01-05
+        mind    | C          | 2024-01-01  | 2024-01-05
+        alcohol | D          | 2024-01-01  | 2024-01-05
+        second  | E          | 2024-01-01  | 2024-01-05
         """,
         diagnoses="""
-        stay_id | position | code | present_on_admission
-        A       | 1        | J449 | Y
-        C       | 1        | J449 | Y
+        stay_id | position | code
+        born    | 1        | O80
+        trained | 1        | Z501
+        mind    | 1        | F200
+        alcohol | 1        | F102
+        second  | 1        | J449
+        second  | 2        | F200
         """,
     )
-    # Nobody knows what B was treated for, so C is a return on the same day, not its second half.
-    assert flow(extract, Point.DISCHARGE)["merged"] == 0
+    # Delivery, rehabilitation, schizophrenia. Alcohol is no reason of the measure; secondary codes are none.
+    counted = flow(extract, Point.DISCHARGE)
+    assert (counted["delivery"], counted["rehabilitation"], counted["psychiatric"]) == (-1, -1, -1)
+    assert rows(extract, Point.DISCHARGE).index.tolist() == ["alcohol", "second"]
+    at_admission = rows(extract, Point.ADMISSION)
+    assert told(at_admission, "label_readmission") == {
+        "alcohol": 0, "born": None, "mind": None, "second": 0, "trained": None
+    }  # fmt: skip
 
 
-def test_before_an_admission_there_must_be_a_booking_before_it(tmp_path: Path) -> None:
+def test_without_procedures_nobody_knows_of_surgery_and_the_patient_stays_in(tmp_path: Path) -> None:
     extract = hospital(
         tmp_path,
-        stays="""
-        stay_id | patient_id | booked_at           | admitted_at         | discharged_at
-        1       | A          | 2024-02-20 08:00:00 | 2024-03-01 08:00:00 | 2024-03-05 08:00:00
-        2       | B          | 2024-03-02 08:00:00 | 2024-03-01 08:00:00 | 2024-03-05 08:00:00
-        3       | C          |                     | 2024-03-01 08:00:00 | 2024-03-05 08:00:00
-        """,
+        without=("procedures",),
+        stays="stay_id | patient_id | admitted_at | discharged_at\n1 | 7 | 2024-01-01 | 2024-01-05",
+        diagnoses="stay_id | position | code\n1 | 1 | C341",
     )
-    # B was "booked" a day after it came: its own stay would be its history.
-    assert rows(extract, Point.PREADMISSION).index.tolist() == ["1"]
-    assert flow(extract, Point.PREADMISSION)["not_booked"] == -2
+    assert rows(extract, Point.DISCHARGE).index.tolist() == ["1"]
