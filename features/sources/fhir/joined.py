@@ -1,0 +1,154 @@
+"""From the flat tables to the canonical ones: which version counts, what a reference means, whose is what.
+
+Everything is SQL in the data engine, out of core. Views named like the flat tables hold the rows that
+count, with every reference resolved to an id; what cannot be resolved stays as it is, for the check to find.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+from features.sources.fhir.rows import FLAT_TABLES
+from features.sql import identifier, literal
+from features.tables import TableError
+
+MARK = "'not valid FHIR R4 at ' || "
+_REFERENCES: dict[str, dict[str, str]] = {
+    "encounter": {
+        "patient": "Patient",
+        "provider": "Organization",
+        "part_of": "Encounter",
+        "account": "Account",
+        "appointment": "Appointment",
+    },
+    "encounter_diagnosis": {"condition": "Condition"},
+    "condition": {"encounter": "Encounter"},
+    "procedure": {"encounter": "Encounter"},
+    "observation": {"patient": "Patient", "encounter": "Encounter"},
+    "medication_use": {"patient": "Patient", "encounter": "Encounter", "medication": "Medication"},
+    "claim": {"claim": "Claim", "coverage": "Coverage", "insurer": "Organization"},
+    "claim_encounter": {"encounter": "Encounter"},
+    "claim_diagnosis": {"condition": "Condition"},
+    "claim_procedure": {"procedure": "Procedure"},
+    "claim_item": {"encounter": "Encounter"},
+    "charge_item": {"encounter": "Encounter"},
+    "account": {"coverage": "Coverage"},
+    "coverage": {"payor": "Organization"},
+    "organization": {"part_of": "Organization"},
+}
+_MOST_PARTS = 8
+"""Levels of parts within parts of an encounter, or of an organization, that are followed."""
+
+
+def open_flat(data: duckdb.DuckDBPyConnection, folder: Path) -> list[str]:
+    """Make the views of the flat tables in `folder`; return notes on what is there more than once.
+
+    Raises TableError where two resources of one type and id differ and none is the newer one.
+    """
+    for name, columns in FLAT_TABLES.items():
+        file = folder / f"{name}.parquet"
+        nothing = ", ".join(f"NULL::VARCHAR AS {identifier(column)}" for column in columns)
+        rows = (
+            f"SELECT * FROM read_parquet({literal(file)}, hive_partitioning = false)"
+            if file.is_file()
+            else f"SELECT NULL::BIGINT AS n, {nothing} WHERE false"
+        )
+        data.execute(f"CREATE VIEW every_{name} AS {rows}")
+    notes = _leave_out_versions(data)
+    data.execute(
+        "CREATE TABLE links AS SELECT address, any_value(id) AS id FROM every_links "
+        "ANTI JOIN superseded USING (n) GROUP BY address HAVING count(DISTINCT id) = 1"
+    )
+    for name in FLAT_TABLES:
+        if name != "links":
+            data.execute(f"CREATE VIEW {name} AS {_resolved(name)}")
+    _find_stays(data)
+    return notes
+
+
+def _leave_out_versions(data: duckdb.DuckDBPyConnection) -> list[str]:
+    """The table `superseded`: resources of which there is a newer version, or the same again."""
+    data.execute(
+        "CREATE TABLE versions AS SELECT n, type, id, coalesce(digest, n::VARCHAR) AS digest, "
+        "rank() OVER (PARTITION BY type, id ORDER BY TRY_CAST(updated AS TIMESTAMPTZ) DESC NULLS LAST) "
+        "AS age FROM every_resources SEMI JOIN (SELECT type, id FROM every_resources WHERE id IS NOT NULL "
+        "GROUP BY ALL HAVING count(*) > 1) USING (type, id)"
+    )
+    differing = data.execute(
+        "SELECT type, count(*) FROM (SELECT type, id FROM versions WHERE age = 1 "
+        "GROUP BY ALL HAVING count(DISTINCT digest) > 1) GROUP BY type ORDER BY type"
+    ).fetchall()
+    if differing:
+        found = ", ".join(f"{count} ids of type {kind}" for kind, count in differing)
+        raise TableError(
+            f"Resources that differ share their id, and none is newer by meta.lastUpdated: {found}. "
+            "Leave one resource for each id in the export."
+        )
+    data.execute(
+        "CREATE TABLE superseded AS SELECT n, age > 1 AS is_older FROM (SELECT *, "
+        "min(n) OVER (PARTITION BY type, id, age) AS first FROM versions) WHERE age > 1 OR n <> first"
+    )
+    older, again = data.execute(
+        "SELECT count(*) FILTER (is_older), count(*) FILTER (NOT is_older) FROM superseded"
+    ).fetchall()[0]
+    notes = []
+    if older:
+        notes.append(f"Resources left out, since there is a newer version (meta.lastUpdated): {older}.")
+    if again:
+        notes.append(f"Resources left out, since they are in the extract before, word for word: {again}.")
+    return notes
+
+
+def _resolved(name: str) -> str:
+    """The rows of a flat table that count, ids in place of references."""
+    replaced, joins = [], []
+    for column, kind in _REFERENCES.get(name, {}).items():
+        bare = f"regexp_replace(t.{column}, '^({kind}/|urn:uuid:|urn:oid:)', '')"
+        replaced.append(f"coalesce(to_{column}.id, {bare}) AS {column}")
+        joins.append(f"LEFT JOIN links to_{column} ON t.{column} = to_{column}.address")
+    columns = f"t.* REPLACE ({', '.join(replaced)})" if replaced else "t.*"
+    rows = f"(SELECT * FROM every_{name} ANTI JOIN superseded USING (n))"
+    return f"SELECT {columns} FROM {rows} t {' '.join(joins)}"
+
+
+def _find_stays(data: duckdb.DuckDBPyConnection) -> None:
+    """The table `belongs`: encounter → owner_id (stay or visit) and whether that is a stay.
+
+    A part of a stay (Encounter.partOf), other than its emergency phase, belongs to the stay. A chain
+    of parts that closes on itself, or is longer than any real one, is left as it is.
+    """
+    data.execute(
+        "CREATE TABLE part AS SELECT id, any_value(part_of) AS part_of FROM encounter "
+        "WHERE id IS NOT NULL AND becomes NOT IN ('emergency', '') AND fault = '' "
+        "AND part_of IN (SELECT id FROM encounter WHERE becomes = 'stay') GROUP BY id"
+    )
+    data.execute(
+        "CREATE TABLE whole AS WITH RECURSIVE up(id, whole, depth) AS (SELECT id, part_of, 1 FROM part "
+        "UNION ALL SELECT up.id, part.part_of, depth + 1 FROM up JOIN part ON up.whole = part.id "
+        f"WHERE depth < {_MOST_PARTS}) SELECT id, arg_max(whole, depth) AS whole FROM up GROUP BY id "
+        "HAVING arg_max(whole, depth) NOT IN (SELECT id FROM part)"
+    )
+    data.execute(
+        "CREATE TABLE belongs AS SELECT e.id, any_value(coalesce(w.whole, e.id)) AS owner_id, "
+        "bool_or(w.whole IS NOT NULL OR e.becomes IN ('stay', '')) AS is_stay, "
+        "bool_or(e.becomes = 'none' AND w.whole IS NULL) AS is_none "
+        "FROM encounter e LEFT JOIN whole w ON e.id = w.id WHERE e.id IS NOT NULL GROUP BY e.id"
+    )
+
+
+def stay_of(column: str) -> str:
+    """SQL: the stay of an encounter `column`, joined as `b`; one that is not there stays as it is."""
+    return f"CASE WHEN b.id IS NULL THEN {column} WHEN b.is_stay THEN b.owner_id END"
+
+
+def marked(column: str, sql: str) -> str:
+    """SQL: `sql`; for a resource that is not valid, words that no value can be mistaken for."""
+    return f"CASE WHEN t.fault <> '' THEN {MARK}t.fault ELSE {sql} END AS {column}"
+
+
+def local_day(column: str, time_zone: str) -> str:
+    """SQL: the local date of a time with an offset, as text; anything else stays as it is."""
+    local = f"strftime(TRY_CAST({column} AS TIMESTAMPTZ) AT TIME ZONE {literal(time_zone)}, '%Y-%m-%d')"
+    return f"CASE WHEN {column} LIKE '%T%' THEN coalesce({local}, {column}) ELSE {column} END"

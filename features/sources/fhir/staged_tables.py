@@ -1,0 +1,289 @@
+"""The canonical tables as queries over the views of `joined`."""
+
+from __future__ import annotations
+
+from features.sources.fhir.joined import _MOST_PARTS, local_day, marked, stay_of
+from features.sql import literal
+
+_BELONGS = "LEFT JOIN belongs b ON t.encounter = b.id"
+_NO_VISIT = "(b.id IS NULL OR b.is_stay)"
+_ADMITTED = "coalesce(t.started_at, '')"
+
+
+def patients(time_zone: str) -> str:
+    """A year or month of birth or death is no date: it is left empty (age and notes tell of it)."""
+    full = "length({0}) NOT IN (4, 7)"
+    birth = f"CASE WHEN {full.format('t.birth')} THEN t.birth END"
+    death = f"CASE WHEN {full.format('t.died_at')} THEN {local_day('t.died_at', time_zone)} END"
+    birth_date = marked("birth_date", birth)
+    return f"SELECT t.id AS patient_id, {birth_date}, t.sex, {death} AS death_date FROM patient t"
+
+
+def stays(hospital: str | None) -> str:
+    """Every encounter that is a stay by itself, with the departments of its parts and its claims."""
+    return f"""
+    WITH RECURSIVE {_ORGANIZATIONS}, parts AS (
+        SELECT w.whole AS id, arg_min(p.service, p.started_at) AS first_service,
+            arg_max(p.service, p.started_at) AS last_service
+        FROM whole w JOIN encounter p ON p.id = w.id WHERE p.service IS NOT NULL GROUP BY w.whole
+    )
+    SELECT t.id AS stay_id, t.patient AS patient_id,
+        coalesce(o.hospital, t.provider, {literal(hospital) if hospital else "NULL"}) AS hospital_id,
+        t.status,
+        coalesce(a.created, t.booked_at) AS booked_at,
+        coalesce(a.start, CASE WHEN t.status IN ('booked', 'cancelled') THEN t.started_at END)
+            AS planned_admission_at,
+        {marked("admitted_at", "CASE WHEN t.status NOT IN ('booked', 'cancelled') THEN t.started_at END")},
+        CASE WHEN t.status NOT IN ('booked', 'cancelled', 'in') THEN t.ended_at END AS discharged_at,
+        t.admission_type, t.source AS admission_source,
+        coalesce(parts.first_service, t.service, o.department) AS admission_department,
+        coalesce(parts.last_service, t.service, o.department) AS discharge_department,
+        coalesce(c.payer, account_payer.payer) AS payer, t.disposition AS discharge_disposition,
+        c.payment_group, c.total AS total_cost, c.patient_paid, {_AGE} AS age_years
+    FROM encounter t
+    LEFT JOIN whole w ON t.id = w.id
+    LEFT JOIN parts ON t.id = parts.id
+    LEFT JOIN organizations o ON t.provider = o.id
+    LEFT JOIN (
+        SELECT id, any_value(created) AS created, any_value(start) AS start FROM appointment GROUP BY id
+    ) a ON t.appointment = a.id
+    LEFT JOIN costs c ON t.id = c.owner_id
+    LEFT JOIN (
+        SELECT a.id, any_value(p.payer) AS payer
+        FROM account a JOIN payers p ON a.coverage = p.id GROUP BY a.id
+    ) account_payer ON t.account = account_payer.id
+    LEFT JOIN (SELECT id, any_value(birth) AS birth FROM patient GROUP BY id) p ON t.patient = p.id
+    WHERE t.becomes IN ('stay', '') AND w.id IS NULL
+    """
+
+
+# With the year of birth alone the birthday is taken to be at midyear, with the month alone at its start:
+# the age in whole years is right to one.
+_AGE = f"""CASE
+    WHEN regexp_full_match(p.birth, '[0-9]{{4}}')
+        AND regexp_matches({_ADMITTED}, '^[0-9]{{4}}-[0-9]{{2}}') THEN
+        greatest(0, left({_ADMITTED}, 4)::INT - p.birth::INT - (substr({_ADMITTED}, 6, 2)::INT < 7)::INT)
+    WHEN regexp_full_match(p.birth, '[0-9]{{4}}-[0-9]{{2}}')
+        AND regexp_matches({_ADMITTED}, '^[0-9]{{4}}-[0-9]{{2}}') THEN
+        greatest(0, left({_ADMITTED}, 4)::INT - left(p.birth, 4)::INT
+            - (substr({_ADMITTED}, 6, 2)::INT < right(p.birth, 2)::INT)::INT)
+    END"""
+
+# The hospital of a department is what the department is part of.
+_ORGANIZATIONS = f"""up(id, department, hospital, part_of, is_department, depth) AS (
+        SELECT id, CASE WHEN is_department IS NOT NULL THEN name END, id, part_of, is_department, 1
+        FROM organization
+        UNION ALL
+        SELECT up.id, up.department, o.id, o.part_of, o.is_department, up.depth + 1
+        FROM up JOIN organization o ON up.part_of = o.id
+        WHERE up.is_department IS NOT NULL AND up.depth < {_MOST_PARTS}
+    ), organizations AS (
+        SELECT id, any_value(department) AS department, arg_max(hospital, depth) AS hospital
+        FROM up GROUP BY id
+    )"""
+
+PAYERS = """
+    SELECT c.id, any_value(coalesce(c.payer, o.name, c.payor)) AS payer FROM coverage c
+    LEFT JOIN (SELECT id, any_value(name) AS name FROM organization GROUP BY id) o ON c.payor = o.id
+    GROUP BY c.id
+    """
+"""Coverage → who pays."""
+
+# An explanation of benefit without encounters has those of its claim.
+CLAIM_OWNERS = """
+    SELECT n, any_value(owner_id) AS owner_id, any_value(is_stay) AS is_stay FROM (
+        SELECT e.n, coalesce(b.owner_id, e.encounter) AS owner_id, b.id IS NULL OR b.is_stay AS is_stay
+        FROM (
+            SELECT n, encounter FROM claim_encounter
+            UNION ALL
+            SELECT eob.n, e.encounter FROM claim eob JOIN claim c ON eob.claim = c.id AND c.kind = 'claim'
+            JOIN claim_encounter e ON e.n = c.n
+            WHERE eob.kind = 'eob' AND eob.n NOT IN (SELECT n FROM claim_encounter)
+        ) e LEFT JOIN belongs b ON e.encounter = b.id
+    ) GROUP BY n HAVING count(DISTINCT owner_id) = 1
+    """
+"""Claim → the one stay or visit that it is about."""
+
+
+def _sum(column: str) -> str:
+    """SQL: the sum of amounts, or the first that is none; null where a claim that counts is not valid."""
+    number = f"TRY_CAST({column} AS DECIMAL(18, 2))"
+    return (
+        f"CASE WHEN bool_or(fault <> '') THEN NULL "
+        f"WHEN bool_or({column} IS NOT NULL AND {number} IS NULL) "
+        f"THEN min({column}) FILTER ({number} IS NULL) ELSE sum({number})::VARCHAR END"
+    )
+
+
+# Explanations of benefit count; claims where a stay has none of those, charges where it has no claims.
+COSTS = f"""
+    WITH own AS (
+        SELECT o.owner_id, c.*, coalesce(p.payer, org.name, c.insurer) AS payer,
+            rank() OVER (PARTITION BY o.owner_id ORDER BY c.kind = 'eob' DESC) AS choice
+        FROM claim c JOIN claim_owners o ON c.n = o.n LEFT JOIN payers p ON c.coverage = p.id
+        LEFT JOIN (SELECT id, any_value(name) AS name FROM organization GROUP BY id) org ON c.insurer = org.id
+    )
+    SELECT owner_id, {_sum("total")} AS total, {_sum("patient_paid")} AS patient_paid,
+        arg_min(payment_group, n) AS payment_group, arg_min(payer, n) AS payer
+    FROM own WHERE choice = 1 GROUP BY owner_id
+    UNION ALL
+    SELECT b.owner_id, {_sum("t.amount")}, NULL, NULL, NULL FROM charge_item t {_BELONGS}
+    WHERE b.owner_id IS NOT NULL AND b.owner_id NOT IN (SELECT owner_id FROM own) GROUP BY b.owner_id
+    """
+"""Stay or visit → total, part paid by the patient, payment group and payer."""
+
+_CLAIMED_DIAGNOSES = """
+    SELECT o.owner_id AS stay_id, CASE d.role WHEN 'admitting' THEN 'admitting' ELSE 'discharge' END AS kind,
+        coalesce(d.code, c.code) AS code, coalesce(d.system, c.system) AS system, d.presence, t.known_at,
+        d.role = 'principal' AS is_principal, NULL AS rank, 2000000 + TRY_CAST(d.sequence AS BIGINT) AS place,
+        2 AS source, t.fault
+    FROM claim_diagnosis d JOIN claim t ON d.n = t.n JOIN claim_owners o ON d.n = o.n AND o.is_stay
+    LEFT JOIN condition c ON d.condition = c.id
+    """
+
+_KIND = "CASE WHEN e.status = 'booked' THEN 'admitting' ELSE 'discharge' END"
+
+DIAGNOSES = f"""
+    WITH named AS (
+        SELECT b.owner_id AS stay_id, coalesce(d.kind, {_KIND}) AS kind, d.condition, d.rank, d.place
+        FROM encounter_diagnosis d JOIN encounter e ON d.n = e.n JOIN belongs b ON e.id = b.id AND b.is_stay
+        LEFT JOIN procedure p ON d.condition = p.id LEFT JOIN condition c ON d.condition = c.id
+        WHERE NOT (d.condition LIKE 'Procedure/%' OR c.id IS NULL AND p.id IS NOT NULL)
+    ), found AS (
+        SELECT d.stay_id, d.kind, c.code, c.system, c.presence, c.known_at, NULL::BOOLEAN AS is_principal,
+            TRY_CAST(d.rank AS BIGINT) AS rank, TRY_CAST(d.place AS BIGINT) AS place, 1 AS source,
+            coalesce(c.fault, '') AS fault
+        FROM named d LEFT JOIN condition c ON d.condition = c.id
+        UNION ALL
+        SELECT {stay_of("t.encounter")}, {_KIND}, t.code, t.system, t.presence, t.known_at, NULL, NULL,
+            1000000 + t.n, 1, t.fault
+        FROM condition t {_BELONGS} LEFT JOIN encounter e ON b.owner_id = e.id
+        WHERE (t.is_encounter_diagnosis IS NOT NULL OR t.fault <> '') AND {_NO_VISIT}
+            AND (t.id IS NULL OR t.id NOT IN (SELECT condition FROM named WHERE condition IS NOT NULL))
+        UNION ALL
+        {_CLAIMED_DIAGNOSES}
+    ), once AS (
+        SELECT stay_id, kind, min_by(code, source) AS code, system,
+            coalesce(any_value(presence) FILTER (source = 1), any_value(presence)) AS presence,
+            CASE WHEN min(source) = 1 THEN min(known_at) FILTER (source = 1) ELSE min(known_at) END
+                AS known_at,
+            coalesce(bool_or(is_principal), false) AS is_claimed, min(rank) AS rank, min(place) AS place,
+            fault
+        FROM found
+        GROUP BY stay_id, kind, upper(replace(code, '.', '')), system, fault,
+            CASE WHEN stay_id IS NULL OR code IS NULL OR fault <> '' THEN place END
+    ), ordered AS (
+        SELECT *, row_number() OVER whole AS number, count(rank) OVER whole_kind > 0
+            OR bool_or(is_claimed) OVER whole_kind OR count(*) OVER whole_kind = 1 AS has_principal
+        FROM once
+        WINDOW whole_kind AS (PARTITION BY stay_id, kind),
+            whole AS (PARTITION BY stay_id, kind ORDER BY rank NULLS LAST, is_claimed DESC, place, code)
+    )
+    SELECT t.stay_id, t.kind,
+        {marked("position", "(number + CASE WHEN has_principal THEN 0 ELSE 1 END)::VARCHAR")},
+        t.code, t.system AS code_system, t.presence AS present_on_admission, t.known_at
+    FROM ordered t
+    """
+
+PROCEDURES = f"""
+    WITH own AS (
+        SELECT t.id, {stay_of("t.encounter")} AS stay_id, t.code, t.system, t.performed_at, t.is_planned,
+            t.fault, t.n
+        FROM procedure t {_BELONGS} WHERE {_NO_VISIT}
+    ), claimed AS (
+        SELECT o.owner_id AS stay_id, p.procedure, p.code, p.system, p.performed_at, p.n,
+            TRY_CAST(p.sequence AS BIGINT) AS sequence
+        FROM claim_procedure p JOIN claim_owners o ON p.n = o.n AND o.is_stay
+    ), every AS (
+        SELECT own.stay_id, own.code, own.system, own.performed_at, own.is_planned, own.fault, own.n,
+            min(claimed.sequence) AS sequence
+        FROM own LEFT JOIN claimed ON own.stay_id = claimed.stay_id
+            AND (own.id = claimed.procedure OR own.code = claimed.code AND own.system = claimed.system)
+        GROUP BY ALL
+        UNION ALL
+        SELECT stay_id, code, system, performed_at, NULL, '', min(n), min(sequence) FROM claimed
+        WHERE code IS NOT NULL AND (stay_id, code) NOT IN
+            (SELECT (stay_id, code) FROM own WHERE stay_id IS NOT NULL AND code IS NOT NULL)
+        GROUP BY ALL
+    )
+    SELECT t.stay_id,
+        (row_number() OVER (
+            PARTITION BY t.stay_id ORDER BY sequence NULLS LAST, performed_at NULLS LAST, n, code
+        ))::VARCHAR AS position,
+        t.code, t.system AS code_system, {marked("performed_at", "t.performed_at")}, t.is_planned
+    FROM every t
+    """
+
+_EVENT = f"t.patient AS patient_id, {stay_of('t.encounter')} AS stay_id"
+
+OBSERVATIONS = f"""
+    SELECT {_EVENT}, {marked("taken_at", "t.taken_at")}, t.code, t.value, t.unit, t.known_at
+    FROM observation t {_BELONGS}
+    """
+
+MEDICATIONS = f"""
+    SELECT {_EVENT}, {marked("started_at", "t.started_at")}, t.ended_at, coalesce(t.code, m.code) AS code,
+        t.route, t.known_at
+    FROM medication_use t {_BELONGS}
+    LEFT JOIN (SELECT id, any_value(code) AS code FROM medication GROUP BY id) m ON t.medication = m.id
+    """
+
+VISITS = f"""
+    SELECT t.id AS visit_id, t.patient AS patient_id, {marked("visited_at", "t.started_at")},
+        t.becomes AS kind, t.service AS department, c.total AS cost
+    FROM encounter t LEFT JOIN whole w ON t.id = w.id LEFT JOIN costs c ON t.id = c.owner_id
+    WHERE t.becomes NOT IN ('stay', '', 'none') AND w.id IS NULL
+    """
+
+FACTS = """
+    SELECT t.id AS stay_id, 'is_recorded_as_readmission' AS name, 'true' AS value,
+        'admission' AS available_from
+    FROM encounter t LEFT JOIN whole w ON t.id = w.id
+    WHERE t.is_readmission IS NOT NULL AND t.becomes = 'stay' AND w.id IS NULL AND t.fault = ''
+    """
+
+
+def charges(time_zone: str) -> str:
+    """Charge items; where there are none the items of explanations of benefit, or else of claims."""
+    day = local_day("t.incurred_on", time_zone)
+    return f"""
+    WITH chosen AS (
+        SELECT encounter, incurred_on, category, amount, item_code, known_at, fault FROM charge_item
+        UNION ALL
+        SELECT coalesce(i.encounter, o.owner_id), i.incurred_on, i.category, i.amount, i.item_code,
+            c.known_at, c.fault
+        FROM claim_item i JOIN claim c ON i.n = c.n LEFT JOIN claim_owners o ON i.n = o.n
+        WHERE NOT EXISTS (FROM charge_item)
+            AND c.kind = (SELECT CASE WHEN bool_or(kind = 'eob') THEN 'eob' ELSE 'claim' END FROM claim)
+    )
+    SELECT {stay_of("t.encounter")} AS stay_id, {day} AS incurred_on, t.category,
+        {marked("amount", "t.amount")}, t.item_code, t.known_at
+    FROM chosen t {_BELONGS} WHERE {_NO_VISIT}
+    """
+
+
+COUNTS: dict[str, str] = {
+    "Encounter: {} read as parts of the stay that partOf names.": ("SELECT count(*) FROM whole"),
+    "Condition: {} left out (neither a diagnosis of an encounter by category nor named by one).": (
+        "SELECT count(*) FROM condition WHERE is_encounter_diagnosis IS NULL AND fault = '' "
+        "AND (id IS NULL OR id NOT IN (SELECT condition FROM encounter_diagnosis WHERE condition IS NOT NULL "
+        "UNION ALL SELECT condition FROM claim_diagnosis WHERE condition IS NOT NULL))"
+    ),
+    "Condition: {} left out (diagnoses of visits: the table holds those of stays).": (
+        f"SELECT count(*) FROM condition t {_BELONGS} WHERE t.is_encounter_diagnosis IS NOT NULL "
+        f"AND NOT {_NO_VISIT}"
+    ),
+    "Procedure: {} left out (of visits: the table holds those of stays).": (
+        f"SELECT count(*) FROM procedure t {_BELONGS} WHERE NOT {_NO_VISIT}"
+    ),
+    "Claim and ExplanationOfBenefit: {} that do not name one single encounter; their totals are nobody's.": (
+        "SELECT count(*) FROM claim WHERE n NOT IN (SELECT n FROM claim_owners)"
+    ),
+    "Patient: {} dead by the record without a full date; death_date is empty, which reads as alive. "
+    'Add deceasedDateTime, or declare deaths = "in_hospital".': (
+        "SELECT count(*) FROM patient WHERE is_dead IS NOT NULL "
+        "AND (died_at IS NULL OR length(died_at) IN (4, 7))"
+    ),
+    "Patient: {} with a year or month of birth alone; birth_date is empty, age_years is right to one year.": "SELECT count(*) FROM patient WHERE length(birth) IN (4, 7)",
+}
+"""Note with a place for a number → the query of that number; a note of none is not made."""
