@@ -32,7 +32,10 @@ def make_extract(out: Path, admissions: int) -> None:
     buckets = math.ceil(admissions / STAYS_PER_BUCKET)
     out.mkdir(parents=True)
     with connect(threads=2, memory_limit_mb=2_000, spill=out / ".spill") as data:
-        data.execute("CREATE MACRO pick(hashed, n) AS (hashed % n)::BIGINT")
+        data.execute(
+            "CREATE MACRO draw(below, salt, n, place := 0) AS "
+            "(hash(xor(hash(n * 64 + place), hash(salt))) % below)::BIGINT"
+        )
         _pools(data)
         patients = math.ceil(admissions / STAYS_PER_PATIENT)
         data.execute(
@@ -41,7 +44,7 @@ def make_extract(out: Path, admissions: int) -> None:
         )
         data.execute(
             f"CREATE TABLE admissions AS SELECT n, p.* FROM range({admissions}) t(n) "
-            f"JOIN people p ON p.patient_id = 'P' || (pick(hash(n), {patients}))"
+            f"JOIN people p ON p.patient_id = 'P' || (draw({patients}, 'patient', n))"
         )
         for bucket in range(buckets):
             for table, sql in _TABLES.items():
@@ -95,49 +98,49 @@ def _pools(data: duckdb.DuckDBPyConnection) -> None:
 
 _STAY = f"""
 SELECT n, patient_id, 'S' || n AS stay_id,
-    TIMESTAMP '2019-01-01' + to_minutes((pick(hash(n, 'at'), {_MINUTES}))::BIGINT) AS admitted_at,
-    (pick(hash(n, 'long'), 240) + 6)::BIGINT AS hours
+    TIMESTAMP '2019-01-01' + to_minutes((draw({_MINUTES}, 'at', n))::BIGINT) AS admitted_at,
+    (draw(240, 'long', n) + 6)::BIGINT AS hours
 FROM admissions WHERE bucket = {{bucket}}"""
 # The square of a uniform number: few codes make up most rows, as in life.
-_DRAWN = "floor(pow(pick(hash({key}), 1000000) / 1e6, 2) * {n})::BIGINT"
+_DRAWN = "floor(pow(draw(1000000, {key}) / 1e6, 2) * {n})::BIGINT"
 _TABLES = {
     "patients": """
-SELECT patient_id, DATE '1930-01-01' + (pick(hash(patient_id), 25000))::INTEGER AS birth_date,
-    ['male', 'female'][1 + pick(hash(patient_id, 'sex'), 2)] AS sex, NULL::DATE AS death_date
+SELECT patient_id, DATE '1930-01-01' + (draw(25000, 'born', substr(patient_id, 2)::BIGINT))::INTEGER AS birth_date,
+    ['male', 'female'][1 + draw(2, 'sex', substr(patient_id, 2)::BIGINT)] AS sex, NULL::DATE AS death_date
 FROM people WHERE bucket = {bucket}""",
     "stays": f"""
-SELECT stay_id, patient_id, 'H' || (pick(hash(n, 'h'), 5)) AS hospital_id, 'discharged' AS status,
+SELECT stay_id, patient_id, 'H' || (draw(5, 'h', n)) AS hospital_id, 'discharged' AS status,
     NULL::TIMESTAMP AS booked_at, NULL::TIMESTAMP AS planned_admission_at, admitted_at,
     admitted_at + to_hours(hours) AS discharged_at,
-    ['emergency', 'urgent', 'elective'][1 + pick(hash(n, 'type'), 3)] AS admission_type,
-    'home' AS admission_source, 'D' || (pick(hash(n, 'd'), 20)) AS admission_department,
-    'D' || (pick(hash(n, 'd'), 20)) AS discharge_department, 'payer ' || (pick(hash(n, 'p'), 4)) AS payer,
+    ['emergency', 'urgent', 'elective'][1 + draw(3, 'type', n)] AS admission_type,
+    'home' AS admission_source, 'D' || (draw(20, 'd', n)) AS admission_department,
+    'D' || (draw(20, 'd', n)) AS discharge_department, 'payer ' || (draw(4, 'p', n)) AS payer,
     'home' AS discharge_disposition, NULL::BOOLEAN AS planned_return_31d, NULL AS payment_group,
-    (500 + pick(hash(n, 'cost'), 3000000) / 100.0)::DECIMAL(18, 2) AS total_cost,
+    (500 + draw(3000000, 'cost', n) / 100.0)::DECIMAL(18, 2) AS total_cost,
     NULL::DECIMAL(18, 2) AS patient_paid, NULL::INTEGER AS age_years
 FROM ({_STAY})""",
     "diagnoses": f"""
 SELECT stay_id, CASE WHEN place = 0 THEN 'admitting' ELSE 'discharge' END AS kind,
     greatest(place, 1)::INTEGER AS position, c.code, NULL::VARCHAR AS code_system,
-    CASE WHEN place > 0 THEN ['Y', 'Y', 'Y', 'N'][1 + pick(hash(d.n, place, 'poa'), 4)] END
+    CASE WHEN place > 0 THEN ['Y', 'Y', 'Y', 'N'][1 + draw(4, 'poa', d.n, place)] END
         AS present_on_admission, NULL::TIMESTAMP AS known_at
 FROM (SELECT n, stay_id, unnest(range({DIAGNOSES_PER_STAY})) AS place FROM ({_STAY})) d
-JOIN diagnosis_codes c ON c.n = {_DRAWN.format(key="d.n, place", n=_CODES)}""",
+JOIN diagnosis_codes c ON c.n = {_DRAWN.format(key="'code', d.n, place", n=_CODES)}""",
     "procedures": f"""
 SELECT stay_id, 1 AS position, c.code, NULL::VARCHAR AS code_system,
     admitted_at + to_hours(hours // 3) AS performed_at, false AS is_planned, NULL::TIMESTAMP AS known_at
 FROM ({_STAY}) s
-JOIN procedure_codes c ON c.n = {_DRAWN.format(key="s.n, 'op'", n=_CODES)}""",
+JOIN procedure_codes c ON c.n = {_DRAWN.format(key="'op', s.n", n=_CODES)}""",
     "visits": f"""
 SELECT 'V' || n AS visit_id, patient_id,
-    admitted_at - to_days(pick(hash(n, 'v'), 300)::INTEGER) AS visited_at,
-    ['emergency', 'outpatient'][1 + pick(hash(n, 'vk'), 2)] AS kind, NULL::VARCHAR AS department,
-    (pick(hash(n, 'vc'), 30000) / 100.0)::DECIMAL(18, 2) AS cost
+    admitted_at - to_days(draw(300, 'v', n)::INTEGER) AS visited_at,
+    ['emergency', 'outpatient'][1 + draw(2, 'vk', n)] AS kind, NULL::VARCHAR AS department,
+    (draw(30000, 'vc', n) / 100.0)::DECIMAL(18, 2) AS cost
 FROM ({_STAY})""",
     "observations": f"""
 SELECT patient_id, stay_id, admitted_at + to_minutes((hours * 60 * place) // {VALUES_PER_STAY}) AS taken_at,
-    a.code, round(a.low + (a.high - a.low) * pick(hash(o.n, place, 'value'), 1000) / 1000.0, 2) AS value,
+    a.code, round(a.low + (a.high - a.low) * draw(1000, 'value', o.n, place) / 1000.0, 2) AS value,
     a.unit, NULL::TIMESTAMP AS known_at
 FROM (SELECT *, unnest(range({VALUES_PER_STAY})) AS place FROM ({_STAY})) o
-JOIN analytes a ON a.n = pick(hash(o.n, place, 'what'), {len(ANALYTES) + _OTHER_ANALYTES})""",
+JOIN analytes a ON a.n = draw({len(ANALYTES, "what", o.n, place) + _OTHER_ANALYTES})""",
 }
