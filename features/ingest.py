@@ -56,6 +56,11 @@ def ingest(
         staging.mkdir()
         scratch.mkdir()
         extract = stage_extract(source, path, staging, progress=progress, **(options or {}))
+        if extract.must_hash_ids and key is None:
+            raise TableError(
+                "The identifiers of this extract are those of persons, which are not kept. Name a key for them "
+                "(hash_ids)."
+            )
         if key is not None and extract.declaration.hashed_ids is not None:
             raise TableError("The identifiers of this extract are hashed already. Leave the key out.")
         with closing(connect(threads=threads, memory_limit_mb=memory_limit_mb, spill=scratch)) as data:

@@ -25,6 +25,7 @@ from features.tables import TableError
 SOURCES: dict[str, str] = {
     "canonical": "a folder of canonical tables, Parquet or CSV, with its dataset.toml",
     "diabetes130": "the public file of diabetic inpatient encounters of 130 US hospitals (UCI id 296)",
+    "front_page": "front pages of Chinese inpatient records (HQMS layouts): a file, a zip or a folder",
     "mimic": "MIMIC-IV, the module hosp, of the open demo or the full set",
     "synpuf": "the public claims files of CMS (DE-SynPUF): a folder, or a zip",
     "synthetic": "a seeded, made-up hospital group of any size; it needs no path",
@@ -35,10 +36,15 @@ SOURCES: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Extract:
-    """What a source's tables mean, and its notes on what it left out."""
+    """What a source's tables mean, and its notes on what it left out.
+
+    With `must_hash_ids` the identifiers are those of persons (a number of an identity document): the ingest
+    refuses to keep them without a key.
+    """
 
     declaration: Declaration
     notes: tuple[str, ...] = ()
+    must_hash_ids: bool = False
 
 
 class Stage(Protocol):
