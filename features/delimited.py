@@ -19,6 +19,7 @@ from features.sql import literal
 from features.tables import TableError
 
 _CHUNK_BYTES = 1 << 20
+_VALUES_PER_GROUP = 8_000_000
 _NAMES = {",": "comma", "\t": "tab", ";": "semicolon", "|": "pipe"}
 _GZIP_DAMAGE = (gzip.BadGzipFile, EOFError, zlib.error)
 
@@ -90,7 +91,7 @@ def _copy(
             f"COPY (SELECT * FROM read_csv({literal(file)}, auto_detect = false, header = true, "
             f"columns = {{{columns}}}, delim = {literal(delimiter)}, quote = '\"', escape = '\"', "
             f"strict_mode = true, null_padding = false, hive_partitioning = false)) "
-            f"TO {literal(target)} (FORMAT parquet)"
+            f"TO {literal(target)} (FORMAT parquet, ROW_GROUP_SIZE {_rows_per_group(len(names))})"
         )
     except duckdb.Error as error:
         if isinstance(error, (duckdb.OutOfMemoryException, duckdb.InterruptException)):
@@ -105,6 +106,11 @@ def _copy(
         ) from None
     finally:
         data.execute("SET preserve_insertion_order = false")
+
+
+def _rows_per_group(n_columns: int) -> int:
+    """Fewer rows for wide files: the engine holds every value of a group before it writes it."""
+    return max(2_048, min(122_880, _VALUES_PER_GROUP // n_columns // 2_048 * 2_048))
 
 
 def _recode(file: Path, target: Path, encoding: str) -> None:
