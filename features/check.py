@@ -11,10 +11,12 @@ from pathlib import Path
 import duckdb
 
 from features.dataset import Declaration, connect
+from features.drift import compared, jumps
 from features.progress import Progress, silent
 from features.pseudonyms import IdKey, use_key
 from features.quality import Quality, RuleRow, TableCount
 from features.rules import BEYOND_TOTAL, WHAT_TO_DO, after_observation, conditions
+from features.shape import read_shape, shape_of
 from features.sources import Extract, stage_extract
 from features.staged import Staged, missing_columns, open_staged
 from features.tables import TABLES, Table, TableError
@@ -75,13 +77,21 @@ class Checked:
 
 
 def check(
-    folder: Path, *, threads: int = 2, memory_limit_mb: int = 700, progress: Progress = silent
+    folder: Path,
+    *,
+    against: Path | None = None,
+    threads: int = 2,
+    memory_limit_mb: int = 700,
+    progress: Progress = silent,
 ) -> Quality:
     """The quality report of a folder of canonical tables; nothing is written there.
+
+    With `against`, the folder (or `shape.json`) of an earlier ingest, findings say what changed since.
 
     Raises TableError with every fatal problem at once: a missing required table or column, duplicate
     keys, an unreadable file.
     """
+    earlier = read_shape(against) if against else None
     with tempfile.TemporaryDirectory(prefix="wardcast-check-") as aside:
         staging = Path(aside) / "staging"
         staging.mkdir()
@@ -89,13 +99,17 @@ def check(
         spill = Path(aside) / "spill"
         with closing(connect(threads=threads, memory_limit_mb=memory_limit_mb, spill=spill)) as data:
             checked = examine(data, staging, extract, Path(aside), progress=progress)
+            kept = {name: checked.kept_sql(name) for name in checked.staged}
+            shape = shape_of(data, kept, checked.declaration, progress=progress)
     counts = {
         name: TableCount(
             staged.n_rows, staged.n_rows - checked.n_quarantined(name), checked.n_quarantined(name)
         )
         for name, staged in checked.staged.items()
     }
-    return Quality(checked.declaration, counts, checked.rules, checked.warnings)
+    changed = compared(shape, earlier) if earlier else ()
+    findings = (*changed, *jumps(shape))
+    return Quality(checked.declaration, counts, checked.rules, checked.warnings, findings, shape)
 
 
 def examine(

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from features.atomic import written_aside
 from features.check import TRUTH, Checked, examine
-from features.dataset import UNSEEN_STAYS, bucket_sql, connect, empty_select
+from features.dataset import UNSEEN_STAYS, DataSet, bucket_sql, connect, empty_select
+from features.drift import jumps
 from features.progress import Progress, silent
 from features.pseudonyms import read_key
 from features.quality import Quality, TableCount
+from features.shape import SHAPE_FILE, shape_of
 from features.sources import stage_extract, stage_of
 from features.sql import literal
 from features.tables import Table, TableError
@@ -38,9 +40,9 @@ def ingest(
 ) -> Quality:
     """Write the source's records to `out` as a checked canonical data set, and return its report.
 
-    `out` gets one folder per table (bucketed by patient), `dataset.toml`, `quality.json`, and the rows
-    that broke a rule in `quarantine/`. It appears only when it is complete; a data set that stood there
-    is replaced. `buckets` defaults to one per 80,000 stays. The same input gives the same bytes.
+    `out` gets one folder per table (bucketed by patient), `dataset.toml`, `quality.json`, `shape.json`
+    and the rows that broke a rule in `quarantine/`. It appears only when it is complete; a data set that
+    stood there is replaced. `buckets` defaults to one per 80,000 stays. The same input gives the same bytes.
     With `hash_ids`, the file of a secret key, patients, stays and visits get pseudonyms everywhere (see
     `features.pseudonyms`); what the data contract does not declare, and a made-up truth, is then not kept.
 
@@ -75,6 +77,7 @@ def ingest(
                 _copy(checked, checked.unseen_stays_sql(), fresh / UNSEEN_STAYS)
         (fresh / "dataset.toml").write_text(quality.declaration.to_toml(), "utf-8")
         (fresh / "quality.json").write_text(quality.to_json(), "utf-8")
+        (fresh / SHAPE_FILE).write_text(quality.shape.to_json(), "utf-8")
         if (staging / TRUTH).is_dir() and key is None:
             shutil.move(staging / TRUTH, fresh / TRUTH)
     return quality
@@ -135,7 +138,10 @@ def _write_tables(checked: Checked, out: Path, scratch: Path, progress: Progress
         n_out = _write_table(checked, staged.table, out / name, scratch)
         counts[name] = TableCount(staged.n_rows, n_out, n_quarantined)
     progress("writing tables", len(checked.staged), len(checked.staged))
-    return Quality(checked.declaration, counts, checked.rules, checked.warnings)
+    written = DataSet(out, checked.declaration)
+    kept = {name: written.select(staged.table) for name, staged in checked.staged.items()}
+    shape = shape_of(checked.data, kept, checked.declaration, progress=progress)
+    return Quality(checked.declaration, counts, checked.rules, checked.warnings, jumps(shape), shape)
 
 
 def _write_table(checked: Checked, table: Table, folder: Path, scratch: Path) -> int:

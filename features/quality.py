@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from features.dataset import Declaration
+from features.drift import Finding
+from features.shape import Shape
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,17 @@ class RuleRow:
 
 @dataclass(frozen=True)
 class Quality:
-    """The quality report of a data set."""
+    """The quality report of a data set.
+
+    `findings` are what changes within the data set or against an earlier one; they refuse nothing.
+    """
 
     declaration: Declaration
     counts: dict[str, TableCount]
     rules: tuple[RuleRow, ...]
     warnings: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    shape: Shape
 
     @property
     def quarantined_share(self) -> float:
@@ -58,13 +65,14 @@ class Quality:
         return sum(count.n_quarantined for count in self.counts.values()) / max(n_in, 1)
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as plain JSON values."""
+        """The report as plain JSON values, without the shape, which is a file of its own."""
         return {
             "declaration": self.declaration.model_dump(mode="json", exclude_none=True),
             "quarantined_share": self.quarantined_share,
             "tables": [{"table": name, **asdict(count)} for name, count in self.counts.items()],
             "rules": [asdict(rule) | {"columns": list(rule.columns)} for rule in self.rules],
             "warnings": list(self.warnings),
+            "findings": [asdict(finding) | {"what_to_do": finding.what_to_do} for finding in self.findings],
         }
 
     def to_json(self) -> str:
