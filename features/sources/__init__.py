@@ -27,6 +27,7 @@ SOURCES: dict[str, str] = {
     "diabetes130": "the public file of diabetic inpatient encounters of 130 US hospitals (UCI id 296)",
     "front_page": "front pages of Chinese inpatient records (HQMS layouts): a file, a zip or a folder",
     "mimic": "MIMIC-IV, the module hosp, of the open demo or the full set",
+    "omop": "a folder of tables of the OMOP Common Data Model 5.4, with a dataset.toml",
     "synpuf": "the public claims files of CMS (DE-SynPUF): a folder, or a zip",
     "synthetic": "a seeded, made-up hospital group of any size; it needs no path",
     "table": "any flat file with one row per admission, and a mapping file that says what its columns mean",
