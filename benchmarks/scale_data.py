@@ -39,12 +39,12 @@ def make_extract(out: Path, admissions: int) -> None:
         _pools(data)
         patients = math.ceil(admissions / STAYS_PER_PATIENT)
         data.execute(
-            "CREATE TABLE people AS SELECT 'P' || n AS patient_id, "
+            "CREATE TABLE people AS SELECT n, 'P' || n AS patient_id, "
             f"{bucket_sql('patient_id', buckets)} AS bucket FROM range({patients}) t(n)"
         )
         data.execute(
-            f"CREATE TABLE admissions AS SELECT n, p.* FROM range({admissions}) t(n) "
-            f"JOIN people p ON p.patient_id = 'P' || (draw({patients}, 'patient', n))"
+            f"CREATE TABLE admissions AS SELECT t.n, p.patient_id, p.bucket FROM range({admissions}) t(n) "
+            f"JOIN people p ON p.n = draw({patients}, 'patient', t.n)"
         )
         for bucket in range(buckets):
             for table, sql in _TABLES.items():
@@ -98,23 +98,23 @@ def _pools(data: duckdb.DuckDBPyConnection) -> None:
 
 _STAY = f"""
 SELECT n, patient_id, 'S' || n AS stay_id,
-    TIMESTAMP '2019-01-01' + to_minutes((draw({_MINUTES}, 'at', n))::BIGINT) AS admitted_at,
-    (draw(240, 'long', n) + 6)::BIGINT AS hours
+    TIMESTAMP '2019-01-01' + to_minutes(draw({_MINUTES}, 'at', n)) AS admitted_at,
+    draw(240, 'long', n) + 6 AS hours
 FROM admissions WHERE bucket = {{bucket}}"""
 # The square of a uniform number: few codes make up most rows, as in life.
 _DRAWN = "floor(pow(draw(1000000, {key}) / 1e6, 2) * {n})::BIGINT"
 _TABLES = {
     "patients": """
-SELECT patient_id, DATE '1930-01-01' + (draw(25000, 'born', substr(patient_id, 2)::BIGINT))::INTEGER AS birth_date,
-    ['male', 'female'][1 + draw(2, 'sex', substr(patient_id, 2)::BIGINT)] AS sex, NULL::DATE AS death_date
+SELECT patient_id, DATE '1930-01-01' + draw(25000, 'born', n)::INTEGER AS birth_date,
+    ['male', 'female'][1 + draw(2, 'sex', n)] AS sex, NULL::DATE AS death_date
 FROM people WHERE bucket = {bucket}""",
     "stays": f"""
-SELECT stay_id, patient_id, 'H' || (draw(5, 'h', n)) AS hospital_id, 'discharged' AS status,
+SELECT stay_id, patient_id, 'H' || draw(5, 'h', n) AS hospital_id, 'discharged' AS status,
     NULL::TIMESTAMP AS booked_at, NULL::TIMESTAMP AS planned_admission_at, admitted_at,
     admitted_at + to_hours(hours) AS discharged_at,
     ['emergency', 'urgent', 'elective'][1 + draw(3, 'type', n)] AS admission_type,
-    'home' AS admission_source, 'D' || (draw(20, 'd', n)) AS admission_department,
-    'D' || (draw(20, 'd', n)) AS discharge_department, 'payer ' || (draw(4, 'p', n)) AS payer,
+    'home' AS admission_source, 'D' || draw(20, 'd', n) AS admission_department,
+    'D' || draw(20, 'd', n) AS discharge_department, 'payer ' || draw(4, 'p', n) AS payer,
     'home' AS discharge_disposition, NULL::BOOLEAN AS planned_return_31d, NULL AS payment_group,
     (500 + draw(3000000, 'cost', n) / 100.0)::DECIMAL(18, 2) AS total_cost,
     NULL::DECIMAL(18, 2) AS patient_paid, NULL::INTEGER AS age_years
