@@ -142,5 +142,5 @@ SELECT patient_id, stay_id, admitted_at + to_minutes((hours * 60 * place) // {VA
     a.code, round(a.low + (a.high - a.low) * draw(1000, 'value', o.n, place) / 1000.0, 2) AS value,
     a.unit, NULL::TIMESTAMP AS known_at
 FROM (SELECT *, unnest(range({VALUES_PER_STAY})) AS place FROM ({_STAY})) o
-JOIN analytes a ON a.n = draw({len(ANALYTES, "what", o.n, place) + _OTHER_ANALYTES})""",
+JOIN analytes a ON a.n = draw({len(ANALYTES) + _OTHER_ANALYTES}, 'what', o.n, place)""",
 }
