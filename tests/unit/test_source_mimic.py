@@ -103,9 +103,9 @@ def test_results_are_numbers_known_once_they_are_stored(out: Path) -> None:
     columns = "code, value, unit, stay_id, taken_at::VARCHAR, known_at::VARCHAR"
     assert select(out, "observations", columns) == [
         ("2951-2", 131, "mEq/L", "99000001", "2150-05-02 04:00:00", "2150-05-02 05:30:00"),
-        ("6301-6", 1.1, "unknown", "99000001", "2150-05-03 06:00:00", "2150-05-03 07:00:00"),
+        ("6301-6", 1.1, "{INR}", "99000001", "2150-05-03 06:00:00", "2150-05-03 07:00:00"),
         ("718-7", 11.2, "g/dL", None, "2150-03-01 09:00:00", "2150-03-01 10:00:00"),  # between stays
-        ("mimic:59999", 7, "U", "99000003", "2163-02-21 06:00:00", "2163-02-21 07:00:00"),
+        ("mimic:59999", 7, "unknown", "99000003", "2163-02-21 06:00:00", "2163-02-21 07:00:00"),
     ]
 
 
@@ -117,8 +117,9 @@ def test_a_code_of_the_extract_goes_before_the_published_one(tmp_path: Path) -> 
     assert codes == {"2947-0", "718-7", "6301-6", "mimic:59999"}
 
 
-def test_only_emergency_stays_without_an_admission_are_visits(out: Path) -> None:
+def test_emergency_stays_are_visits_with_those_that_led_to_an_admission(out: Path) -> None:
     assert select(out, "visits", "visit_id, patient_id, visited_at::VARCHAR, kind") == [
+        ("31000001", "90000001", "2150-05-02 03:10:00", "emergency"),  # led to the admission of 8:00
         ("31000003", "90000001", "2150-02-11 20:00:00", "emergency"),  # with the observation that follows it
         ("31000005", "90000003", "2140-09-09 01:00:00", "emergency"),
     ]
@@ -138,6 +139,8 @@ def test_what_is_left_out_or_cannot_be_told_is_said_with_counts(tmp_path: Path) 
     assert "labevents: 1 rows are left out: their result is not a number" in notes
     assert "labevents: 1 rows have no unit" in notes
     assert "prescriptions: 1 rows are left out" in notes
+    # In the emergency room from 18 February, 15:00, admitted on the 20th at 22:00.
+    assert "transfers: 1 emergency visits are left out" in notes
 
 
 def test_tables_that_are_not_there_are_unknown(tmp_path: Path) -> None:

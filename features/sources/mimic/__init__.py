@@ -11,14 +11,15 @@ https://mimic.mit.edu/docs/iv/modules/hosp/ and the build scripts of github.com/
   present on admission, and the admitting diagnosis, are not in the module.
 * labevents → observations: numbers only, known from `storetime` on. An item has its LOINC code where
   `d_labitems` has one (version 1) or `loinc.csv` does: 77 common items of the mapping that mimic-code
-  publishes (MIT licence). Else its code is `mimic:` and the item's number. Units stay as they are.
+  publishes (MIT licence). Else its code is `mimic:` and the item's number. Units stay as they are; one that
+  is missing is "unknown", but for INR, which has none.
 * prescriptions → medications: the main drugs by their names, for the module has national drug codes and no
   ATC. Left out: their diluents and additives, doses, and `emar` (what was given in the end).
 * services → the departments of admission and discharge. drgcodes → the final group of the hospital's payer
   (HCFA, in version 1 also MS), which changed its grouper within the years of the extract.
-* transfers → visits: emergency stays without an admission, which the module lists there. The emergency part
-  of an admission (`edregtime`) is no visit. Wards are left out. Care outside emergency rooms is not in the
-  module: counts of outpatient visits read 0.
+* transfers → visits: the emergency room's, with those that led to an admission within 24 hours, as features
+  take them. One that began earlier before its own admission would count as another visit: it is left out. So
+  are wards. Care outside emergency rooms is not in the module: counts of outpatient visits read 0.
 * Deaths: in hospital, and by the state's registry up to a year after the last discharge. That covers every
   window after a discharge, though no death abroad: deaths are declared as of a registry.
 * Left out: hcpcsevents, microbiologyevents, omr, pharmacy, poe, race, language, marital status.
@@ -177,15 +178,16 @@ def _open(source: Reader, path: Path) -> set[str]:
 
 
 def _open_items(source: Reader, files: Sequence[Path]) -> None:
-    """The view `items`: LOINC code of each item that has one, the extract's own before the published ones."""
+    """The table `items`: each item's LOINC code, the extract's own before the published one."""
     source.open("published", [Path(__file__).with_name("loinc.csv")])
     own = ""
     if files:
         source.open("d_labitems", files, required=("itemid",), optional=("loinc_code",))
-        own = "SELECT itemid, loinc_code AS loinc, 1 AS rank FROM d_labitems UNION ALL "
+        own = "SELECT itemid, loinc_code, NULL, 1 FROM d_labitems UNION ALL "
     source.data.execute(f"""
-        CREATE TABLE items AS SELECT itemid, arg_min(loinc, rank) AS loinc
-        FROM ({own}SELECT itemid, loinc, 2 FROM published) t(itemid, loinc, rank)
+        CREATE TABLE items AS
+        SELECT itemid, arg_min(loinc, rank) AS loinc, any_value(unit_if_none) AS unit_if_none
+        FROM ({own}SELECT itemid, loinc, unit_if_none, 2 FROM published) t(itemid, loinc, unit_if_none, rank)
         WHERE loinc IS NOT NULL GROUP BY itemid""")
 
 
@@ -306,12 +308,13 @@ def _observations(source: Reader) -> Sequence[str]:
         f"""
         SELECT subject_id AS patient_id, hadm_id AS stay_id, charttime AS taken_at,
             coalesce(loinc, 'mimic:' || itemid) AS code, valuenum AS value,
-            coalesce(valueuom, '{_NO_UNIT}') AS unit, storetime AS known_at
+            coalesce(valueuom, unit_if_none, '{_NO_UNIT}') AS unit, storetime AS known_at
         FROM labevents LEFT JOIN items USING (itemid) WHERE valuenum IS NOT NULL""",
     )
     n_texts, n_unitless = source.data.execute(
         "SELECT count(*) FILTER (valuenum IS NULL), "
-        "count(*) FILTER (valuenum IS NOT NULL AND valueuom IS NULL) FROM labevents"
+        "count(*) FILTER (valuenum IS NOT NULL AND valueuom IS NULL AND unit_if_none IS NULL) "
+        "FROM labevents LEFT JOIN items USING (itemid)"
     ).fetchall()[0]
     notes = []
     if n_texts:
@@ -334,22 +337,44 @@ def _medications(source: Reader) -> Sequence[str]:
 
 
 def _visits(source: Reader) -> Sequence[str]:
-    """Emergency stays without an admission; rows that follow each other without a gap are one visit."""
+    """Emergency stays; rows that follow each other without a gap are one visit."""
+    source.data.execute("""
+        CREATE TABLE emergencies AS
+        WITH told AS (
+            SELECT *, coalesce(intime <= max(outtime) OVER (
+                PARTITION BY subject_id ORDER BY intime, transfer_id
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), false) AS goes_on
+            FROM transfers WHERE upper(eventtype) = 'ED'
+        ), numbered AS (
+            SELECT *, count(*) FILTER (NOT goes_on) OVER (
+                PARTITION BY subject_id ORDER BY intime, transfer_id) AS number
+            FROM told
+        ), whole AS (
+            SELECT subject_id, min(_row) AS _row, arg_min(transfer_id, (intime, transfer_id)) AS transfer_id,
+                min(intime) AS intime, max(hadm_id) AS hadm_id
+            FROM numbered GROUP BY subject_id, number
+        )
+        SELECT w.*, coalesce(TRY_CAST(intime AS TIMESTAMP)
+            < TRY_CAST(admittime AS TIMESTAMP) - INTERVAL 24 HOUR, false) AS is_long_before
+        FROM whole w LEFT JOIN (
+            SELECT hadm_id, min(admittime) AS admittime FROM admissions GROUP BY hadm_id
+        ) USING (hadm_id)""")
     source.write(
         "visits",
         """
-        WITH emergency AS (
-            SELECT *, intime <= max(outtime) OVER (
-                PARTITION BY subject_id ORDER BY intime, transfer_id
-                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS goes_on
-            FROM transfers WHERE upper(eventtype) = 'ED' AND hadm_id IS NULL
-        )
         SELECT transfer_id AS visit_id, subject_id AS patient_id, intime AS visited_at, 'emergency' AS kind
-        FROM emergency WHERE NOT coalesce(goes_on, false) ORDER BY _row""",
+        FROM emergencies WHERE NOT is_long_before ORDER BY _row""",
     )
-    return (
-        "visits: those of emergency rooms alone; counts of outpatient visits read 0, which means unknown.",
-    )
+    notes = [
+        "visits: those of emergency rooms alone; counts of outpatient visits read 0, which means unknown."
+    ]
+    n_rows = _count(source, "SELECT count(*) FROM emergencies WHERE is_long_before")
+    if n_rows:
+        notes.append(
+            f"transfers: {n_rows} emergency visits are left out: they led to an admission more than 24 hours "
+            "later, and would count as visits of their own."
+        )
+    return notes
 
 
 def _count(source: Reader, sql: str) -> int:
