@@ -16,9 +16,10 @@ from benchmarks.pandas_rolling import rolling_comorbidity, rolling_stays, rollin
 from features.catalogue import CATALOGUE
 from features.coding import code_flags_for
 from features.dataset import DataSet
-from features.families.laboratory import ANALYTES
+from features.families.laboratory import FIRST_DAY
 from features.families.windows import LATEST_DAYS, WINDOWS_DAYS
 from features.feature import Feature
+from features.measures import MEASURES, codes_of
 from features.settings import DEFAULT_SETTINGS
 
 LANDMARK = pd.Timedelta(hours=DEFAULT_SETTINGS.landmark_hours)
@@ -26,7 +27,8 @@ DAY = pd.Timedelta(days=1)
 LATEST = pd.Timedelta(days=LATEST_DAYS)
 _STAY_COLUMNS = [
     *("stay_id", "patient_id", "hospital_id", "status", "booked_at", "admitted_at", "discharged_at"),
-    *("admission_type", "admission_source", "admission_department", "payer", "total_cost"),
+    *("planned_admission_at", "admission_type", "admission_source", "admission_department", "payer"),
+    "total_cost",
 ]
 
 
@@ -142,6 +144,8 @@ def _this_stay(rows: pd.DataFrame) -> pd.DataFrame:
         is_booked=(rows["booked_at"] < rows["admitted_at"]).astype(int),
         admission_hour=rows["admitted_at"].dt.hour,
         admission_month=rows["admitted_at"].dt.month,
+        admission_weekday=rows["admitted_at"].dt.day_of_week + 1,
+        booked_waiting_days=_midnights(rows["booked_at"], rows["planned_admission_at"]),
     )
 
 
@@ -245,15 +249,15 @@ def _first_title(coded: pd.DataFrame, flags: pd.DataFrame) -> pd.Series:
 
 
 def _laboratory(rows: pd.DataFrame, dataset: DataSet) -> pd.DataFrame:
-    """The last value of the first day of each analyte, in its own unit."""
+    """The last value of the first day of each analyte; the made-up hospital writes canonical units."""
     columns = ["patient_id", "taken_at", "code", "value", "unit", "known_at"]
     values = _read(dataset, "observations", columns)
-    wanted = pd.DataFrame([(a.loinc, a.unit, a.name) for a in ANALYTES], columns=["code", "unit", "name"])
-    values = values.merge(wanted, on=["code", "unit"])
+    codes = [(code, name, MEASURES[name].unit) for name in FIRST_DAY for code in codes_of(name)]
+    values = values.merge(pd.DataFrame(codes, columns=["code", "name", "unit"]), on=["code", "unit"])
     anchors = rows[["patient_id", "admitted_at", "prediction_time"]].rename_axis("index_id").reset_index()
     values = values.merge(anchors, on="patient_id")
     in_time = values["taken_at"].between(values["admitted_at"], values["admitted_at"] + DAY)
     values = values[in_time & (values[["taken_at", "known_at"]].max(axis=1) <= values["prediction_time"])]
     last = values.sort_values(["taken_at", "value"]).drop_duplicates(["index_id", "name"], keep="last")
     found = last.pivot_table(index="index_id", columns="name", values="value")
-    return found.reindex(columns=[a.name for a in ANALYTES]).add_suffix("_first_day")
+    return found.reindex(columns=list(FIRST_DAY)).add_suffix("_first_day")

@@ -13,13 +13,16 @@ from features.codes import code_files
 from features.episodes import EPISODE_STAYS_SQL, THESE_STAYS_SQL, UNDATED_EPISODE_STAYS_SQL
 from features.families import (
     admission,
+    charges,
     comorbidity,
     demographics,
     groups,
     history,
     hospital,
+    instruments,
     laboratory,
     lace,
+    medications,
     stay,
     visits,
 )
@@ -27,14 +30,37 @@ from features.feature import Feature
 from features.points import Point
 from features.settings import DEFAULT_SETTINGS
 
-_FAMILIES = (demographics, admission, history, visits, comorbidity, groups, laboratory, stay, lace, hospital)
+_FAMILIES = {
+    "who the patient is": demographics,
+    "how the patient comes in": admission,
+    "earlier stays": history,
+    "visits": visits,
+    "comorbidity": comorbidity,
+    "diagnoses and procedures": groups,
+    "medications": medications,
+    "laboratory": laboratory,
+    "instruments": instruments,
+    "charges to date": charges,
+    "the stay": stay,
+    "LACE": lace,
+    "HOSPITAL": hospital,
+}
 
-CATALOGUE: dict[str, Feature] = {feature.name: feature for family in _FAMILIES for feature in family.FEATURES}
+FAMILY_OF: dict[str, str] = {
+    feature.name: name for name, family in _FAMILIES.items() for feature in family.FEATURES
+}
+CATALOGUE: dict[str, Feature] = {
+    feature.name: feature for family in _FAMILIES.values() for feature in family.FEATURES
+}
 
 
-def features_at(point: Point) -> tuple[Feature, ...]:
-    """The features that are known at a prediction point, in the catalogue's order."""
-    return tuple(feature for feature in CATALOGUE.values() if point.knows(feature.available_from))
+def features_at(point: Point, *, optional: bool = False) -> tuple[Feature, ...]:
+    """The features known at a prediction point, in the catalogue's order; optional ones on request."""
+    return tuple(
+        feature
+        for feature in CATALOGUE.values()
+        if point.knows(feature.available_from) and (optional or not feature.optional)
+    )
 
 
 def fingerprint(names: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ which their kind becomes known.
 from __future__ import annotations
 
 from features.feature import Relation
+from features.measures import LOOKBACK_DAYS
 from features.points import Point
 from features.settings import FeatureSettings
 from features.sql import age_years
@@ -31,14 +32,14 @@ _COST_COLUMNS = ("total_cost", "patient_paid")
 def known_diagnoses_sql(settings: FeatureSettings, code_system: str) -> str:
     """Diagnoses with the time from which each was known.
 
-    Without a `known_at` of its own an admitting diagnosis is known at admission, a discharge diagnosis
-    `coding_lag_hours` after discharge; while the stay is open, it is not known yet.
+    Without a `known_at` of its own an admitting diagnosis is known from the booking, or else at admission, a
+    discharge diagnosis `coding_lag_hours` after discharge; while the stay is open, it is not known yet.
     """
     lag = _hours(settings.coding_lag_hours)
     return f"""
     SELECT d.* EXCLUDE (known_at, code_system), s.patient_id,
         coalesce(d.code_system, '{code_system}') AS code_system,
-        coalesce(d.known_at, CASE d.kind WHEN 'admitting' THEN s.admitted_at
+        coalesce(d.known_at, CASE d.kind WHEN 'admitting' THEN least(s.booked_at, s.admitted_at)
                                          ELSE s.discharged_at + {lag} END) AS known_at
     FROM diagnoses d JOIN stays s USING (stay_id)"""
 
@@ -61,12 +62,18 @@ def known_procedures_sql(settings: FeatureSettings, code_system: str) -> str:
 def relations(point: Point, *, has_timeline: bool, settings: FeatureSettings) -> dict[Relation, str]:
     """SQL of the cut relations for a prediction point, by name."""
     is_at_discharge = "true" if point is Point.DISCHARGE else "false"
+    is_admitted = "false" if point is Point.PREADMISSION else "true"
     if has_timeline:
         knows_discharge = "s.discharged_at <= i.prediction_time"
         knows_cost = f"s.discharged_at + {_hours(settings.cost_lag_hours)} <= i.prediction_time"
         knows_diagnosis = knows_procedure = "d.known_at <= i.prediction_time"
+        knows_charge = (
+            "c.incurred_on <= i.prediction_time::DATE AND coalesce(c.known_at, " + _END_OF_DAY + ")"
+        )
+        knows_charge += " <= i.prediction_time"
+        is_admitted = "s.admitted_at <= i.prediction_time"
     else:
-        knows_discharge = knows_cost = is_at_discharge
+        knows_discharge = knows_cost = knows_charge = is_at_discharge
         knows_diagnosis = f"(d.kind = 'admitting' OR {is_at_discharge})"
         knows_procedure = f"(d.is_planned OR {is_at_discharge})"
     later_columns = ", ".join(
@@ -74,23 +81,32 @@ def relations(point: Point, *, has_timeline: bool, settings: FeatureSettings) ->
         for is_known, names in ((knows_discharge, _DISCHARGE_COLUMNS), (knows_cost, _COST_COLUMNS))
         for name in names
     )
+    # Before the admission the episode has no stay yet: what is known is known of the booked one.
+    stays = "(SELECT index_id, stay_id FROM index_rows)" if point is Point.PREADMISSION else "these_stays"
     return {
-        "this_stay": _this_stay_sql(later_columns),
+        "this_stay": _this_stay_sql(later_columns, is_admitted),
         "earlier_stays": _earlier_stays_sql(later_columns),
         "earlier_diagnoses": _EARLIER_DIAGNOSES_SQL,
-        "these_diagnoses": _these_sql("known_diagnoses", "diagnosis_flags", knows_diagnosis),
-        "these_procedures": _these_sql("known_procedures", "procedure_flags", knows_procedure),
+        "these_diagnoses": _these_sql(stays, "known_diagnoses", "d.*", "diagnosis_flags", knows_diagnosis),
+        "these_procedures": _these_sql(
+            stays, "known_procedures", _PROCEDURE_COLUMNS, "procedure_flags", knows_procedure
+        ),
         "earlier_visits": _EARLIER_VISITS_SQL,
-        "these_observations": _THESE_OBSERVATIONS_SQL,
+        "these_charges": _these_charges_sql(stays, knows_charge),
+        "measured_values": _MEASURED_VALUES_SQL,
+        "medication_courses": _MEDICATION_COURSES_SQL,
     }
 
 
-def _this_stay_sql(later_columns: str) -> str:
+def _this_stay_sql(later_columns: str, is_admitted: str) -> str:
+    # Of a booked patient the age that counts is that of the day of admission, as planned.
+    came = f"CASE WHEN {is_admitted} THEN i.anchor_at ELSE coalesce(s.planned_admission_at, i.anchor_at) END"
     return f"""
     SELECT i.index_id, i.anchor_at, i.prediction_time, p.sex,
         CASE WHEN i.anchor_at IS NOT NULL AND p.birth_date IS NOT NULL
-             THEN {age_years("i.anchor_at", "p.birth_date")} ELSE s.age_years END AS age_years,
-        s.stay_id, s.hospital_id, s.booked_at, s.planned_admission_at, s.admitted_at, s.admission_type,
+             THEN {age_years(f"({came})", "p.birth_date")} ELSE s.age_years END AS age_years,
+        s.stay_id, s.hospital_id, s.booked_at, s.planned_admission_at,
+        CASE WHEN {is_admitted} THEN s.admitted_at END AS admitted_at, s.admission_type,
         s.admission_source, s.admission_department, s.payer, {later_columns}
     FROM index_rows i
     JOIN stays s ON s.stay_id = i.stay_id
@@ -107,26 +123,44 @@ def _earlier_stays_sql(later_columns: str) -> str:
         AND s.admitted_at < i.anchor_at AND s.admitted_at <= i.prediction_time"""
 
 
-def _these_sql(coded: str, flags: str, is_known: str) -> str:
+def _these_sql(stays: str, coded: str, columns: str, flags: str, is_known: str) -> str:
     """Coded rows of the stays of this episode."""
     return f"""
-    SELECT i.index_id, i.anchor_at, d.stay_id = i.stay_id AS is_index_stay, d.*,
+    SELECT i.index_id, i.anchor_at, i.prediction_time, d.stay_id = i.stay_id AS is_index_stay, {columns},
         f.* EXCLUDE (code, code_system)
     FROM index_rows i
-    JOIN these_stays s USING (index_id)
+    JOIN {stays} s USING (index_id)
     JOIN {coded} d ON d.stay_id = s.stay_id AND {is_known}
     LEFT JOIN {flags} f USING (code, code_system)"""
+
+
+# A booked procedure is known before it is performed; when it will be is not.
+_PROCEDURE_COLUMNS = """d.* REPLACE (
+        CASE WHEN d.performed_at <= i.prediction_time THEN d.performed_at END AS performed_at)"""
+
+_END_OF_DAY = "c.incurred_on + INTERVAL '23:59:59.999999'"
+
+
+def _these_charges_sql(stays: str, is_known: str) -> str:
+    """Charges of the stays of this episode; one without a `known_at` is known at the end of its day."""
+    return f"""
+    SELECT i.index_id, i.anchor_at, i.prediction_time, c.category, c.amount
+    FROM index_rows i
+    JOIN {stays} s USING (index_id)
+    JOIN charges c ON c.stay_id = s.stay_id AND {is_known}"""
 
 
 # A stay of which no code is known yet has a row too: what it would say is unknown, not no.
 _EARLIER_DIAGNOSES_SQL = """
     SELECT i.index_id, i.anchor_at, s.admitted_at, d.known_at IS NOT NULL AS is_coded, d.charlson,
-        d.elixhauser
+        d.elixhauser, d.frailty_low, d.frailty_high
     FROM index_rows i
     JOIN episode_stays s ON s.patient_id = i.patient_id AND s.admitted_at < i.anchor_at
         AND s.admitted_at <= i.prediction_time
     LEFT JOIN (SELECT d.stay_id, d.known_at, bit_or(f.charlson) AS charlson,
-                   bit_or(f.elixhauser) AS elixhauser
+                   bit_or(f.elixhauser) AS elixhauser,
+                   CASE WHEN count(f.frailty_low) = count(*) THEN bit_or(f.frailty_low) END AS frailty_low,
+                   CASE WHEN count(f.frailty_low) = count(*) THEN bit_or(f.frailty_high) END AS frailty_high
                FROM known_diagnoses d JOIN diagnosis_flags f USING (code, code_system)
                WHERE d.kind = 'discharge' GROUP BY d.stay_id, d.known_at) d
       ON d.stay_id = s.stay_id AND d.known_at <= i.prediction_time"""
@@ -139,12 +173,43 @@ _EARLIER_VISITS_SQL = """
     JOIN visits v ON v.patient_id = i.patient_id
         AND v.visited_at < i.anchor_at AND v.visited_at <= i.prediction_time"""
 
-_THESE_OBSERVATIONS_SQL = """
-    SELECT i.index_id, i.anchor_at, o.taken_at, o.code, o.value, o.unit
+READING_VALUE = 1 << 30
+"""`reading` is seconds * READING_VALUE + value * READING_SCALE: the largest reading is the last value, ties
+by the value itself, so that the choice does not depend on the order of rows."""
+READING_SCALE = 10_000
+_READING_SECONDS = 1 << 33
+
+# Values of known measures in their canonical unit; of a measure that looks back, those of the year before
+# too. What features cannot use is left out before the admissions are joined.
+_MEASURED_VALUES_SQL = f"""
+    SELECT i.index_id, i.anchor_at, o.measure, o.taken_at >= i.anchor_at AS is_of_stay,
+        o.taken_at >= i.anchor_at AND o.taken_at <= i.anchor_at + INTERVAL 24 HOUR AS is_first_day,
+        o.taken_at::DATE <= i.anchor_at::DATE AS is_baseline,
+        greatest(least(date_diff('second', i.anchor_at, o.taken_at) + {LOOKBACK_DAYS + 1} * 86400,
+                       {_READING_SECONDS - 1}), 0) * {READING_VALUE} + o.scaled AS reading
     FROM index_rows i
-    JOIN observations o ON o.patient_id = i.patient_id
-        AND o.taken_at >= i.anchor_at AND o.taken_at <= i.prediction_time
-        AND coalesce(o.known_at, o.taken_at) <= i.prediction_time"""
+    JOIN (SELECT o.patient_id, o.taken_at, coalesce(greatest(o.known_at, o.taken_at), o.taken_at) AS known_at,
+              m.measure, m.lookback_days,
+              round((o.value * m.factor + m.shift) * {READING_SCALE})::BIGINT AS scaled
+          FROM observations o JOIN measure_flags m USING (code, unit)
+          WHERE o.value * m.factor + m.shift BETWEEN m.minimum AND m.maximum) o
+      ON o.patient_id = i.patient_id AND o.known_at <= i.prediction_time
+        AND o.taken_at >= i.anchor_at - to_days(o.lookback_days)"""
+
+# One row per admission and substance that was begun in the year before or in this stay.
+_MEDICATION_COURSES_SQL = f"""
+    SELECT i.index_id, f.substance,
+        bool_or(m.started_at < i.anchor_at AND coalesce(m.ended_at >= i.anchor_at, true)) AS is_brought,
+        bool_or(m.started_at >= i.anchor_at) AS is_started,
+        bool_or(coalesce(m.ended_at >= i.prediction_time, true)) AS is_active,
+        any_value(f.groups) AS groups, any_value(f.unclear_groups) AS unclear_groups,
+        any_value(f.mechanisms) AS mechanisms, any_value(f.unclear_mechanisms) AS unclear_mechanisms
+    FROM index_rows i
+    JOIN medications m ON m.patient_id = i.patient_id AND m.started_at <= i.prediction_time
+        AND coalesce(m.known_at <= i.prediction_time, true)
+        AND m.started_at >= i.anchor_at - to_days({LOOKBACK_DAYS})
+    JOIN medication_flags f USING (code)
+    GROUP BY i.index_id, f.substance"""
 
 
 def _hours(hours: float) -> str:

@@ -23,9 +23,11 @@ from features.codes import (
     procedure_ccs_prefixes,
     single_planned_procedures,
 )
-from features.comorbidity import comorbidity_flags
+from features.comorbidity import comorbidity_flags, frailty_flags
 from features.dataset import DataSet
-from features.tables import DIAGNOSES, PROCEDURES
+from features.measures import measure_flags
+from features.medications import medication_flags
+from features.tables import DIAGNOSES, MEDICATIONS, OBSERVATIONS, PROCEDURES
 
 _COMPLICATION_BITS = {category: 1 << place for place, category in enumerate(COMPLICATION_CATEGORIES)}
 CodedAs = tuple[str, str]
@@ -34,13 +36,16 @@ FlagsOf = Callable[[list[str], str], pd.DataFrame]
 
 
 def register_code_flags(con: duckdb.DuckDBPyConnection, dataset: DataSet) -> None:
-    """Create the tables `diagnosis_flags` and `procedure_flags` for the codes of a data set."""
+    """Create the flags of a data set's codes: of diagnoses, procedures, medications and measures."""
     systems = dataset.declaration.code_systems
     codes = {
         "diagnoses": _distinct(con, dataset.select(DIAGNOSES), systems.diagnosis or ""),
         "procedures": _distinct(con, dataset.select(PROCEDURES), systems.procedure or ""),
     }
-    for name, flags in code_flags_for(codes).items():
+    medications = con.sql(f"SELECT DISTINCT code FROM ({dataset.select(MEDICATIONS)})").fetchall()
+    measured = con.sql(f"SELECT DISTINCT code, unit FROM ({dataset.select(OBSERVATIONS)})").fetchall()
+    plain = plain_flags_for((code for (code,) in medications), measured)
+    for name, flags in (code_flags_for(codes) | plain).items():
         con.register("flags_in", flags)
         con.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM flags_in")
         con.unregister("flags_in")
@@ -54,6 +59,13 @@ def code_flags_for(codes: Mapping[str, Iterable[CodedAs]]) -> dict[str, pd.DataF
     }
 
 
+def plain_flags_for(
+    medications: Iterable[str], measured: Iterable[tuple[str, str]]
+) -> dict[str, pd.DataFrame]:
+    """The flags of medication codes and of measured (code, unit) pairs, which name no code system."""
+    return {"medication_flags": medication_flags(medications), "measure_flags": measure_flags(measured)}
+
+
 def _distinct(con: duckdb.DuckDBPyConnection, select: str, system: str) -> list[CodedAs]:
     sql = f"SELECT DISTINCT code, coalesce(code_system, '{system}') FROM ({select}) ORDER BY ALL"
     return [(code, code_system) for code, code_system in con.sql(sql).fetchall()]
@@ -65,6 +77,8 @@ _DIAGNOSIS_COLUMNS = {
     "charlson": "int64",
     "elixhauser": "int64",
     "lace": "int64",
+    "frailty_low": "Int64",
+    "frailty_high": "Int64",
     "ccs_title": "str",
     "exclusion": "str",
     "is_always_planned": "bool",
@@ -131,6 +145,7 @@ def _diagnosis_flags(codes: list[str], system: str) -> pd.DataFrame:
             "complication_cannot_be_present": [bool(impossible.get(prefix_of[code])) for code in codes],
         }
     )
+    own = own.merge(frailty_flags(codes, system), on="code", how="left", validate="one_to_one")
     return own.merge(comorbidity_flags(codes, system), on="code", how="left", validate="one_to_one")
 
 

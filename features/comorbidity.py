@@ -1,9 +1,10 @@
-"""Comorbidities of single diagnosis codes, as bits: Charlson, Elixhauser and the conditions of LACE.
+"""Comorbidities of single diagnosis codes, as bits: Charlson, Elixhauser, LACE's conditions and frailty.
 
-The mappings are those of Quan et al., Med Care 2005;43(11):1130-9, taken from the package pycomorb;
-names, weights and the severe form that supersedes a mild one are dated files in `features/codes`.
+The mappings of the first three are those of Quan et al., Med Care 2005;43(11):1130-9, taken from the package
+pycomorb; names, weights and the severe form that supersedes a mild one are dated files in `features/codes`.
 A patient's flags are the bitwise OR over the patient's codes; only then does the severe form
-supersede the mild one (`score_sql`).
+supersede the mild one (`score_sql`). Frailty is the Hospital Frailty Risk Score, which is defined for ICD-10
+alone.
 """
 
 from __future__ import annotations
@@ -123,6 +124,50 @@ SEVERE_RENAL_PREFIXES: dict[str, tuple[str, ...]] = {
         *("40301", "40311", "40391", "40402", "40403", "40412", "40413", "40492", "40493"),
     ),
 }
+
+
+_FRAILTY_ROWS = _rows("frailty_2018.csv")
+# A mask holds 63 bits; the score has 109 categories.
+_FRAILTY_LOW = _FRAILTY_ROWS[:60]
+_FRAILTY_HIGH = _FRAILTY_ROWS[60:]
+_FRAILTY_LENGTH = 3
+
+
+def _frailty_bits(rows: Sequence[Mapping[str, str]]) -> dict[str, int]:
+    return {row["prefix"]: 1 << place for place, row in enumerate(rows)}
+
+
+_FRAILTY_LOW_BITS = _frailty_bits(_FRAILTY_LOW)
+_FRAILTY_HIGH_BITS = _frailty_bits(_FRAILTY_HIGH)
+
+
+def frailty_flags(codes: Sequence[str], system: str) -> pd.DataFrame:
+    """The frailty categories of diagnosis codes as two bitmasks: `code`, `frailty_low`, `frailty_high`.
+
+    Null for a system that is not ICD-10: there the score is not defined.
+    """
+    is_defined = _ICD_VERSIONS.get(system) == "icd10"
+    prefixes = [code[:_FRAILTY_LENGTH] for code in codes]
+    masks = {
+        name: pd.Series([bits.get(prefix, 0) if is_defined else None for prefix in prefixes], dtype="Int64")
+        for name, bits in (("frailty_low", _FRAILTY_LOW_BITS), ("frailty_high", _FRAILTY_HIGH_BITS))
+    }
+    return pd.DataFrame({"code": pd.Series(list(codes), dtype="str"), **masks})
+
+
+def frailty_score_sql(low: str, high: str) -> str:
+    """Return the SQL of the Hospital Frailty Risk Score from a patient's two bitmasks.
+
+    Weights are tenths below 128: binary digit by binary digit, the categories whose weight has it are
+    counted at once.
+    """
+    terms = [
+        f"{1 << digit} * bit_count({mask} & {plane})::INTEGER"
+        for mask, rows in ((low, _FRAILTY_LOW), (high, _FRAILTY_HIGH))
+        for digit in range(7)
+        if (plane := sum(1 << n for n, row in enumerate(rows) if int(row["weight_tenths"]) >> digit & 1))
+    ]
+    return f"(({' + '.join(terms)}) / 10)"
 
 
 def comorbidity_flags(codes: Sequence[str], system: str) -> pd.DataFrame:

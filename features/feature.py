@@ -7,7 +7,7 @@ from typing import Literal
 
 from features.points import Point
 
-FeatureType = Literal["integer", "number", "flag", "category"]
+FeatureType = Literal["integer", "number", "flag", "category", "bits"]
 Relation = Literal[
     "this_stay",
     "earlier_stays",
@@ -15,7 +15,9 @@ Relation = Literal[
     "these_diagnoses",
     "these_procedures",
     "earlier_visits",
-    "these_observations",
+    "these_charges",
+    "measured_values",
+    "medication_courses",
     "features",
     "facts",
 ]
@@ -25,6 +27,7 @@ SQL_TYPES: dict[FeatureType, str] = {
     "number": "DOUBLE",
     "flag": "INTEGER",
     "category": "VARCHAR",
+    "bits": "BIGINT",
 }
 
 
@@ -38,7 +41,10 @@ class Feature:
     admission; where it holds rows, the expression alone decides. `history_days` says how far back the
     history must be complete; where it is not, the feature is missing. `minimum` and `maximum` bound
     plausible values (flags are 0 or 1). `needs` are intermediate values, no columns of the data set,
-    that the expression of a feature over the relation `features` uses.
+    that the expression of a feature over the relation `features` uses; only they have the type `bits`.
+    `source` is the paper or standard that defines it. `optional` features are in the dictionary and are
+    built on request alone. `calendar` features read the date or the clock itself: all others are the same if
+    every date of the extract moves by the same number of days.
     """
 
     name: str
@@ -55,4 +61,7 @@ class Feature:
     minimum: float | None = None
     maximum: float | None = None
     is_fact: bool = False
+    source: str = ""
+    optional: bool = False
+    calendar: bool = False
     needs: tuple[Feature, ...] = ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -18,7 +18,7 @@ import pyarrow as pa
 from features.assemble import features_sql
 from features.build import lay_out, lay_out_index_rows
 from features.catalogue import features_at
-from features.coding import CodedAs, code_flags_for
+from features.coding import CodedAs, code_flags_for, plain_flags_for
 from features.dataset import CodeSystems, connect
 from features.errors import UserError
 from features.feature import Feature
@@ -117,7 +117,7 @@ class OnlineFeatures:
         with self._lock:
             for table in TABLES.values():
                 self._con.register(table.name, _arrow(table, admissions))
-            for name, flags in code_flags.items():
+            for name, flags in (code_flags | _plain_flags(admissions)).items():
                 self._con.register(name, flags)
             lay_out(self._con, self._systems, self._settings, has_timeline=has_timeline)
             self._con.register("requests", _requests(admissions, times))
@@ -142,6 +142,14 @@ class OnlineFeatures:
             }
             for table, default in defaults.items()
         }
+
+
+def _plain_flags(admissions: Sequence[AdmissionRecords]) -> dict[str, pd.DataFrame]:
+    def rows(table: str) -> Iterator[Row]:
+        return (row for admission in admissions for row in admission.tables.get(table, ()))
+
+    measured = {(str(row["code"]), str(row["unit"])) for row in rows("observations")}
+    return plain_flags_for({str(row["code"]) for row in rows("medications")}, measured)
 
 
 def prediction_time(admission: AdmissionRecords, settings: FeatureSettings) -> dt.datetime | None:

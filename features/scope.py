@@ -56,7 +56,7 @@ def _scope_sql(point: Point, settings: FeatureSettings, *, has_timeline: bool) -
             "WHERE d.index_id = i.index_id AND d.is_surgery) END"
         )
     # Before the admission its day is only planned.
-    admission = "coalesce(t.admitted_at, s.planned_admission_at)"
+    admission = "coalesce(s.admitted_at, s.planned_admission_at)"
     age = f"coalesce({age_years(admission, 'p.birth_date')}, t.age_years)"
     return f"""
 WITH this_stay AS ({cut["this_stay"]}), episode AS (
@@ -64,11 +64,11 @@ WITH this_stay AS ({cut["this_stay"]}), episode AS (
         min(s.admitted_at) AS first_admitted_at
     FROM these_stays t JOIN stays s USING (stay_id) GROUP BY t.index_id
 ), judged AS (
-    SELECT i.index_id, {age} AS age_years, t.admission_type, t.booked_at, t.admitted_at,
+    SELECT i.index_id, {age} AS age_years, t.admission_type, t.booked_at, s.admitted_at,
         t.discharge_disposition, e.known_ends_at, s.status = 'discharged' AS is_discharged,
         {died_in_hospital("t.discharge_disposition", "t.discharged_at", "p.death_date")} AS died_in_hospital,
         {exclusion} AS exclusion, {has_surgery} AS has_surgery,
-        coalesce(e.first_admitted_at < t.admitted_at, false) AS continues
+        coalesce(e.first_admitted_at < s.admitted_at, false) AS continues
     FROM index_rows i
     JOIN this_stay t USING (index_id)
     JOIN stays s ON s.stay_id = i.stay_id

@@ -10,10 +10,9 @@ from wardcast.console import show_table
 
 def dictionary_document() -> list[dict[str, Any]]:
     """Every feature's declaration as JSON."""
-    from features.catalogue import CATALOGUE
+    from features.catalogue import CATALOGUE, FAMILY_OF
 
     columns = (
-        "name",
         "label",
         "type",
         "unit",
@@ -21,18 +20,26 @@ def dictionary_document() -> list[dict[str, Any]]:
         "maximum",
         "available_from",
         "description",
+        "source",
         "tables",
+        "optional",
+        "calendar",
     )
-    return [{column: getattr(feature, column) for column in columns} for feature in CATALOGUE.values()]
+    return [
+        {"name": name, "family": FAMILY_OF[name]} | {column: getattr(feature, column) for column in columns}
+        for name, feature in CATALOGUE.items()
+    ]
 
 
 def show_dictionary() -> None:
     """Every feature, one line each."""
-    rows = [
-        [f["name"], f["type"], f["unit"], _range(f), f["available_from"], f["description"]]
-        for f in dictionary_document()
-    ]
-    show_table("Features", ["name", "type", "unit", "range", "known from", "meaning"], rows)
+    for family, features in _by_family().items():
+        rows = [
+            [f["name"], f["type"], f["unit"], _range(f), f["available_from"], _marks(f), f["description"]]
+            for f in features
+        ]
+        title = f"{family[0].upper()}{family[1:]}"
+        show_table(title, ["name", "type", "unit", "range", "known from", "mark", "meaning"], rows)
 
 
 def dictionary_markdown() -> str:
@@ -41,21 +48,40 @@ def dictionary_markdown() -> str:
         "# Data dictionary",
         "",
         "Made by `wardcast dictionary --markdown`. A feature is missing where its value is unknown.",
-        "",
-        "| name | type | unit | range | known from | meaning |",
-        "|---|---|---|---|---|---|",
+        "An *optional* feature is not built by default; a *calendar* feature reads the date or the clock.",
     ]
-    for feature in dictionary_document():
-        cells = (
-            f"`{feature['name']}`",
-            feature["type"],
-            feature["unit"],
-            _range(feature),
-            feature["available_from"],
-            feature["description"],
-        )
-        lines.append(f"| {' | '.join(cells)} |")
+    for family, features in _by_family().items():
+        lines += [
+            "",
+            f"## {family[0].upper()}{family[1:]}",
+            "",
+            "| name | type | unit | range | known from | mark | meaning | source |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
+        for feature in features:
+            cells = (
+                f"`{feature['name']}`",
+                feature["type"],
+                feature["unit"],
+                _range(feature),
+                feature["available_from"],
+                _marks(feature),
+                feature["description"],
+                feature["source"],
+            )
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _by_family() -> dict[str, list[dict[str, Any]]]:
+    families: dict[str, list[dict[str, Any]]] = {}
+    for feature in dictionary_document():
+        families.setdefault(feature["family"], []).append(feature)
+    return families
+
+
+def _marks(feature: Mapping[str, Any]) -> str:
+    return ", ".join(mark for mark in ("optional", "calendar") if feature[mark])
 
 
 def _range(feature: Mapping[str, Any]) -> str:

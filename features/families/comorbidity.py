@@ -1,6 +1,7 @@
 """Comorbidity: what earlier stays say at admission, what this stay says at discharge.
 
 Mappings: Quan et al., Med Care 2005;43(11):1130-9. The severe form of a condition supersedes the mild one.
+Frailty: Gilbert et al., Lancet 2018;391(10132):1775-82.
 """
 
 from __future__ import annotations
@@ -15,12 +16,25 @@ from features.comorbidity import (
     LACE_CONDITIONS,
     LACE_HIERARCHY,
     Condition,
+    frailty_score_sql,
     score_sql,
 )
 from features.feature import Feature
 from features.points import Point
 
 LOOKBACK_DAYS = 365
+FRAILTY_LOOKBACK_DAYS = 730
+"""The look-back with which the frailty score was published."""
+_QUAN = "Quan et al., Med Care 2005;43(11):1130-9"
+_GILBERT = "Gilbert et al., Lancet 2018;391(10132):1775-82"
+# Rare among inpatients, or of weight 0 in the published scores; the scores hold them all the same.
+_OPTIONAL = frozenset(
+    {
+        *("aids", "peptic_ulcer_disease", "valvular_disease", "hypertension_uncomplicated"),
+        *("hypertension_complicated", "hypothyroidism", "obesity", "blood_loss_anaemia", "drug_abuse"),
+        "psychosis",
+    }
+)
 
 
 def _mask(system: str, *, earlier: bool) -> Feature:
@@ -43,19 +57,23 @@ def _mask(system: str, *, earlier: bool) -> Feature:
 
 
 # Earlier stays that are coded without the condition mean no; one that is not coded yet means unknown.
-_UNCODED = Feature(
-    name="n_uncoded_earlier",
-    label="Earlier stays without codes",
-    type="integer",
-    unit="stays",
-    available_from=Point.PREADMISSION,
-    description="Intermediate.",
-    relation="earlier_diagnoses",
-    expression=f"count(*) FILTER (NOT is_coded AND admitted_at >= anchor_at - INTERVAL {LOOKBACK_DAYS} DAY)",
-    tables=("diagnoses", "stays"),
-    when_none=0,
-    history_days=LOOKBACK_DAYS,
-)
+def _n_uncoded(days: int) -> Feature:
+    return Feature(
+        name=f"n_uncoded_earlier_{days}d",
+        label="Earlier stays without codes",
+        type="integer",
+        unit="stays",
+        available_from=Point.PREADMISSION,
+        description="Intermediate.",
+        relation="earlier_diagnoses",
+        expression=f"count(*) FILTER (NOT is_coded AND admitted_at >= anchor_at - INTERVAL {days} DAY)",
+        tables=("diagnoses", "stays"),
+        when_none=0,
+        history_days=days,
+    )
+
+
+_UNCODED = _n_uncoded(LOOKBACK_DAYS)
 _EARLIER_BITS = {system: _mask(system, earlier=True) for system in ("charlson", "elixhauser")}
 _BITS = {system: _mask(system, earlier=False) for system in ("charlson", "elixhauser", "lace")}
 # Charlson's conditions come first; Elixhauser adds those that Charlson does not name.
@@ -102,6 +120,8 @@ def _flags(conditions: Sequence[Condition], system: str, *, earlier: bool) -> tu
             relation="features",
             expression=expression(condition),
             tables=mask.tables,
+            source=_QUAN,
+            optional=condition.name in _OPTIONAL,
             needs=(mask, _UNCODED) if earlier else (mask,),
         )
         for condition in conditions
@@ -122,7 +142,7 @@ def _scores(*, earlier: bool) -> tuple[Feature, ...]:
             type="integer",
             unit="points",
             available_from=Point.PREADMISSION if earlier else Point.DISCHARGE,
-            description=f"{label}, {source}, over the discharge diagnoses of "
+            description=f"{label}, {weights}, over the discharge diagnoses of "
             + (
                 f"stays in the {LOOKBACK_DAYS} days before; missing if one of them is not coded yet."
                 if earlier
@@ -131,18 +151,81 @@ def _scores(*, earlier: bool) -> tuple[Feature, ...]:
             relation="features",
             expression=f"CASE WHEN {_UNCODED.name} = 0 THEN {expression} END" if earlier else expression,
             tables=mask.tables,
+            source=source,
             needs=(mask, _UNCODED) if earlier else (mask,),
         )
-        for name, label, source, expression, mask in (
-            ("charlson_score", "Charlson score", "weights of Quan 2011", charlson, masks["charlson"]),
+        for name, label, weights, source, expression, mask in (
+            (
+                "charlson_score",
+                "Charlson score",
+                "weights of Quan 2011",
+                "Quan et al., Am J Epidemiol 2011;173(6):676-82",
+                charlson,
+                masks["charlson"],
+            ),
             (
                 "elixhauser_score",
                 "Elixhauser score",
                 "weights of van Walraven 2009",
+                "van Walraven et al., Med Care 2009;47(6):626-33",
                 elixhauser,
                 masks["elixhauser"],
             ),
         )
+    )
+
+
+def _frailty_mask(half: str, *, earlier: bool) -> Feature:
+    """One of the two bitmasks of frailty categories; null where a code is not ICD-10."""
+    column = f"frailty_{half}"
+    window = f"admitted_at >= anchor_at - INTERVAL {FRAILTY_LOOKBACK_DAYS} DAY"
+    rows = f"FILTER ({f'is_coded AND {window}' if earlier else _CODED_NOW})"
+    bits = f"bit_or({column}) {rows}"
+    return Feature(
+        name=f"{column}_bits_earlier" if earlier else f"{column}_bits",
+        label="frailty categories as bits",
+        type="bits",
+        unit="",
+        available_from=Point.PREADMISSION if earlier else Point.DISCHARGE,
+        description="Intermediate.",
+        relation="earlier_diagnoses" if earlier else "these_diagnoses",
+        expression=f"CASE WHEN count({column}) {rows} = count(*) {rows} "
+        f"THEN {f'coalesce({bits}, 0)' if earlier else bits} END",
+        tables=("diagnoses", "stays"),
+        when_none=0 if earlier else None,
+        history_days=FRAILTY_LOOKBACK_DAYS if earlier else None,
+    )
+
+
+_CODED_NOW = "kind = 'discharge'"
+_FRAILTY_EARLIER = tuple(_frailty_mask(half, earlier=True) for half in ("low", "high"))
+_FRAILTY_NOW = tuple(_frailty_mask(half, earlier=False) for half in ("low", "high"))
+_FRAILTY_UNCODED = _n_uncoded(FRAILTY_LOOKBACK_DAYS)
+
+
+def _frailty(*, earlier: bool) -> Feature:
+    masks = tuple(
+        before.name if earlier else f"({before.name} | {now.name})"
+        for before, now in zip(_FRAILTY_EARLIER, _FRAILTY_NOW, strict=True)
+    )
+    now = () if earlier else _FRAILTY_NOW
+    before = f"stays in the {FRAILTY_LOOKBACK_DAYS} days before"
+    return Feature(
+        name="frailty_score_earlier" if earlier else "frailty_score",
+        label="Hospital Frailty Risk Score" + (" (earlier stays)" if earlier else ""),
+        type="number",
+        unit="points",
+        available_from=Point.PREADMISSION if earlier else Point.DISCHARGE,
+        description="Hospital Frailty Risk Score over the discharge diagnoses of "
+        f"{'' if earlier else 'the episode and of '}{before}; missing if one of them is not coded yet, or "
+        "not in ICD-10.",
+        relation="features",
+        expression=f"CASE WHEN {_FRAILTY_UNCODED.name} = 0 THEN {frailty_score_sql(*masks)} END",
+        tables=("diagnoses", "stays"),
+        minimum=0,
+        maximum=173.2,
+        source=_GILBERT,
+        needs=(*_FRAILTY_EARLIER, *now, _FRAILTY_UNCODED),
     )
 
 
@@ -152,9 +235,11 @@ FEATURES = (
     *_scores(earlier=True),
     *_flags(CHARLSON, "charlson", earlier=True),
     *_flags(_MORE, "elixhauser", earlier=True),
+    _frailty(earlier=True),
     *_scores(earlier=False),
     *_flags(CHARLSON, "charlson", earlier=False),
     *_flags(_MORE, "elixhauser", earlier=False),
+    _frailty(earlier=False),
     Feature(
         name="lace_comorbidity_weight",
         label="LACE comorbidity weight",

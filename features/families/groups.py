@@ -7,14 +7,17 @@ from features.points import Point
 
 _COMPLICATION = "kind = 'discharge' AND complication_category IS NOT NULL"
 
+_IS_PERFORMED = "(performed_at IS NOT NULL OR is_planned IS NOT TRUE)"
+
 FEATURES = (
     Feature(
         name="admitting_diagnosis_group",
         label="Admitting diagnosis",
         type="category",
         unit="",
-        available_from=Point.ADMISSION,
-        description="CCS category of the first admitting diagnosis of the stay.",
+        available_from=Point.PREADMISSION,
+        description="CCS category of the first admitting diagnosis of the stay; of a booked stay the reason "
+        "for it.",
         relation="these_diagnoses",
         expression="min_by(ccs_title, position) FILTER (kind = 'admitting' AND is_index_stay)",
         tables=("diagnoses",),
@@ -62,8 +65,8 @@ FEATURES = (
         label="Planned procedure",
         type="category",
         unit="",
-        available_from=Point.ADMISSION,
-        description="CCS category of the first procedure that was booked when the patient came.",
+        available_from=Point.PREADMISSION,
+        description="CCS category of the first procedure that was booked by the prediction time.",
         relation="these_procedures",
         expression="min_by(ccs_title, position) FILTER (is_planned AND is_index_stay)",
         tables=("procedures",),
@@ -73,7 +76,7 @@ FEATURES = (
         label="A procedure is planned",
         type="flag",
         unit="",
-        available_from=Point.ADMISSION,
+        available_from=Point.PREADMISSION,
         description="At least one procedure was booked by the prediction time.",
         relation="these_procedures",
         # A procedure of which nobody says whether it was planned leaves it open.
@@ -94,15 +97,44 @@ FEATURES = (
     ),
     Feature(
         name="n_procedures",
-        label="Procedures of this stay",
+        label="Procedures so far",
         type="integer",
         unit="procedures",
-        available_from=Point.DISCHARGE,
-        description="Number of coded procedures of the episode.",
+        available_from=Point.ADMISSION,
+        description="Coded procedures of the episode that were performed by the prediction time. One without "
+        "a time is known at discharge; a booked one without a time was not performed.",
         relation="these_procedures",
-        expression="count(*)",
+        expression=f"count(*) FILTER ({_IS_PERFORMED})",
         tables=("procedures",),
         when_none=0,
+        minimum=0,
+    ),
+    Feature(
+        name="n_operations",
+        label="Operations so far",
+        type="integer",
+        unit="operations",
+        available_from=Point.ADMISSION,
+        description="Performed procedures that are major operations (the potentially planned procedures of "
+        "the CMS measure without its diagnostic and non-operative categories).",
+        relation="these_procedures",
+        expression=f"count(*) FILTER (is_surgery AND {_IS_PERFORMED})",
+        tables=("procedures",),
+        when_none=0,
+        minimum=0,
+    ),
+    Feature(
+        name="hours_to_first_operation",
+        label="Hours from admission to the first operation",
+        type="number",
+        unit="h",
+        available_from=Point.ADMISSION,
+        description="Hours from the admission of the episode to its first operation that was begun by the "
+        "prediction time; missing where none was, or its time is not recorded.",
+        relation="these_procedures",
+        expression="min(date_diff('minute', anchor_at, performed_at)) "
+        "FILTER (is_surgery AND performed_at >= anchor_at) / 60",
+        tables=("procedures",),
         minimum=0,
     ),
 )

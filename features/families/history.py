@@ -5,7 +5,14 @@ A stay that only continued another (a transfer, a split stay) is not counted as 
 
 from __future__ import annotations
 
-from features.families.windows import LATEST_DAYS, WINDOWS_DAYS, known_sum, since, windowed
+from features.families.windows import (
+    LATEST_DAYS,
+    SHORT_AND_LONG_DAYS,
+    WINDOWS_DAYS,
+    known_sum,
+    since,
+    windowed,
+)
 from features.feature import Feature
 from features.points import Point
 
@@ -41,6 +48,7 @@ def _windowed_features(days: int) -> tuple[Feature, ...]:
             unit="currency",
             relation="earlier_stays",
             aggregate=known_sum("total_cost"),
+            built_at=SHORT_AND_LONG_DAYS,
             description="Total of the stays that began {within}; missing if one of them was not known.",
         ),
         windowed(
@@ -53,6 +61,7 @@ def _windowed_features(days: int) -> tuple[Feature, ...]:
             aggregate="coalesce(sum(date_diff('day', admitted_at, least(discharged_at, anchor_at))) "
             "FILTER ({window}), 0)",
             description="Midnights spent in hospital in stays that began {within}.",
+            built_at=SHORT_AND_LONG_DAYS,
         ),
     )
 
@@ -83,9 +92,8 @@ FEATURES = (
         f"{LATEST_DAYS} days before.",
         relation="earlier_stays",
         # Ties by identifier, so that the choice does not depend on the order of rows.
-        expression="max(struct_pack(a := admitted_at, b := stay_id, "
-        "days := date_diff('day', admitted_at, discharged_at))) "
-        f"FILTER ({since('admitted_at', LATEST_DAYS)}).days",
+        expression="arg_max_null(date_diff('day', admitted_at, discharged_at), (admitted_at, stay_id)) "
+        f"FILTER ({since('admitted_at', LATEST_DAYS)})",
         tables=("stays",),
         minimum=0,
     ),

@@ -1,83 +1,223 @@
-"""Laboratory values of the first day, and the last haemoglobin and sodium before discharge.
+"""Laboratory values in one unit each: first day, last, extremes, course of the stay, and against before.
 
-A value in another unit than the declared one is not used.
+Codes, units and plausible ranges: `features/measures.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from features.clock import READING_SCALE, READING_VALUE
 from features.feature import Feature
+from features.measures import LOOKBACK_DAYS, MEASURES, Measure
 from features.points import Point
 
-
-@dataclass(frozen=True)
-class Analyte:
-    """A laboratory analyte: its LOINC code, unit and the range of plausible values."""
-
-    name: str
-    label: str
-    loinc: str
-    unit: str
-    minimum: float
-    maximum: float
-
-
-ANALYTES = (
-    Analyte("haemoglobin", "Haemoglobin", "718-7", "g/dL", 1, 25),
-    Analyte("white_cells", "White cells", "6690-2", "10*9/L", 0, 500),
-    Analyte("sodium", "Sodium", "2951-2", "mmol/L", 90, 200),
-    Analyte("potassium", "Potassium", "2823-3", "mmol/L", 1, 12),
-    Analyte("creatinine", "Creatinine", "2160-0", "mg/dL", 0.1, 40),
-    Analyte("urea_nitrogen", "Urea nitrogen", "3094-0", "mg/dL", 1, 300),
-    Analyte("albumin", "Albumin", "1751-7", "g/dL", 0.5, 7),
-    Analyte("c_reactive_protein", "C-reactive protein", "1988-5", "mg/L", 0, 1000),
-    Analyte("glucose", "Glucose", "2345-7", "mg/dL", 5, 2000),
+HBA1C_TARGET_PERCENT = 7.0
+"""Below it glycaemia is at target (ADA Standards of Care in Diabetes 2025, section 6: most adults)."""
+FIRST_DAY = (
+    *("haemoglobin", "white_cells", "platelets", "sodium", "potassium", "creatinine", "urea_nitrogen"),
+    *("albumin", "bilirubin", "c_reactive_protein", "glucose"),
 )
-_LAST_AT_DISCHARGE = ("haemoglobin", "sodium")
+_FIRST_DAY_OPTIONAL = ("lactate", "inr", "nt_probnp")
+_AT_DISCHARGE = ("haemoglobin", "sodium", "creatinine")
+_COURSE = ("haemoglobin", "sodium", "creatinine")
+_AGAINST_EARLIER = ("haemoglobin", "creatinine")
+# measure, the extreme that matters, whether it is optional
+_EXTREMES = (
+    ("haemoglobin", "min", False),
+    ("creatinine", "max", False),
+    ("sodium", "min", True),
+    ("potassium", "max", True),
+    ("glucose", "max", True),
+    ("albumin", "min", True),
+    ("c_reactive_protein", "max", True),
+)
+_EXTREME_WORDS = {"min": "lowest", "max": "highest"}
+_LOINC = "LOINC 2.78"
 
 
-def _last_value(analyte: Analyte, condition: str) -> str:
-    # The last value, not the mean: clinicians act on the latest result. Ties by the value itself.
-    return (
-        f"max(struct_pack(t := taken_at, v := value)) FILTER (code = '{analyte.loinc}' "
-        f"AND unit = '{analyte.unit}' AND {condition}).v"
+def value_of(reading: str) -> str:
+    """SQL of the value within a reading."""
+    return f"({reading} & {READING_VALUE - 1}) / {READING_SCALE}"
+
+
+def _seconds_of(reading: str) -> str:
+    return f"({reading} // {READING_VALUE})"
+
+
+def reading(measure: Measure, which: str, condition: str) -> str:
+    """SQL of the first (`min`) or last (`max`) reading of a measure under a condition."""
+    return f"{which}(reading) FILTER (measure = {measure.number} AND {condition})"
+
+
+def intermediate(name: str, measure: Measure, which: str, condition: str) -> Feature:
+    """A reading that features of this measure need."""
+    return Feature(
+        name=f"{measure.name}_{name}_reading",
+        label=f"{measure.label}: reading",
+        type="bits",
+        unit="",
+        available_from=Point.PREADMISSION,
+        description="Intermediate.",
+        relation="measured_values",
+        expression=reading(measure, which, condition),
+        tables=("observations",),
     )
 
 
-def _first_day(analyte: Analyte) -> Feature:
+def _feature(
+    measure: Measure, suffix: str, words: str, description: str, expression: str, *, available_from: Point,
+    optional: bool = False,
+) -> Feature:  # fmt: skip
     return Feature(
-        name=f"{analyte.name}_first_day",
-        label=f"{analyte.label}, first day",
+        name=f"{measure.name}_{suffix}",
+        label=f"{measure.label}, {words}",
         type="number",
-        unit=analyte.unit,
+        unit=measure.unit,
+        available_from=available_from,
+        description=description,
+        relation="measured_values",
+        expression=expression,
+        tables=("observations",),
+        minimum=measure.minimum,
+        maximum=measure.maximum,
+        optional=optional,
+        source=_LOINC,
+    )
+
+
+def _first_day(measure: Measure, *, optional: bool) -> Feature:
+    return _feature(
+        measure,
+        "first_day",
+        "first day",
+        "Last value known within 24 hours of the admission.",
+        value_of(reading(measure, "max", "is_first_day")),
         available_from=Point.ADMISSION,
-        description=f"Last value (LOINC {analyte.loinc}) known within 24 hours of the admission.",
-        relation="these_observations",
-        expression=_last_value(analyte, "taken_at <= anchor_at + INTERVAL 24 HOUR"),
-        tables=("observations",),
-        minimum=analyte.minimum,
-        maximum=analyte.maximum,
+        optional=optional,
     )
 
 
-def _at_discharge(analyte: Analyte) -> Feature:
-    return Feature(
-        name=f"{analyte.name}_at_discharge",
-        label=f"{analyte.label}, last before discharge",
-        type="number",
-        unit=analyte.unit,
+def _at_discharge(measure: Measure) -> Feature:
+    return _feature(
+        measure,
+        "at_discharge",
+        "last before discharge",
+        "Last value of the episode.",
+        value_of(reading(measure, "max", "is_of_stay")),
         available_from=Point.DISCHARGE,
-        description=f"Last value (LOINC {analyte.loinc}) of the episode.",
-        relation="these_observations",
-        expression=_last_value(analyte, "true"),
-        tables=("observations",),
-        minimum=analyte.minimum,
-        maximum=analyte.maximum,
     )
 
+
+def _extreme(measure: Measure, which: str, *, optional: bool) -> Feature:
+    # Of the values themselves, not of readings, which are ordered by time.
+    value = f"reading & {READING_VALUE - 1}"
+    found = f"{which}({value}) FILTER (measure = {measure.number} AND is_of_stay)"
+    return _feature(
+        measure,
+        which,
+        f"{_EXTREME_WORDS[which]} so far",
+        f"The {_EXTREME_WORDS[which]} value of the episode by the prediction time.",
+        f"{found} / {READING_SCALE}",
+        available_from=Point.ADMISSION,
+        optional=optional,
+    )
+
+
+def difference(
+    name: str, label: str, unit: str, description: str, first: Feature, last: Feature, *,
+    available_from: Point, a_day: bool = False, optional: bool = False, source: str = _LOINC,
+) -> Feature:  # fmt: skip
+    """A feature: the later reading's value minus the earlier one's, or that by the days between them."""
+    gap = f"({_seconds_of(last.name)} - {_seconds_of(first.name)})"
+    change = f"({value_of(last.name)} - {value_of(first.name)})"
+    value = f"{change} * 86400 / {gap}" if a_day else change
+    return Feature(
+        name=name,
+        label=label,
+        type="number",
+        unit=unit,
+        available_from=available_from,
+        description=description,
+        relation="features",
+        expression=f"CASE WHEN {gap} > 0 THEN {value} END",
+        tables=("observations",),
+        optional=optional,
+        source=source,
+        needs=(first, last),
+    )
+
+
+def _course(measure: Measure) -> tuple[Feature, ...]:
+    first, last = (intermediate(name, measure, which, "is_of_stay") for name, which in _ENDS)
+    return (
+        difference(
+            f"{measure.name}_change",
+            f"{measure.label}, change in the stay",
+            measure.unit,
+            "Last minus first value of the episode by the prediction time; missing with fewer than two.",
+            first,
+            last,
+            available_from=Point.ADMISSION,
+        ),
+        difference(
+            f"{measure.name}_slope",
+            f"{measure.label}, change a day",
+            f"{measure.unit}/d",
+            "Last minus first value of the episode by the days between them; missing with fewer than two.",
+            first,
+            last,
+            available_from=Point.ADMISSION,
+            a_day=True,
+            optional=True,
+        ),
+    )
+
+
+_ENDS = (("first", "min"), ("last", "max"))
+
+
+def _against_earlier(measure: Measure) -> Feature:
+    earlier = intermediate("earlier", measure, "max", "NOT is_of_stay")
+    last = intermediate("last", measure, "max", "is_of_stay")
+    return difference(
+        f"{measure.name}_change_from_earlier",
+        f"{measure.label}, change from before",
+        measure.unit,
+        f"Last value of the episode so far minus the last of the {LOOKBACK_DAYS} days before the admission.",
+        earlier,
+        last,
+        available_from=Point.ADMISSION,
+    )
+
+
+_HBA1C = MEASURES["hba1c"]
+_HBA1C_LATEST = intermediate("latest", _HBA1C, "max", "true")
 
 FEATURES = (
-    *(_first_day(analyte) for analyte in ANALYTES),
-    *(_at_discharge(analyte) for analyte in ANALYTES if analyte.name in _LAST_AT_DISCHARGE),
+    *(_first_day(MEASURES[name], optional=False) for name in FIRST_DAY),
+    *(_first_day(MEASURES[name], optional=True) for name in _FIRST_DAY_OPTIONAL),
+    *(_at_discharge(MEASURES[name]) for name in _AT_DISCHARGE),
+    *(_extreme(MEASURES[name], which, optional=optional) for name, which, optional in _EXTREMES),
+    *(feature for name in _COURSE for feature in _course(MEASURES[name])),
+    *(_against_earlier(MEASURES[name]) for name in _AGAINST_EARLIER),
+    _feature(
+        _HBA1C,
+        "latest",
+        "latest",
+        f"Last value known at the prediction time, at most {LOOKBACK_DAYS} days before the admission.",
+        value_of(reading(_HBA1C, "max", "true")),
+        available_from=Point.PREADMISSION,
+    ),
+    Feature(
+        name="is_hba1c_at_target",
+        label="HbA1c at target",
+        type="flag",
+        unit="",
+        available_from=Point.PREADMISSION,
+        description=f"The latest HbA1c lies below {HBA1C_TARGET_PERCENT:g} %; missing without one.",
+        relation="features",
+        expression=f"({value_of(_HBA1C_LATEST.name)} < {HBA1C_TARGET_PERCENT:g})::INTEGER",
+        tables=("observations",),
+        source="ADA Standards of Care in Diabetes 2025, section 6",
+        needs=(_HBA1C_LATEST,),
+    ),
 )

@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
-from features.families.windows import LATEST_DAYS, WINDOWS_DAYS, known_sum, since, windowed
+from features.families.windows import (
+    LATEST_DAYS,
+    SHORT_AND_LONG_DAYS,
+    WINDOWS_DAYS,
+    known_sum,
+    since,
+    windowed,
+)
 from features.feature import Feature
 from features.points import Point
+
+
+def _outpatient_cost(days: int) -> Feature:
+    return windowed(
+        "outpatient_cost",
+        "Cost of outpatient visits",
+        days=days,
+        kind="number",
+        unit="currency",
+        relation="earlier_visits",
+        aggregate=known_sum("cost", "kind <> 'emergency'"),
+        description="Cost of outpatient, telehealth and home visits {within}; missing if one was not known.",
+    )
 
 
 def _windowed_features(days: int) -> tuple[Feature, ...]:
@@ -28,6 +48,7 @@ def _windowed_features(days: int) -> tuple[Feature, ...]:
             relation="earlier_visits",
             aggregate="count(*) FILTER (kind <> 'emergency' AND {window})",
             description="Outpatient, telehealth and home visits {within}.",
+            built_at=SHORT_AND_LONG_DAYS,
         ),
         windowed(
             "visit_cost",
@@ -37,8 +58,10 @@ def _windowed_features(days: int) -> tuple[Feature, ...]:
             unit="currency",
             relation="earlier_visits",
             aggregate=known_sum("cost"),
+            built_at=SHORT_AND_LONG_DAYS,
             description="Cost of all visits {within}; missing if one of them was not known.",
         ),
+        *(() if days < LATEST_DAYS else (_outpatient_cost(days),)),
     )
 
 
@@ -57,5 +80,19 @@ FEATURES = (
         f"FILTER (kind = 'emergency' AND NOT led_to_admission AND {since('visited_at', LATEST_DAYS)})",
         tables=("visits",),
         minimum=0,
+    ),
+    Feature(
+        name="came_through_emergency",
+        label="Came through the emergency department",
+        type="flag",
+        unit="",
+        available_from=Point.ADMISSION,
+        description="An emergency visit in the 24 hours before the admission, which counts as the one that "
+        "led to it.",
+        relation="earlier_visits",
+        expression="coalesce(bool_or(kind = 'emergency' AND led_to_admission), false)::INTEGER",
+        tables=("visits",),
+        when_none=0,
+        history_days=1,
     ),
 )

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from features.feature import Feature, FeatureType, Relation
 from features.points import Point
 
 WINDOWS_DAYS = (30, 90, 180, 365)
+DEFAULT_WINDOWS_DAYS = (30, 180, 365)
+SHORT_AND_LONG_DAYS = (30, 365)
+"""Windows that are built by default: of counts, and of costs and days, which follow the counts."""
 LATEST_DAYS = 365
 """How far back the latest event is looked for: as far as a request's history reaches."""
 _WORDS = {30: "last 30 days", 90: "last 90 days", 180: "last half year", 365: "last year"}
@@ -20,10 +25,10 @@ def since(instant: str, days: int) -> str:
     return f"{instant} >= anchor_at - INTERVAL {days} DAY"
 
 
-def known_sum(column: str) -> str:
-    """The sum over the window: missing if a value in it is unknown, 0 if the window is empty."""
-    all_known = f"count({column}) FILTER ({{window}}) = count(*) FILTER ({{window}})"
-    return f"CASE WHEN {all_known} THEN coalesce(sum({column}) FILTER ({{window}}), 0) END"
+def known_sum(column: str, of: str = "true") -> str:
+    """The sum over the rows `of` the window: missing if one of their values is unknown, 0 without a row."""
+    rows = f"FILTER ({of} AND {{window}})"
+    return f"CASE WHEN count({column}) {rows} = count(*) {rows} THEN coalesce(sum({column}) {rows}, 0) END"
 
 
 def windowed(
@@ -36,10 +41,12 @@ def windowed(
     relation: Relation,
     aggregate: str,
     description: str,
+    built_at: Sequence[int] = DEFAULT_WINDOWS_DAYS,
 ) -> Feature:
     """A feature over the window [anchor - days, anchor).
 
-    `{window}` in `aggregate` becomes its condition, `{within}` in `description` its words.
+    `{window}` in `aggregate` becomes its condition, `{within}` in `description` its words. It is optional
+    where `built_at` does not hold its days.
     """
     return Feature(
         name=f"{name}_prior_{days}d",
@@ -54,4 +61,5 @@ def windowed(
         when_none=0,
         history_days=days,
         minimum=0,
+        optional=days not in built_at,
     )

@@ -78,7 +78,7 @@ def test_at_admission_a_value_after_the_landmark_is_not_known(tmp_path: Path) ->
         7          | 2024-01-11 08:00:00 |                     | 718-7  | 12    | g/dL
         7          | 2024-01-11 08:00:01 |                     | 718-7  | 7     | g/dL
         7          | 2024-01-10 09:00:00 | 2024-01-12 00:00:00 | 2951-2 | 130   | mmol/L
-        7          | 2024-01-10 09:00:00 |                     | 2160-0 | 88    | umol/L
+        7          | 2024-01-10 09:00:00 |                     | 2160-0 | 88    | umol
         """,
     )
     admission, discharge = (of_now(rows(extract, point)) for point in (Point.ADMISSION, Point.DISCHARGE))
@@ -87,7 +87,7 @@ def test_at_admission_a_value_after_the_landmark_is_not_known(tmp_path: Path) ->
     # Taken in time but known two days later.
     assert pd.isna(admission["sodium_first_day"])
     assert discharge["sodium_first_day"] == 130
-    # Another unit than the declared one is not used.
+    # A value in an unknown unit is not used.
     assert pd.isna(admission["creatinine_first_day"])
     assert discharge["haemoglobin_at_discharge"] == 7
 

@@ -42,7 +42,7 @@ def _rest_on_diagnoses() -> list[str]:
     return [
         name
         for name, feature in CATALOGUE.items()
-        if any("diagnoses" in each.tables for each in (feature, *feature.needs))
+        if not feature.optional and any("diagnoses" in each.tables for each in (feature, *feature.needs))
     ]
 
 

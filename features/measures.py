@@ -1,0 +1,168 @@
+"""Measured values in one unit: what a code of an observation means, and how its unit is converted.
+
+The measures, their codes and the factor of every spelling of a unit are dated files in
+`features/codes`. A value in a unit that they do not hold, or beyond the plausible range of its measure, is
+not used: never guessed, never zero.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+import pandas as pd
+
+from features.dataset import Declaration
+from features.staged import Staged
+
+LOOKBACK_DAYS = 365
+"""How far before an admission the values of a measure that looks back count."""
+
+# The micro sign and the Greek letter are two characters that look alike.
+_SPELLING = str.maketrans({"\u00b5": "u", "\u03bc": "u", "^": "*", "\u00d7": "x"})
+_TEN = ("x10*", "10e", "x10e", "*10*")
+
+MEASURE_FLAG_COLUMNS = {
+    "code": "str",
+    "unit": "str",
+    "measure": "int16",
+    "factor": "float64",
+    "shift": "float64",
+    "minimum": "float64",
+    "maximum": "float64",
+    "lookback_days": "int32",
+}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A laboratory analyte or an instrument with its canonical unit and its range of plausible values.
+
+    `number` is its place in the file, by which records are told apart. `looks_back`: values of the year
+    before an admission count too. `better` says which end of an instrument is the better one.
+    """
+
+    number: int
+    name: str
+    label: str
+    kind: Literal["laboratory", "instrument"]
+    unit: str
+    minimum: float
+    maximum: float
+    looks_back: bool
+    better: Literal["", "lower", "higher"]
+    source: str
+
+
+@dataclass(frozen=True)
+class _Conversion:
+    """`value * factor + shift` is the value in the canonical unit."""
+
+    factor: float
+    shift: float
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with (Path(__file__).with_name("codes") / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+MEASURES: dict[str, Measure] = {
+    row["measure"]: Measure(
+        number=number,
+        name=row["measure"],
+        label=row["label"],
+        kind=row["kind"],  # type: ignore[arg-type]
+        unit=row["unit"],
+        minimum=float(row["minimum"]),
+        maximum=float(row["maximum"]),
+        looks_back=row["looks_back"] == "1",
+        better=row["better"],  # type: ignore[arg-type]
+        source=row["source"],
+    )
+    for number, row in enumerate(_rows("measures_2025.csv"), start=1)
+}
+_MEANT_BY = {
+    row["code"]: (MEASURES[row["measure"]], row["units_of"]) for row in _rows("measure_codes_2025.csv")
+}
+_CONVERSIONS = {
+    (row["units_of"], row["unit"]): _Conversion(float(row["factor"]), float(row["shift"]))
+    for row in _rows("measure_units_2025.csv")
+}
+
+
+def codes_of(measure: str) -> tuple[str, ...]:
+    """The codes that mean a measure, in the order of the file."""
+    return tuple(code for code, (meant, _) in _MEANT_BY.items() if meant.name == measure)
+
+
+def measure_flags(pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
+    """The measure of every distinct (code, unit) that is known, with its conversion; others have no row.
+
+    Columns `code` and `unit` as given, `measure` (its number), `factor`, `shift`, `minimum` and `maximum` in
+    the canonical unit, `lookback_days`.
+    """
+    found = []
+    for code, unit in sorted(set(pairs)):
+        meant = _MEANT_BY.get(code.strip().upper())
+        if meant is None:
+            continue
+        measure, units_of = meant
+        conversion = _CONVERSIONS.get((units_of, _spelled(unit)))
+        if conversion is not None:
+            days = LOOKBACK_DAYS if measure.looks_back else 0
+            limits = (measure.minimum, measure.maximum, days)
+            found.append((code, unit, measure.number, conversion.factor, conversion.shift, *limits))
+    return pd.DataFrame(found, columns=list(MEASURE_FLAG_COLUMNS)).astype(MEASURE_FLAG_COLUMNS)
+
+
+def is_known_code(code: str) -> bool:
+    """Whether a code of an observation means a measure that features use."""
+    return code.strip().upper() in _MEANT_BY
+
+
+def unused_value_warnings(
+    data: duckdb.DuckDBPyConnection, observations: Staged, declaration: Declaration
+) -> list[str]:
+    """How many values of known measures features cannot use, for their unit or their size, by measure."""
+    typed = observations.typed_sql(declaration.time_zone)
+    pairs = data.execute(f"SELECT DISTINCT code, unit FROM ({typed}) WHERE code IS NOT NULL").fetchall()
+    known = [(code, unit or "") for code, unit in pairs if is_known_code(code)]
+    if not known:
+        return []
+    flags = measure_flags(known)
+    named = pd.DataFrame(
+        [(code, unit, _MEANT_BY[code.strip().upper()][0].name) for code, unit in known],
+        columns=["code", "unit", "name"],
+    )
+    data.register("measures_in", named.merge(flags, on=["code", "unit"], how="left"))
+    try:
+        counted = data.execute(f"""
+            SELECT m.name, count(*) FILTER (m.factor IS NULL), count(*) FILTER (m.factor IS NOT NULL
+                AND NOT (o.value * m.factor + m.shift BETWEEN m.minimum AND m.maximum))
+            FROM ({typed}) o JOIN measures_in m ON m.code = o.code AND m.unit = coalesce(o.unit, '')
+            GROUP BY m.name ORDER BY m.name""").fetchall()
+    finally:
+        data.unregister("measures_in")
+    return [
+        f"observations: {n} values of {name} are not used, {why}"
+        for name, n_unit, n_range in counted
+        for n, why in (
+            (n_unit, "their unit is not known: add it, or convert them."),
+            (n_range, "they lie outside the plausible range in the unit given: correct value or unit."),
+        )
+        if n
+    ]
+
+
+def _spelled(unit: str) -> str:
+    """A unit in lower case without spaces, micro as u, powers of ten as 10*n."""
+    spelled = unit.lower().replace(" ", "").translate(_SPELLING)
+    for ten in _TEN:
+        if spelled.startswith(ten):
+            return "10*" + spelled.removeprefix(ten)
+    return spelled
