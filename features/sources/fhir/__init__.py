@@ -171,7 +171,7 @@ class _Reading:
             first = self.first_fault[kind, path]
             yield f"{kind}: {count} not valid FHIR R4 at {path} (first: {first}); {used}."
         if beyond := sum(count for _, count in faults[_MOST_NOTES:]):
-            yield f"{beyond} further resources are not valid FHIR R4, at {len(faults) - _MOST_NOTES} elements."
+            yield f"{beyond} further resources are not valid FHIR R4."
         for (kind, reason), count in sorted(self.left_out.items()):
             yield f"{kind}: {count} left out ({reason})."
         if self.without_place:
@@ -287,9 +287,7 @@ def _refuse_without_stays(tables: Reader) -> None:
             "No Encounter has a class of v3-ActCode that makes it a stay (IMP, ACUTE, NONACUTE, OBSENC, SS). "
             "Export Encounter.class in that code system."
         )
-    raise TableError(
-        "No resource of type Encounter with a class of inpatients is in the extract. Export them too."
-    )
+    raise TableError("No Encounter of inpatients (class IMP, ACUTE …) is in the extract. Export them too.")
 
 
 def _any(tables: Reader, view: str, condition: str = "true") -> bool:

@@ -284,6 +284,7 @@ COUNTS: dict[str, str] = {
         "SELECT count(*) FROM patient WHERE is_dead IS NOT NULL "
         "AND (died_at IS NULL OR length(died_at) IN (4, 7))"
     ),
-    "Patient: {} with a year or month of birth alone; birth_date is empty, age_years is right to one year.": "SELECT count(*) FROM patient WHERE length(birth) IN (4, 7)",
+    "Patient: {} with a year or month of birth alone; birth_date is empty, age_years is right to one "
+    "year.": "SELECT count(*) FROM patient WHERE length(birth) IN (4, 7)",
 }
 """Note with a place for a number → the query of that number; a note of none is not made."""

@@ -179,9 +179,9 @@ def _by_entry(stream: IO[bytes], name: str, tally: Tally) -> Iterator[Found]:
     """The entries of one bundle of any size, or the one resource that the file is."""
     kinds, relations, entries = ijson.sendable_list(), ijson.sendable_list(), ijson.sendable_list()
     parsers = [
+        ijson.items_coro(entries, "entry.item"),  # first: what is whole counts before damage is met
         ijson.items_coro(kinds, "resourceType"),
         ijson.items_coro(relations, "link.item.relation"),
-        ijson.items_coro(entries, "entry.item"),
     ]
     n_entries, n_bytes, is_bundle = 0, 0, False
     try:
@@ -201,7 +201,8 @@ def _by_entry(stream: IO[bytes], name: str, tally: Tally) -> Iterator[Found]:
     except (JSONError, IncompleteJSONError, ValueError, RecursionError, ArithmeticError) as error:
         if isinstance(error, TableError):
             raise
-        where = f"{name}, after entry {n_entries}" if n_entries else name
+        n_whole = n_entries + len(entries)
+        where = f"{name}, after entry {n_whole}" if n_whole else name
         raise TableError(
             f"{where}: not one JSON document in UTF-8, or cut short. Export it again; resources by line "
             "belong in a file that ends in .ndjson."
