@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -25,6 +26,7 @@ from features.tables import TableError
 SOURCES: dict[str, str] = {
     "canonical": "a folder of canonical tables, Parquet or CSV, with its dataset.toml",
     "diabetes130": "the public file of diabetic inpatient encounters of 130 US hospitals (UCI id 296)",
+    "fhir": "FHIR R4: bundles or NDJSON bulk export, a file or a folder, with a dataset.toml",
     "front_page": "front pages of Chinese inpatient records (HQMS layouts): a file, a zip or a folder",
     "mimic": "MIMIC-IV, the module hosp, of the open demo or the full set",
     "omop": "a folder of tables of the OMOP Common Data Model 5.4, with a dataset.toml",
@@ -61,6 +63,13 @@ def stage_of(source: str) -> Stage:
     if source not in SOURCES:
         raise TableError(f"No source has this name. Choose one of: {', '.join(SOURCES)}.")
     return cast(Stage, import_module(f"features.sources.{source}").stage)
+
+
+def options_of(source: str) -> dict[str, bool]:
+    """The names of the options that a source takes beside its path, and whether each is a text."""
+    named = signature(stage_of(source), eval_str=True).parameters.values()
+    own = [each for each in named if each.kind is each.KEYWORD_ONLY and each.name != "progress"]
+    return {each.name: each.annotation in (str, str | None) for each in own}
 
 
 def stage_extract(

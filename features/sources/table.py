@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from tempfile import mkdtemp
 
 import duckdb
 
@@ -74,26 +75,60 @@ def stage(
 def open_table(source: Reader, path: Path, form: FileForm) -> tuple[str, ...]:
     """Make the view of the file's rows; return its columns as the file spells them.
 
-    A column without a name is `column_` and its place. Raises TableError where the file cannot be read.
+    Raises TableError where the file cannot be read.
     """
-    file = _one_file(path, source.scratch / "unpacked", form.member) if path.suffix == ".zip" else path
+    file, names = as_parquet(source, path, form)
+    source.open(ROWS, [file], empty=form.empty)
+    return names
+
+
+def as_parquet(source: Reader, path: Path, form: FileForm) -> tuple[Path, tuple[str, ...]]:
+    """The file as Parquet, and its columns as it spells them; one without a name is `column_` and its place.
+
+    Raises TableError where the file cannot be read.
+    """
+    file = one_file(source, path, form.member)
     if not file.name.lower().endswith(SUFFIXES):
         raise TableError(f"{file.name}: not a kind of file that is read: {', '.join(SUFFIXES)} or .zip.")
     if file.suffix.lower() == ".parquet":
-        source.open(ROWS, [file], empty=form.empty)
-        spelled = source.data.execute(
-            f"DESCRIBE SELECT * FROM read_parquet({literal(file)}, hive_partitioning = false)"
-        ).fetchall()
-        return tuple(row[0] for row in spelled)
+        return file, _spelled(source, file)
     delimiter = form.delimiter or ("\t" if ".tsv" in file.suffixes else ",")
-    target = source.scratch / "table.parquet"
+    target = Path(mkdtemp(dir=source.scratch)) / "table.parquet"
     try:
         names = read_header(file, delimiter=delimiter, encoding=form.encoding, names_the_unnamed=True)
         csv_to_parquet(source.data, file, target, delimiter=delimiter, encoding=form.encoding, header=names)
     except TableError as error:
         raise TableError(f"{file.name} {error}") from None
-    source.open(ROWS, [target], empty=form.empty)
-    return tuple(names)
+    return target, tuple(names)
+
+
+def one_file(source: Reader, path: Path, member: str | None) -> Path:
+    """The file itself; of a zip the one table file in it, or the one that is named."""
+    if path.suffix.lower() != ".zip":
+        return path
+    if not zipfile.is_zipfile(path):
+        raise TableError(f"{path.name}: damaged or not a zip. Fetch it again.")
+    inside = unpacked(path, Path(mkdtemp(dir=source.scratch)))
+    files = [file for file in inside if file.name.lower().endswith(SUFFIXES)]
+    chosen = [file for file in files if member is None or file.name == Path(member).name]
+    if len(chosen) != 1:
+        names = ", ".join(file.name for file in files) or "none"
+        raise TableError(
+            f"{path.name}: {len(chosen)} files to read, not 1. Name one as file.member in the mapping "
+            f"file; there are: {names}."
+        )
+    return chosen[0]
+
+
+def _spelled(source: Reader, file: Path) -> tuple[str, ...]:
+    try:
+        described = source.data.execute(
+            f"DESCRIBE SELECT * FROM read_parquet({literal(file)}, hive_partitioning = false)"
+        ).fetchall()
+    except duckdb.Error:
+        # The engine's own message may quote the file's content.
+        raise TableError(f"{file.name}: cannot be read as Parquet. Replace the file.") from None
+    return tuple(row[0] for row in described)
 
 
 def _parsed(says: dict[str, object], place: Path) -> Declaration:
@@ -101,21 +136,6 @@ def _parsed(says: dict[str, object], place: Path) -> Declaration:
         return parse_declaration(says, place)
     except TableError as error:
         raise TableError(f"{error} They stand under [dataset].") from None
-
-
-def _one_file(archive: Path, folder: Path, member: str | None) -> Path:
-    """The one table file of a zip, or the one that is named."""
-    if not zipfile.is_zipfile(archive):
-        raise TableError(f"{archive.name}: damaged or not a zip. Fetch it again.")
-    files = [file for file in unpacked(archive, folder) if file.name.lower().endswith(SUFFIXES)]
-    chosen = [file for file in files if member is None or file.name == Path(member).name]
-    if len(chosen) != 1:
-        names = ", ".join(file.name for file in files) or "none"
-        raise TableError(
-            f"{archive.name}: {len(chosen)} files to read, not 1. Name one as file.member in the mapping "
-            f"file; there are: {names}."
-        )
-    return chosen[0]
 
 
 def _missing_columns(mapping: TableMapping, columns: tuple[str, ...]) -> list[str]:

@@ -105,6 +105,10 @@ def test_the_installed_command_is_this_one(tmp_path):
         ["ingest", "synthetic", "--seed", "-1"],
         ["ingest", "canonical", ".", "--seed", "1"],
         ["ingest", "canonical", ".", "--max-quarantine-share", "2"],
+        ["ingest", "canonical", ".", "--mapping", "m.toml"],
+        ["ingest", "canonical", ".", "--describe"],
+        ["ingest", "table", "--describe"],
+        ["ingest", "table", ".", "--option", "mapping=m.toml"],
         ["score", ".", "--out", "x.csv", "--since", "yesterday"],
         ["score", ".", "--out", "x.csv", "--top", "0"],
         ["score", "."],
@@ -131,6 +135,11 @@ def test_wrong_usage_is_exit_2_and_changes_nothing(tmp_path, arguments):
     ("arguments", "choice"),
     [
         (["ingest", "hearsay"], "Choose one of: canonical, diabetes130"),
+        (
+            ["ingest", "canonical", ".", "--mapping", "m"],
+            "canonical takes no option mapping; it goes with table",
+        ),
+        (["ingest", "table", "t.csv", "--option", "x"], "write it like --option name=value"),
         (["train", ".", "--target", "luck"], "readmission, complication, cost"),
         (["train", ".", "--target", "cost"], "preadmission, admission"),
         (["features", ".", "--out", "x", "--point", "luck"], "preadmission, admission, discharge"),
@@ -146,6 +155,20 @@ def test_wrong_usage_says_what_there_is_to_choose_from(tmp_path, arguments, choi
     # The box around the message is drawn; its words may stand on two lines.
     said = " ".join(wardcast(*arguments, cwd=tmp_path).err.replace("│", " ").split())
     assert choice in said
+
+
+def test_a_file_is_described_then_ingested_by_the_mapping_that_was_proposed(tmp_path):
+    rows = "".join(f"{stay},{stay // 2},{20 + stay},F\n" for stay in range(40))
+    (tmp_path / "ward.csv").write_text(f"stay_id,patient_id,age,sex\n{rows}")
+    said = succeeded("ingest", "table", "ward.csv", "--describe", cwd=tmp_path).out
+    assert 'patient_id = "patient_id"' in said
+    succeeded("ingest", "table", "ward.csv", "--describe", "--mapping", "ward.csv.toml", cwd=tmp_path)
+    assert (tmp_path / "ward.csv.toml").read_text() == said
+    again = wardcast("ingest", "table", "ward.csv", "--describe", "--mapping", "ward.csv.toml", cwd=tmp_path)
+    assert again.code == 2
+    assert "ward.csv.toml: exists" in again.err.replace("\n", "").replace("│", "")
+    quality = json.loads(succeeded("ingest", "table", "ward.csv", "--json", cwd=tmp_path).out)
+    assert {count["table"]: count["n_out"] for count in quality["tables"]} == {"patients": 20, "stays": 40}
 
 
 # Exit codes: 1 the data said no
