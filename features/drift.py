@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import calendar
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-from features.shape import FEWEST_PATIENTS, FEWEST_ROWS, QUANTILES, ColumnShape, Mix, Shape, TableShape
+from features.shape import FEWEST_ROWS, QUANTILES, ColumnShape, Mix, Shape, TableShape
 
 Kind = Literal[
     "table_new", "table_vanished", "column_new", "column_vanished", "value_new", "value_vanished", "rows",
@@ -94,24 +95,12 @@ def compared(now: Shape, was: Shape, settings: DriftSettings = DEFAULT_DRIFT) ->
     for name in dict.fromkeys([*was.tables, *now.tables]):
         if name not in now.tables:
             n_rows = was.tables[name].n_rows
-            found.append(
-                Finding(
-                    "table_vanished",
-                    name,
-                    "",
-                    "",
-                    n_rows,
-                    None,
-                    f"{name}: the table is gone; it had {n_rows:,} rows",
-                )
-            )
+            text = f"{name}: the table is gone; it had {n_rows:,} rows"
+            found.append(Finding("table_vanished", name, "", "", n_rows, None, text))
         elif name not in was.tables:
             n_rows = now.tables[name].n_rows
-            found.append(
-                Finding(
-                    "table_new", name, "", "", None, n_rows, f"{name}: the table is new, with {n_rows:,} rows"
-                )
-            )
+            text = f"{name}: the table is new, with {n_rows:,} rows"
+            found.append(Finding("table_new", name, "", "", None, n_rows, text))
         else:
             found += _compared_table(name, now.tables[name], was.tables[name], settings)
     return tuple(found)
@@ -126,7 +115,7 @@ def jumps(shape: Shape, settings: DriftSettings = DEFAULT_DRIFT) -> tuple[Findin
         for column, described in table.columns.items():
             found += _missing_jump(name, column, described, months, table, settings)
             if (name, column) not in _OF_THE_LAST_DAY:
-                found += _mix_jump(name, column, described, months, settings)
+                found += _mix_jump(name, column, described, months, table.rows_per_patient, settings)
     return tuple(found)
 
 
@@ -145,6 +134,7 @@ def _compared_table(
     name: str, now: TableShape, was: TableShape, settings: DriftSettings
 ) -> Iterator[Finding]:
     yield from _compared_rows(name, now, was, settings)
+    together = max(now.rows_per_patient, was.rows_per_patient)
     for column, described in now.columns.items():
         earlier = was.columns.get(column)
         if earlier is None or min(now.n_rows, was.n_rows) < FEWEST_ROWS:
@@ -159,23 +149,26 @@ def _compared_table(
                 kind, name, column, "", 1 - earlier.missing, 1 - described.missing, f"{place}: {said}"
             )
             continue
-        error = _standard_error(earlier.missing, was.n_rows, described.missing, now.n_rows)
+        error = _standard_error(
+            earlier.missing, was.n_rows / together, described.missing, now.n_rows / together
+        )
         change = abs(described.missing - earlier.missing)
         if change > max(settings.missing, settings.chance * error):
             text = f"{place}: {described.missing:.1%} of the rows have no value, {earlier.missing:.1%} before"
             yield Finding("missing", name, column, "", earlier.missing, described.missing, text)
-        yield from _compared_mix(name, column, described.mix, earlier.mix, settings)
+        yield from _compared_mix(name, column, described.mix, earlier.mix, together, settings)
         yield from _compared_numbers(name, column, described.quantiles, earlier.quantiles, settings)
 
 
 def _compared_rows(name: str, now: TableShape, was: TableShape, settings: DriftSettings) -> Iterator[Finding]:
     earlier, later = _months(was), _months(now)
+    noise = _row_noise(was, settings)
     # The last month of an extract is seldom complete.
     for month in earlier[:-1]:
         before, after = was.rows_by_month.get(month, 0), now.rows_by_month.get(month, 0)
         if not later or month < later[0] or month > later[-1] or before < FEWEST_ROWS:
             continue
-        if abs(after - before) > max(settings.rows * before, settings.chance * math.sqrt(before)):
+        if abs(after - before) > max(settings.rows * before, noise(before)):
             text = f"{name}: {after:,} rows in {month}, {before:,} before ({after / before - 1:+.0%})"
             yield Finding("rows", name, "", month, before, after, text)
     usual = median([was.rows_by_month.get(month, 0) for month in earlier[-13:-1]] or [0])
@@ -185,21 +178,17 @@ def _compared_rows(name: str, now: TableShape, was: TableShape, settings: DriftS
         # The last one is for `jumps`, which knows on which day the extract ends.
         if month <= (earlier[-1] if earlier else "") or month == later[-1] or usual < FEWEST_ROWS:
             continue
-        if (
-            not low * usual - settings.chance * math.sqrt(usual)
-            <= after
-            <= high * usual + settings.chance * math.sqrt(usual)
-        ):
+        if not low * usual - noise(usual) <= after <= high * usual + noise(usual):
             text = f"{name}: {after:,} rows in {month}, about {usual:,.0f} a month in the earlier extract"
             yield Finding("rows", name, "", month, usual, after, text)
 
 
 def _compared_mix(
-    name: str, column: str, now: Mix | None, was: Mix | None, settings: DriftSettings
+    name: str, column: str, now: Mix | None, was: Mix | None, together: float, settings: DriftSettings
 ) -> Iterator[Finding]:
     if now is None or was is None or min(now.total, was.total) < FEWEST_ROWS:
         return
-    apart = _beyond_chance(now, was, settings.mix, settings.chance)
+    apart = _beyond_chance(now, was, settings.mix, settings.chance * together)
     if apart is not None:
         text = (
             f"{name}.{column}: another mix of values, Jensen-Shannon distance {apart:.2f}{_movers(now, was)}"
@@ -235,6 +224,7 @@ def _row_jumps(
     name: str, table: TableShape, months: Sequence[str], shape: Shape, settings: DriftSettings
 ) -> Iterator[Finding]:
     low, high = settings.monthly_rows
+    noise = _row_noise(table, settings)
     for place, month in enumerate(months):
         beside = [
             *months[max(0, place - settings.months) : place],
@@ -245,12 +235,11 @@ def _row_jumps(
             continue
         rows, is_last = table.rows_by_month.get(month, 0), place == len(months) - 1
         expected = usual * (_share_observed(month, shape) if is_last else 1)
-        noise = settings.chance * math.sqrt(expected)
-        if rows < low * expected - noise:
+        if rows < low * expected - noise(expected):
             kind: Kind = "incomplete_end" if is_last else "gap"
             text = f"{name}: {rows:,} rows in {month}, about {expected:,.0f} expected by the months beside it"
             yield Finding(kind, name, "", month, expected, rows, text)
-        elif rows > high * expected + noise and place > 0:
+        elif rows > high * expected + noise(expected) and place > 0:
             text = f"{name}: {rows:,} rows in {month}, about {expected:,.0f} expected by the months beside it"
             yield Finding("gap", name, "", month, expected, rows, text)
 
@@ -272,13 +261,13 @@ def _missing_jump(
     settings: DriftSettings,
 ) -> Iterator[Finding]:
     """The month of the greatest change of the missing share, if it is one."""
-    share, rows = described.missing_by_month, table.rows_by_month
+    share, rows, together = described.missing_by_month, table.rows_by_month, table.rows_per_patient
     best: tuple[float, str, float, float] | None = None
     for before, after in _sides([month for month in months if month in share], settings.months):
         n_before, n_after = (sum(rows[month] for month in side) for side in (before, after))
         was = sum(share[month] * rows[month] for month in before) / n_before
         now = sum(share[month] * rows[month] for month in after) / n_after
-        change, error = abs(now - was), _standard_error(was, n_before, now, n_after)
+        change, error = abs(now - was), _standard_error(was, n_before / together, now, n_after / together)
         if change > max(settings.missing_jump, settings.chance * error) and (
             best is None or change > best[0]
         ):
@@ -290,15 +279,21 @@ def _missing_jump(
 
 
 def _mix_jump(
-    name: str, column: str, described: ColumnShape, months: Sequence[str], settings: DriftSettings
+    name: str,
+    column: str,
+    described: ColumnShape,
+    months: Sequence[str],
+    together: float,
+    settings: DriftSettings,
 ) -> Iterator[Finding]:
     """The month of the greatest change of the mix, if it is one."""
     best: tuple[float, str, Mix, Mix] | None = None
     known = [month for month in months if month in described.mix_by_month]
     for before, after in _sides(known, settings.months):
-        was, now = (_pooled([described.mix_by_month[month] for month in side]) for side in (before, after))
-        was, now = _frequent(was, now, len(before), len(after))
-        apart = _beyond_chance(now, was, settings.mix_jump, settings.chance)
+        sides = [[described.mix_by_month[month] for month in side] for side in (before, after)]
+        pooled = _often_hidden(sides)
+        was, now = (_together(side, pooled) for side in sides)
+        apart = _beyond_chance(now, was, settings.mix_jump, settings.chance * together)
         if apart is not None and (best is None or apart > best[0]):
             best = apart, after[0], now, was
     if best is not None:
@@ -316,27 +311,18 @@ def _sides(months: Sequence[str], width: int) -> Iterator[tuple[Sequence[str], S
         yield months[max(0, place - width) : place], months[place : place + width]
 
 
-def _pooled(mixes: Sequence[Mix]) -> Mix:
-    values: dict[str, int] = {}
+def _often_hidden(sides: Sequence[Sequence[Mix]]) -> set[str]:
+    """The values that are hidden in more than one month of a side: how many there are is not known."""
+    counts = [Counter(value for mix in side for value in mix.hidden) for side in sides]
+    return {value for count in counts for value, n in count.items() if n > 1}
+
+
+def _together(mixes: Sequence[Mix], pooled: set[str]) -> Mix:
+    """The mix of several months, without the values to pool."""
+    values: Counter[str] = Counter()
     for mix in mixes:
-        for value, n in mix.values.items():
-            values[value] = values.get(value, 0) + n
-    return Mix(values=values, rest=sum(mix.rest for mix in mixes))
-
-
-def _frequent(was: Mix, now: Mix, n_before: int, n_after: int) -> tuple[Mix, Mix]:
-    """Both mixes with the values alone that are never pooled: those near the limit come and go by month."""
-    least = 3 * FEWEST_PATIENTS
-    kept = [
-        value
-        for value in dict.fromkeys([*was.values, *now.values])
-        if max(was.values.get(value, 0) / n_before, now.values.get(value, 0) / n_after) >= least
-    ]
-    pair = []
-    for mix in (was, now):
-        values = {value: mix.values[value] for value in kept if value in mix.values}
-        pair.append(Mix(values=values, rest=mix.total - sum(values.values())))
-    return pair[0], pair[1]
+        values.update({value: n for value, n in mix.values.items() if value not in pooled})
+    return Mix(values=dict(values), rest=sum(mix.total for mix in mixes) - sum(values.values()))
 
 
 def _beyond_chance(now: Mix, was: Mix, least: float, chance: float) -> float | None:
@@ -365,7 +351,12 @@ def _quoted(value: str) -> str:
     return f"“{value[:40]}”"
 
 
-def _standard_error(one: float, n_one: int, other: float, n_other: int) -> float:
+def _row_noise(table: TableShape, settings: DriftSettings) -> Callable[[float], float]:
+    """How far counts of rows that come several together may lie from an expected one by chance."""
+    return lambda expected: settings.chance * math.sqrt(expected * table.rows_per_patient)
+
+
+def _standard_error(one: float, n_one: float, other: float, n_other: float) -> float:
     pooled = (one * n_one + other * n_other) / (n_one + n_other)
     return math.sqrt(pooled * (1 - pooled) * (1 / n_one + 1 / n_other))
 

@@ -8,7 +8,7 @@ month; identifiers, names and free values are never looked at; quantiles are rou
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -47,10 +47,11 @@ class _Record(BaseModel):
 
 
 class Mix(_Record):
-    """Rows by value; `rest` are those of rare values."""
+    """Rows by value; `rest` are those of rare values, also of the `hidden` ones, which other months name."""
 
     values: dict[str, int]
     rest: int
+    hidden: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -69,11 +70,20 @@ class ColumnShape(_Record):
 
 
 class TableShape(_Record):
-    """One table; months (`2024-03`) are those of its event, or of its stay."""
+    """One table; months (`2024-03`) are those of its event, or of its stay. Patients are counted roughly."""
 
     n_rows: int
+    n_patients: int
     rows_by_month: dict[str, int]
+    patients_by_month: dict[str, int]
     columns: dict[str, ColumnShape]
+
+    @property
+    def rows_per_patient(self) -> float:
+        """Rows that come together, of one patient (within a month, where there are months): at least 1."""
+        if self.patients_by_month:
+            return max(sum(self.rows_by_month.values()) / max(sum(self.patients_by_month.values()), 1), 1.0)
+        return max(self.n_rows / max(self.n_patients, 1), 1.0)
 
 
 class Shape(_Record):
@@ -142,11 +152,13 @@ def _dated_sql(table: Table, rows: str, declaration: Declaration) -> str:
 def _table_shape(data: duckdb.DuckDBPyConnection, table: Table) -> TableShape:
     counts = ", ".join(f"count({identifier(column.name)})" for column in table.columns)
     counted = data.execute(
-        f"SELECT _month, count(*), {counts} FROM shape_rows GROUP BY _month ORDER BY _month"
+        f"SELECT _month, count(*), approx_count_distinct(_patient), {counts} FROM shape_rows "
+        "GROUP BY _month ORDER BY _month"
     ).fetchall()
+    n_patients = data.execute("SELECT approx_count_distinct(_patient) FROM shape_rows").fetchall()[0][0]
     rows = {month: n for month, n, *_ in counted}
     known = {
-        column.name: {row[0]: row[place] for row in counted} for place, column in enumerate(table.columns, 2)
+        column.name: {row[0]: row[place] for row in counted} for place, column in enumerate(table.columns, 3)
     }
     columns = {name: _fullness(rows, by_month) for name, by_month in known.items()}
     if table.name not in _COUNTED_ALONE:
@@ -157,8 +169,14 @@ def _table_shape(data: duckdb.DuckDBPyConnection, table: Table) -> TableShape:
         for name, quantiles in _all_quantiles(data, table, sum(rows.values())).items():
             described = columns.get(name, ColumnShape(missing=0.0))
             columns[name] = described.model_copy(update={"quantiles": quantiles})
-    by_month = {month: n for month, n in rows.items() if month is not None}
-    return TableShape(n_rows=sum(rows.values()), rows_by_month=by_month, columns=columns)
+    dated = [row for row in counted if row[0] is not None]
+    return TableShape(
+        n_rows=sum(rows.values()),
+        n_patients=n_patients,
+        rows_by_month={row[0]: row[1] for row in dated},
+        patients_by_month={row[0]: row[2] for row in dated},
+        columns=columns,
+    )
 
 
 def _fullness(rows: Mapping[str | None, int], known: Mapping[str | None, int]) -> ColumnShape:
@@ -193,24 +211,32 @@ def _mixes(
     data: duckdb.DuckDBPyConnection, expression: str, known: Mapping[str | None, int]
 ) -> tuple[Mix, dict[str, Mix]]:
     # About as many patients as it says: what matters is that they are several.
-    found = data.execute(
-        "SELECT value, GROUPING(_month) AS of_all, _month, count(*) AS n "
-        f"FROM (SELECT {expression} AS value, _month, _patient FROM shape_rows) "
-        "WHERE value IS NOT NULL GROUP BY GROUPING SETS ((value), (value, _month)) "
-        f"HAVING approx_count_distinct(_patient) >= {FEWEST_PATIENTS} ORDER BY n DESC, value, _month"
+    rows = f"(SELECT {expression} AS value, _month, _patient FROM shape_rows)"
+    frequent = data.execute(
+        f"SELECT value, count(*) AS n FROM {rows} WHERE value IS NOT NULL GROUP BY value "
+        f"HAVING approx_count_distinct(_patient) >= {FEWEST_PATIENTS} "
+        f"ORDER BY n DESC, value LIMIT {MOST_VALUES}"
     ).fetchall()
-    overall = [(value, n) for value, of_all, _, n in found if of_all][:MOST_VALUES]
-    compared = {value for value, _ in overall[:MOST_BY_MONTH]}
     months: dict[str, dict[str, int]] = {month: {} for month in known if month is not None}
-    for value, of_all, month, n in found:
-        if not of_all and month is not None and value in compared:
-            months[month][value] = n
-    by_month = {month: _mix(values, known[month]) for month, values in months.items()}
-    return _mix(dict(overall), sum(known.values())), by_month
+    hidden: dict[str, list[str]] = {month: [] for month in months}
+    if months:
+        by_month = data.execute(
+            f"SELECT _month, value, count(*), approx_count_distinct(_patient) FROM {rows} "
+            "WHERE list_contains(?, value) AND _month IS NOT NULL GROUP BY _month, value ORDER BY ALL",
+            [[value for value, _ in frequent[:MOST_BY_MONTH]]],
+        ).fetchall()
+        for month, value, n, n_patients in by_month:
+            if n_patients >= FEWEST_PATIENTS:
+                months[month][value] = n
+            else:
+                hidden[month].append(value)
+    return _mix(dict(frequent), sum(known.values())), {
+        month: _mix(values, known[month], hidden[month]) for month, values in months.items()
+    }
 
 
-def _mix(values: dict[str, int], known: int) -> Mix:
-    return Mix(values=dict(sorted(values.items())), rest=known - sum(values.values()))
+def _mix(values: dict[str, int], known: int, hidden: Sequence[str] = ()) -> Mix:
+    return Mix(values=dict(sorted(values.items())), rest=known - sum(values.values()), hidden=tuple(hidden))
 
 
 def _all_quantiles(

@@ -25,7 +25,7 @@ _COST_COLUMNS = ("wape", "mae", "r2", "bias", "interval_coverage")
 
 
 def show_quality(quality: Quality) -> None:
-    """Rows in, out and quarantined by table; then every rule that was broken."""
+    """Rows in, out and quarantined by table; every rule that was broken; what changed; warnings."""
     show_table(
         "Rows",
         ["table", "in", "out", "quarantined"],
@@ -39,6 +39,12 @@ def show_quality(quality: Quality) -> None:
                 [r.table, r.rule, ", ".join(r.columns), r.n_rows, f"{r.share:.2%}", r.first_row, r.what_to_do]
                 for r in quality.rules
             ],
+        )
+    if quality.findings:
+        show_table(
+            "What changed",
+            ["table", "what", "what to do"],
+            [[finding.table, finding.text, finding.what_to_do] for finding in quality.findings],
         )
     for warning in quality.warnings:
         say(f"Warning: {warning}")

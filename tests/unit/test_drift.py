@@ -20,7 +20,8 @@ MONTHS = [f"{year}-{month:02}" for year in (2023, 2024) for month in range(1, 13
 def shape(rows: dict[str, int] | None = None, until: str = "2024-12-31", **columns: ColumnShape) -> Shape:
     """A data set of one table, stays; without `rows` it has 1,000 in each month of 2023 and 2024."""
     rows = dict.fromkeys(MONTHS, 1000) if rows is None else rows
-    table = TableShape(n_rows=sum(rows.values()), rows_by_month=rows, columns=columns)
+    n = sum(rows.values())
+    table = TableShape(n_rows=n, n_patients=n, rows_by_month=rows, patients_by_month=rows, columns=columns)
     return Shape(observed_until=dt.date.fromisoformat(until), tables={"stays": table})
 
 
@@ -55,7 +56,7 @@ def test_tables_and_columns_that_come_and_go_are_named() -> None:
             "stays": was.tables["stays"].model_copy(
                 update={"columns": {"payer": ColumnShape(missing=1.0), "route": ColumnShape(missing=0.5)}}
             ),
-            "visits": TableShape(n_rows=5, rows_by_month={}, columns={}),
+            "visits": TableShape(n_rows=5, n_patients=5, rows_by_month={}, patients_by_month={}, columns={}),
         },
     )
     assert told(compared(now, was)) == [
@@ -157,6 +158,11 @@ def test_a_month_without_rows_or_with_twice_as_many_is_told() -> None:
     rows = dict.fromkeys(MONTHS, 1000) | {"2023-09": 2000}
     del rows["2024-03"]
     assert told(jumps(shape(rows))) == [("gap", "", "2023-09"), ("gap", "", "2024-03")]
+    # Rows of few patients come in heaps: 40 charges a stay of 25 patients a month.
+    table = shape(rows).tables["stays"].model_copy(update={"patients_by_month": dict.fromkeys(rows, 25)})
+    heaps = Shape(observed_until=None, tables={"charges": table})
+    # 1000 expected, and by chance 4 × √(1000 × 40) = 800 more or fewer: 2,000 are within 1,600 + 800.
+    assert told(jumps(heaps)) == []
     # Small counts prove nothing.
     assert told(jumps(shape(dict.fromkeys(MONTHS, 49) | {"2023-09": 0}))) == []
 
@@ -178,7 +184,9 @@ def test_a_new_coding_edition_is_told_with_its_month() -> None:
     assert "“J18” 49.0% to 0.0%" in found[0].text
     # Values near the limit of pooling, ten patients a month, come and go without a change.
     rare = [
-        Mix(values={"I50": 500} | ({"A01": 11} if n % 2 else {}), rest=5 + 11 * (n % 2 == 0))
+        Mix(values={"I50": 50, "A01": 40}, rest=0)
+        if n < 12 or n % 2
+        else Mix(values={"I50": 50}, rest=40, hidden=("A01",))
         for n in range(24)
     ]
     toggling = ColumnShape(missing=0.0, mix_by_month=dict(zip(MONTHS, rare, strict=True)))

@@ -91,7 +91,7 @@ def test_rare_values_are_pooled_overall_and_by_month(tmp_path: Path) -> None:
     assert payer.mix == Mix(values={"city": 80, "state": 33}, rest=7)
     assert payer.mix_by_month == {
         "2024-01": Mix(values={"city": 30, "state": 30}, rest=0),
-        "2024-02": Mix(values={"city": 50}, rest=10),
+        "2024-02": Mix(values={"city": 50}, rest=10, hidden=("state",)),
     }
 
 
