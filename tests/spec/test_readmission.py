@@ -1,27 +1,35 @@
-"""30-day unplanned readmission, as the definitions say it."""
+"""Unplanned readmission
+
+The first later episode with 0 to 30 days (`readmission_window_days`) from the date of discharge to the
+date of admission, in any hospital of the extract, if it is unplanned. Days are counted between calendar
+dates, from the discharge of the index episode and not from its admission, both ends included. A return on
+the day of the discharge that is no part of the same episode counts.
+
+Only the first return counts: a planned first return ends the follow-up, whatever comes after it. A return
+is itself an index admission again.
+
+The label is missing, never false, while the window was not observed to its end, if the stay leaves the
+index admissions at discharge, if the first return cannot be judged planned or not, if the extract has no
+diagnoses or no procedures at all (where only returns became missing, missingness would depend on the
+outcome), or if a quarantined stay of the patient may have been the first return. An extract may give the
+label instead (`labels.readmission = { kind = "given" }`): then it is used as it is.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
-from features.dataset import DataSet
 from features.points import Point
-from tests.hospital import hospital, rows
+from features.settings import FeatureSettings
+from tests.hospital import hospital, quarantine, rows, told
 
-
-def outcome(frame: pd.DataFrame) -> dict[str, int | None]:
-    return {
-        str(stay): None if pd.isna(value) else int(value)
-        for stay, value in frame["label_readmission"].items()
-    }
-
-
-def quarantined(extract: DataSet, patient_id: str, admitted_at: str | None) -> None:
-    unseen = pd.DataFrame({"patient_id": [patient_id], "admitted_at": pd.to_datetime([admitted_at])})
-    unseen.to_parquet(extract.path / "unseen_stays.parquet")
+RETURN = """
+    stay_id | patient_id | admitted_at | discharged_at | admission_type
+    A1      | A          | 2024-01-01  | 2024-01-05    | emergency
+    A2      | A          | 2024-01-12  | 2024-01-20    | emergency
+    """
 
 
 def test_days_count_from_discharge_to_admission_both_ends_included(tmp_path: Path) -> None:
@@ -36,106 +44,7 @@ def test_days_count_from_discharge_to_admission_both_ends_included(tmp_path: Pat
         """,
     )
     # 31 January + 30 days = 1 March (leap year). Admit to admit would be 60 days.
-    assert outcome(rows(extract, Point.DISCHARGE)) == {"A1": 1, "A2": 0, "B1": 0, "B2": 0}
-
-
-def test_a_patient_still_under_follow_up_has_no_outcome_yet(tmp_path: Path) -> None:
-    extract = hospital(
-        tmp_path,
-        observed_until="2024-04-01",
-        stays="""
-        stay_id | patient_id | admitted_at | discharged_at
-        1       | 7          | 2024-01-01  | 2024-01-05
-        2       | 7          | 2024-02-04  | 2024-02-06
-        3       | 8          | 2024-03-20  | 2024-03-25
-        4       | 9          | 2024-03-05  | 2024-03-10
-        5       | 9          | 2024-03-15  | 2024-03-16
-        """,
-    )
-    # 5 January + 30 = 4 February: readmitted. 25 March + 30 lies after 1 April: unknown.
-    # Stay 4 has come back, but its window is still open: an early event is never learned from.
-    assert outcome(rows(extract, Point.DISCHARGE)) == {"1": 1, "2": 0, "3": None, "4": None, "5": None}
-
-
-def test_an_extract_of_discharged_patients_matures_later(tmp_path: Path) -> None:
-    stays = """
-        stay_id | patient_id | admitted_at | discharged_at
-        1       | 7          | 2024-01-01  | 2024-01-05
-        """
-    # 5 January + 30 + 60 (longest stay) = 4 April 2024.
-    early = hospital(tmp_path / "a", observed_until="2024-04-03", complete_by="discharge", stays=stays)
-    late = hospital(tmp_path / "b", observed_until="2024-04-04", complete_by="discharge", stays=stays)
-    assert outcome(rows(early, Point.DISCHARGE)) == {"1": None}
-    assert outcome(rows(late, Point.DISCHARGE)) == {"1": 0}
-
-
-def test_only_the_first_return_counts_and_a_planned_one_ends_the_follow_up(tmp_path: Path) -> None:
-    extract = hospital(
-        tmp_path,
-        stays="""
-        stay_id | patient_id | admitted_at | discharged_at
-        1       | 7          | 2024-01-01  | 2024-01-05
-        2       | 7          | 2024-01-12  | 2024-01-13
-        3       | 7          | 2024-01-20  | 2024-01-25
-        """,
-        diagnoses="""
-        stay_id | position | code | present_on_admission
-        1       | 1        | I500 | Y
-        2       | 1        | Z511 | Y
-        3       | 1        | I500 | Y
-        """,
-    )
-    # Z511 is maintenance chemotherapy (CCS 45), always planned. Stay 2 itself is no index admission
-    # (its principal diagnosis is cancer treatment), so only stays 1 and 3 are rows.
-    assert outcome(rows(extract, Point.DISCHARGE)) == {"1": 0, "3": 0}
-
-
-@pytest.mark.parametrize(
-    ("principal", "procedure", "expected"),
-    [
-        ("I350", "3521", 0),  # valve replacement (CCS 43) for aortic stenosis: potentially planned, not acute
-        ("I214", "3606", 1),  # coronary intervention for acute infarction (CCS 100): acute, so unplanned
-        ("J449", "4100", 0),  # bone marrow transplant (CCS 64): always planned
-        ("I350", "8872", 1),  # a diagnostic ultrasound plans nothing
-    ],
-)
-def test_the_cms_rule_of_planned_returns(
-    tmp_path: Path, principal: str, procedure: str, expected: int
-) -> None:
-    extract = hospital(
-        tmp_path,
-        stays="""
-        stay_id | patient_id | admitted_at | discharged_at
-        1       | 7          | 2024-01-01  | 2024-01-05
-        2       | 7          | 2024-01-12  | 2024-01-20
-        """,
-        diagnoses=f"""
-        stay_id | position | code        | present_on_admission
-        1       | 1        | J449        | Y
-        2       | 1        | {principal} | Y
-        """,
-        procedures=f"""
-        stay_id | position | code
-        2       | 1        | {procedure}
-        """,
-    )
-    assert outcome(rows(extract, Point.DISCHARGE))["1"] == expected
-
-
-def test_an_uncoded_return_leaves_the_label_missing(tmp_path: Path) -> None:
-    extract = hospital(
-        tmp_path,
-        stays="""
-        stay_id | patient_id | admitted_at | discharged_at
-        1       | 7          | 2024-01-01  | 2024-01-05
-        2       | 7          | 2024-01-12  | 2024-01-20
-        """,
-        diagnoses="""
-        stay_id | position | code | present_on_admission
-        1       | 1        | J449 | Y
-        """,
-    )
-    assert outcome(rows(extract, Point.DISCHARGE))["1"] is None
+    assert told(rows(extract, Point.DISCHARGE), "label_readmission") == {"A1": 1, "A2": 0, "B1": 0, "B2": 0}
 
 
 def test_a_return_on_the_day_of_discharge_counts_unless_it_is_the_same_episode(tmp_path: Path) -> None:
@@ -158,111 +67,86 @@ def test_a_return_on_the_day_of_discharge_counts_unless_it_is_the_same_episode(t
     )
     # A came back to the same hospital with another diagnosis: a return on day 0. B was moved to
     # another hospital: one episode, scored at discharge by its last stay.
-    assert outcome(rows(extract, Point.DISCHARGE)) == {"A1": 1, "A2": 0, "B2": 0}
+    assert told(rows(extract, Point.DISCHARGE), "label_readmission") == {"A1": 1, "A2": 0, "B2": 0}
 
 
-def test_death_in_the_window_is_a_competing_event_and_no_readmission(tmp_path: Path) -> None:
-    patients = """
-        patient_id | death_date
-        7          | 2024-01-20
-        8          |
-        """
-    stays = """
+@pytest.mark.parametrize(
+    ("window", "again", "expected"),
+    [(7, "2024-01-12", 1), (7, "2024-01-13", 0), (90, "2024-04-04", 1), (90, "2024-04-05", 0)],
+)
+def test_the_window_is_a_setting(tmp_path: Path, window: int, again: str, expected: int) -> None:
+    # 5 January + 7 days = 12 January; + 90 days = 4 April 2024.
+    extract = hospital(
+        tmp_path,
+        stays=f"""
         stay_id | patient_id | admitted_at | discharged_at
         1       | 7          | 2024-01-01  | 2024-01-05
-        2       | 8          | 2024-01-01  | 2024-01-05
-        """
-    registry = rows(hospital(tmp_path / "a", patients=patients, stays=stays), Point.DISCHARGE)
-    assert outcome(registry) == {"1": 0, "2": 0}
-    assert registry["label_readmission_or_death"].tolist() == [1, 0]
-    assert registry["row_first_event"].tolist() == ["died", "neither"]
-    in_hospital = hospital(tmp_path / "b", deaths="in_hospital", patients=patients, stays=stays)
-    assert rows(in_hospital, Point.DISCHARGE)["label_readmission_or_death"].isna().all()
+        2       | 7          | {again}     | 2024-04-20
+        """,
+    )
+    found = rows(extract, Point.DISCHARGE, FeatureSettings(readmission_window_days=window))
+    assert told(found, "label_readmission")["1"] == expected
 
 
-def test_the_front_page_variant_takes_a_planned_return_at_its_word_unless_it_is_an_emergency(
-    tmp_path: Path,
-) -> None:
-    stays = """
-        stay_id | patient_id | admitted_at | discharged_at | admission_type | planned_return_31d
-        A1      | A          | 2024-01-01  | 2024-01-05    | elective       | true
-        A2      | A          | 2024-01-12  | 2024-01-20    | elective       |
-        B1      | B          | 2024-01-01  | 2024-01-05    | elective       | true
-        B2      | B          | 2024-01-12  | 2024-01-20    | emergency      |
-        """
-    front_page = hospital(tmp_path / "a", variant="front_page", stays=stays)
-    cms = hospital(tmp_path / "b", variant="cms", stays=stays)
-    assert outcome(rows(front_page, Point.DISCHARGE)) == {"A1": 0, "A2": 0, "B1": 1, "B2": 0}
-    assert outcome(rows(cms, Point.DISCHARGE)) == {"A1": 1, "A2": 0, "B1": 1, "B2": 0}
-
-
-RETURN = """
-    stay_id | patient_id | admitted_at | discharged_at | admission_type
-    A1      | A          | 2024-01-01  | 2024-01-05    | emergency
-    A2      | A          | 2024-01-12  | 2024-01-20    | emergency
-    """
-
-
-def test_without_procedures_no_return_can_be_judged(tmp_path: Path) -> None:
-    coded = """
-        stay_id | position | code | present_on_admission
-        A1      | 1        | J449 | Y
-        A2      | 1        | I251 | Y
-        """
-    # I251 is coronary atherosclerosis, not acute; 3615 a coronary bypass: a planned return.
-    operated = "stay_id | position | code\nA2 | 1 | 3615"
-    planned = hospital(tmp_path / "a", stays=RETURN, diagnoses=coded, procedures=operated)
-    assert outcome(rows(planned, Point.DISCHARGE)) == {"A1": 0, "A2": 0}
-    none = hospital(tmp_path / "b", stays=RETURN, diagnoses=coded)
-    assert outcome(rows(none, Point.DISCHARGE)) == {"A1": 1, "A2": 0}
-    # No table of procedures: unknown, and unknown for everyone, so that no outcome is favoured.
-    unknown = hospital(tmp_path / "c", stays=RETURN, diagnoses=coded, without=("procedures",))
-    assert outcome(rows(unknown, Point.DISCHARGE)) == {"A1": None, "A2": None}
-
-
-def test_a_procedure_in_any_stay_of_the_return_counts(tmp_path: Path) -> None:
+def test_a_return_to_another_hospital_of_the_extract_counts(tmp_path: Path) -> None:
     extract = hospital(
         tmp_path,
         stays="""
-        stay_id | patient_id | hospital_id | admitted_at         | discharged_at
-        A1      | A          | H1          | 2024-01-01 08:00:00 | 2024-01-05 08:00:00
-        A2      | A          | H1          | 2024-01-12 08:00:00 | 2024-01-13 08:00:00
-        A3      | A          | H2          | 2024-01-13 09:00:00 | 2024-01-20 08:00:00
+        stay_id | patient_id | hospital_id | admitted_at | discharged_at
+        1       | 7          | H1          | 2024-01-01  | 2024-01-05
+        2       | 7          | H2          | 2024-01-12  | 2024-01-20
+        """,
+    )
+    assert told(rows(extract, Point.DISCHARGE), "label_readmission") == {"1": 1, "2": 0}
+
+
+def test_only_the_first_return_counts_and_a_planned_one_ends_the_follow_up(tmp_path: Path) -> None:
+    extract = hospital(
+        tmp_path,
+        stays="""
+        stay_id | patient_id | admitted_at | discharged_at
+        1       | 7          | 2024-01-01  | 2024-01-05
+        2       | 7          | 2024-01-12  | 2024-01-13
+        3       | 7          | 2024-01-20  | 2024-01-25
         """,
         diagnoses="""
-        stay_id | position | code | present_on_admission
-        A1      | 1        | I251 | Y
-        A2      | 1        | I251 | Y
-        A3      | 1        | I251 | Y
+        stay_id | position | code
+        1       | 1        | I500
+        2       | 1        | Z511
+        3       | 1        | I500
         """,
-        procedures="stay_id | position | code\nA3 | 1 | 3615",
     )
-    # Came back to the first hospital and was operated on in the second: one planned return.
-    assert outcome(rows(extract, Point.DISCHARGE)) == {"A1": 0, "A3": 0}
+    # Z511 is maintenance chemotherapy (CCS 45), always planned. Stay 2 itself is no index admission
+    # (its principal diagnosis is cancer treatment), so only stays 1 and 3 are rows.
+    assert told(rows(extract, Point.DISCHARGE), "label_readmission") == {"1": 0, "3": 0}
 
 
-def test_a_return_whose_diagnosis_has_no_category_is_not_judged_by_its_operation(tmp_path: Path) -> None:
-    coded = "stay_id | position | code | present_on_admission\nA1 | 1 | J449 | Y\nA2 | 1 | U99 | Y"
-    operated = "stay_id | position | code\nA2 | 1 | 3615"
-    extract = hospital(tmp_path / "a", stays=RETURN, diagnoses=coded, procedures=operated)
-    assert outcome(rows(extract, Point.DISCHARGE)) == {"A1": None, "A2": 0}
-    # Without an operation nothing could make it a planned one.
-    plain = hospital(tmp_path / "b", stays=RETURN, diagnoses=coded)
-    assert outcome(rows(plain, Point.DISCHARGE)) == {"A1": 1, "A2": 0}
-
-
-def test_the_plan_of_the_first_stay_is_not_the_plan_of_the_last(tmp_path: Path) -> None:
+def test_a_return_is_an_index_admission_again(tmp_path: Path) -> None:
     extract = hospital(
         tmp_path,
-        variant="front_page",
         stays="""
-        stay_id | patient_id | hospital_id | admitted_at         | discharged_at       | planned_return_31d | admission_type
-        A1      | A          | H1          | 2024-01-01 08:00:00 | 2024-01-03 08:00:00 | true               | urgent
-        A2      | A          | H2          | 2024-01-03 09:00:00 | 2024-01-09 08:00:00 |                    | urgent
-        A3      | A          | H1          | 2024-01-20 09:00:00 | 2024-01-25 08:00:00 |                    | urgent
-        """,  # noqa: E501
+        stay_id | patient_id | admitted_at | discharged_at
+        1       | 7          | 2024-01-01  | 2024-01-05
+        2       | 7          | 2024-01-12  | 2024-01-13
+        3       | 7          | 2024-01-20  | 2024-01-25
+        """,
     )
-    assert outcome(rows(extract, Point.DISCHARGE)) == {"A2": 1, "A3": 0}
+    assert told(rows(extract, Point.DISCHARGE), "label_readmission") == {"1": 1, "2": 1, "3": 0}
+
+
+def test_an_uncoded_return_leaves_the_label_missing(tmp_path: Path) -> None:
+    coded = "stay_id | position | code\nA1 | 1 | J449"
+    extract = hospital(tmp_path, stays=RETURN, diagnoses=coded)
+    assert told(rows(extract, Point.DISCHARGE), "label_readmission")["A1"] is None
+
+
+@pytest.mark.parametrize("table", ["procedures", "diagnoses"])
+def test_without_procedures_or_diagnoses_no_return_can_be_judged(tmp_path: Path, table: str) -> None:
+    known = hospital(tmp_path / "a", stays=RETURN)
+    assert told(rows(known, Point.DISCHARGE), "label_readmission") == {"A1": 1, "A2": 0}
+    # No such table: unknown, and unknown for everyone, so that no outcome is favoured.
+    unknown = hospital(tmp_path / "b", stays=RETURN, without=(table,))
+    assert told(rows(unknown, Point.DISCHARGE), "label_readmission") == {"A1": None, "A2": None}
 
 
 @pytest.mark.parametrize(
@@ -280,11 +164,10 @@ def test_a_quarantined_stay_leaves_unknown_what_became_of_the_patient(
 ) -> None:
     stays = "stay_id | patient_id | admitted_at | discharged_at\nA1 | A | 2024-01-01 | 2024-01-05"
     extract = hospital(tmp_path, stays=stays)
-    assert outcome(rows(extract, Point.DISCHARGE)) == {"A1": 0}
-    quarantined(extract, "A", unseen)
-    assert outcome(rows(extract, Point.DISCHARGE)) == {"A1": expected}
-    quarantined(extract, "another", unseen)
-    assert outcome(rows(extract, Point.DISCHARGE)) == {"A1": 0}
+    quarantine(extract, "A", unseen)
+    assert told(rows(extract, Point.DISCHARGE), "label_readmission") == {"A1": expected}
+    quarantine(extract, "another", unseen)
+    assert told(rows(extract, Point.DISCHARGE), "label_readmission") == {"A1": 0}
 
 
 @pytest.mark.parametrize(("unseen", "expected"), [("2024-01-08", None), ("2024-01-14", 1)])
@@ -293,18 +176,5 @@ def test_only_a_stay_before_the_known_return_may_have_been_the_first(
 ) -> None:
     # The known return is of 12 January. One before it may have been planned, and then ended the follow-up.
     extract = hospital(tmp_path, stays=RETURN)
-    quarantined(extract, "A", unseen)
-    assert outcome(rows(extract, Point.DISCHARGE))["A1"] == expected
-
-
-def test_the_first_event_is_unknown_where_deaths_outside_are(tmp_path: Path) -> None:
-    dispositions = """
-        stay_id | patient_id | admitted_at | discharged_at | discharge_disposition
-        A1      | A          | 2024-01-01  | 2024-01-05    | home
-        A2      | A          | 2024-01-12  | 2024-01-20    | home
-        B1      | B          | 2024-01-01  | 2024-01-05    | home
-        """
-    known = rows(hospital(tmp_path / "a", stays=dispositions), Point.DISCHARGE)
-    assert known["row_first_event"].tolist() == ["readmitted", "neither", "neither"]
-    unknown = rows(hospital(tmp_path / "b", deaths="in_hospital", stays=dispositions), Point.DISCHARGE)
-    assert unknown["row_first_event"].fillna("unknown").tolist() == ["readmitted", "unknown", "unknown"]
+    quarantine(extract, "A", unseen)
+    assert told(rows(extract, Point.DISCHARGE), "label_readmission")["A1"] == expected
