@@ -93,6 +93,8 @@ def fitting(header: Sequence[str], *, wanted: str | None, has_hospital: bool) ->
         raise TableError(f"No layout of the front page has this name. Choose one of: {', '.join(known)}.")
     able = [known[wanted]] if wanted else list(known.values())
     most = max(layout.n_known(header) for layout in able)
+    if not most:
+        raise TableError("is no front page: none of its columns is one of the layout's. Leave it out.")
     best = [layout for layout in able if layout.n_known(header) == most]
     if any(layout.columns_of(header) != best[0].columns_of(header) for layout in best):
         names = ", ".join(layout.name for layout in best)
