@@ -112,11 +112,13 @@ def _records(source: Reader) -> None:
     if not _count(source, "SELECT count(*) FROM repeated"):
         source.data.execute("CREATE VIEW records AS FROM numbered")
         return
-    content = ", ".join((*all_fields(), "person"))
+    # One text per row: the rows of a file that is there twice are many, and 200 columns of each are too much.
+    content = ", ".join(f"coalesce({field}, '')" for field in (*all_fields(), "person"))
     source.data.execute(f"""
         CREATE TABLE surplus AS
-        SELECT place FROM numbered WHERE stay_id IN (FROM repeated)
-        QUALIFY row_number() OVER (PARTITION BY {content} ORDER BY place) > 1""")
+        SELECT place FROM (SELECT place, sha256(concat_ws(chr(31), {content})) AS content
+                           FROM numbered WHERE stay_id IN (FROM repeated))
+        QUALIFY row_number() OVER (PARTITION BY content ORDER BY place) > 1""")
     source.data.execute("CREATE VIEW records AS FROM numbered WHERE place NOT IN (SELECT place FROM surplus)")
 
 
