@@ -366,6 +366,7 @@ def test_an_identifier_of_two_patients_is_nobodys(tmp_path: Path) -> None:
     )
     assert rows(out, "stays", "stay_id") == [["s"]]
     assert quarantined(out, "stays")[0][-1] == "unknown_patient"
+    assert "7" not in str(quarantined(out, "stays")[0][1])  # an identifier is no pseudonym
 
 
 def test_a_reference_that_is_missing_reaches_the_check(tmp_path: Path) -> None:
@@ -484,6 +485,34 @@ def test_a_value_that_no_map_knows_stays_as_it_is(tmp_path: Path, changes: Resou
     assert [row[-1] for row in quarantined(out, "stays")] == [where]
 
 
+@pytest.mark.parametrize(
+    ("changes", "admission_type"),
+    [
+        ({}, "unknown"),
+        ({"priority": {"coding": [{"code": "A"}]}}, "urgent"),
+        ({"priority": {"coding": [{"code": "PRN"}]}}, "unknown"),
+        ({"hospitalization": {"admitSource": {"coding": [{"code": "born"}]}}}, "newborn"),
+        ({"hospitalization": {"admitSource": {"coding": [{"code": "emd"}]}}}, "emergency"),
+        ({"classHistory": [{"class": {"code": "EMER"}, "period": {"start": "2024-01-31"}}]}, "emergency"),
+    ],
+)
+def test_urgency_is_the_priority_or_the_way_in(
+    tmp_path: Path, changes: Resource, admission_type: str
+) -> None:
+    out = taken(tmp_path, PATIENT, changed(STAY, **changes), HEART_FAILURE)
+    assert rows(out, "stays", "admission_type") == [[admission_type]]
+
+
+def test_a_hospital_in_words_is_a_hospital_and_a_booking_is_the_first_planned_status(tmp_path: Path) -> None:
+    history = [
+        {"status": "planned", "period": {"start": "2024-01-09T10:00:00+08:00"}},
+        {"status": "in-progress", "period": {"start": "2024-02-01T08:00:00+08:00"}},
+    ]
+    words = changed(STAY, serviceProvider={"display": "East Hospital"}, statusHistory=history)
+    out = taken(tmp_path, PATIENT, words, HEART_FAILURE)
+    assert rows(out, "stays", "hospital_id | booked_at") == [["East Hospital", "2024-01-09 10:00:00"]]
+
+
 def test_the_hospital_can_be_named_where_no_encounter_names_it(tmp_path: Path) -> None:
     folder = export(tmp_path / "in", PATIENT, changed(STAY, serviceProvider=None), HEART_FAILURE)
     ingest("fhir", folder, tmp_path / "out", options={"hospital": "east"})
@@ -548,6 +577,129 @@ def test_a_claim_of_two_stays_is_the_cost_of_neither(tmp_path: Path) -> None:
         "Claim and ExplanationOfBenefit: 1 that do not name one single encounter; their totals are nobody's."
         in warnings
     )
+
+
+ICD9_PROCEDURES = "http://terminology.hl7.org/CodeSystem/icd9cm"
+
+
+def icd9_procedure(code: str) -> Resource:
+    return {"coding": [{"system": ICD9_PROCEDURES, "code": code}]}
+
+
+def test_an_explanation_of_benefit_stands_for_its_claim(tmp_path: Path) -> None:
+    asked = {
+        **changed(claim("a", "s"), outcome=None, payment=None, insurer=None),
+        "resourceType": "Claim",
+        "priority": {"text": "normal"},
+        "insurance": [{"sequence": 1, "focal": True, "coverage": {"display": "none"}}],
+        "total": {"value": 900, "currency": "CNY"},
+    }
+    # It names no encounter, but the claim that it answers does: 100, not 900 nor 1000.
+    answer = changed(claim("x"), item=None, claim={"reference": "Claim/a"})
+    out = taken(tmp_path, PATIENT, STAY, HEART_FAILURE, asked, answer)
+    assert rows(out, "stays", "total_cost") == [["100.00"]]
+    assert json.loads((out / "quality.json").read_text("utf-8"))["rules"] == []
+
+
+def test_a_claim_completes_diagnoses_and_procedures_and_repeats_none(tmp_path: Path) -> None:
+    coded = claim(
+        "x",
+        "s",
+        diagnosis=[
+            {"sequence": 1, "diagnosisCodeableConcept": HEART_FAILURE["code"], "onAdmission": {"text": "Y"}},
+            {"sequence": 2, "diagnosisReference": {"reference": "Condition/c2"},
+             "type": [{"coding": [{"code": "principal"}]}]},
+            {"sequence": 3, "diagnosisCodeableConcept": {"coding": [{"system": ICD10, "code": "E11.9"}]}},
+        ],
+        procedure=[
+            {"sequence": 1, "procedureCodeableConcept": icd9_procedure("36.06"), "date": "2024-02-02"},
+            {"sequence": 2, "procedureCodeableConcept": icd9_procedure("37.22"), "date": "2024-02-01"},
+            {"sequence": 3, "procedureReference": {"reference": "Procedure/r"}},
+        ],
+    )  # fmt: skip
+    done = {
+        "resourceType": "Procedure",
+        "id": "r",
+        "status": "completed",
+        "code": icd9_procedure("37.22"),
+        "subject": {"reference": "Patient/p"},
+        "encounter": {"reference": "Encounter/s"},
+        "performedDateTime": "2024-02-01T12:00:00+08:00",
+    }
+    out = taken(tmp_path, PATIENT, STAY, HEART_FAILURE, diagnosis("c2", "J18.9"), coded, done)
+    # The claim's principal diagnosis is the first; what the claim alone holds comes last.
+    lines = """
+        position | code | present_on_admission
+        1        | J189 |
+        2        | I500 | Y
+        3        | E119 |
+        """
+    assert rows(out, "diagnoses", header(lines)) == expected(lines)
+    lines = """
+        position | code | performed_at
+        1        | 3606 | 2024-02-02 23:59:59.999999
+        2        | 3722 | 2024-02-01 12:00:00
+        """
+    assert rows(out, "procedures", header(lines)) == expected(lines)
+
+
+def test_the_cost_of_a_visit_is_the_visits(tmp_path: Path) -> None:
+    visit = changed(STAY, id="v", **{"class": {"code": "AMB"}})
+    out = taken(tmp_path, PATIENT, STAY, HEART_FAILURE, visit, claim("x", "v"))
+    assert rows(out, "visits", "visit_id | cost") == [["v", "100.00"]]
+    assert rows(out, "stays", "stay_id | total_cost") == [["s", None]]
+
+
+def test_a_result_from_outside_any_stay_belongs_to_the_patient_alone(tmp_path: Path) -> None:
+    ambulance = changed(STAY, id="f", **{"class": {"code": "FLD"}})
+    out = taken(
+        tmp_path,
+        PATIENT,
+        STAY,
+        HEART_FAILURE,
+        ambulance,
+        changed(SODIUM, encounter={"reference": "Encounter/f"}),
+        # Collected over a day, and so known at its end.
+        changed(
+            SODIUM,
+            id="o2",
+            effectiveDateTime=None,
+            effectivePeriod={"start": "2024-02-01T09:00:00+08:00", "end": "2024-02-02T09:00:00+08:00"},
+            valueQuantity=None,
+            valueInteger=140,
+        ),
+    )
+    lines = """
+        stay_id | taken_at            | value | unit
+        s       | 2024-02-02 09:00:00 | 140.0 | 1
+                | 2024-02-01 09:00:00 | 139.0 | mmol/L
+        """
+    assert rows(out, "observations", header(lines)) == expected(lines)
+    warnings = json.loads((out / "quality.json").read_text("utf-8"))["warnings"]
+    assert "Encounter: 1 left out (neither stays nor visits by their class: FLD, PRENC)." in warnings
+
+
+def test_a_plan_is_no_prescription(tmp_path: Path) -> None:
+    order = {
+        "resourceType": "MedicationRequest",
+        "id": "m",
+        "status": "active",
+        "intent": "order",
+        "medicationCodeableConcept": {"text": "heparin"},
+        "subject": {"reference": "Patient/p"},
+        "authoredOn": "2024-02-01T09:00:00+08:00",
+        "dispenseRequest": {"validityPeriod": {"start": "2024-02-02T08:00:00+08:00"}},
+    }
+    plan = changed(order, id="n", intent="plan")
+    gone = {"reference": "Medication/gone"}
+    nameless = changed(order, id="o", medicationCodeableConcept=None, medicationReference=gone)
+    out = taken(tmp_path, PATIENT, STAY, HEART_FAILURE, order, plan, nameless)
+    lines = """
+        code    | started_at          | known_at
+        heparin | 2024-02-02 08:00:00 | 2024-02-01 09:00:00
+        """
+    assert rows(out, "medications", header(lines)) == expected(lines)
+    assert quarantined(out, "medications")[0][-1] == "missing_value: code"
 
 
 def test_money_of_another_currency_is_not_added_up(tmp_path: Path) -> None:

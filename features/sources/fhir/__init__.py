@@ -71,6 +71,7 @@ _IDENTIFIED = ("Patient", "Encounter", "Organization")
 _NO_REFERENCES_TO = ("Observation", "ChargeItem")
 _USED_AS_READ = ("Medication", "Account", "Coverage", "Organization", "Appointment")
 _MOST_NOTES = 20
+_TOLD_EVERY = 5_000
 _FORMAT_SAYS = {"source": "fhir 4.0.1"}
 
 
@@ -189,14 +190,18 @@ class _Reading:
 
 
 def _read(files: list[Path], flat: Flat, terms: Terms, progress: Progress) -> _Reading:
-    reading, n = _Reading(), 0
+    reading, n, done = _Reading(), 0, 0
+    total = sum(file.stat().st_size for file in files)
     for number, file in enumerate(files, start=1):
-        progress("reading resources", number - 1, len(files))
+        progress("reading resources", done, total)
         name = name_of(file, number, len(files))
         for found in resources_of(file, name, reading.tally):
             n += 1
             _add(found, n, flat, terms, reading)
-    progress("reading resources", len(files), len(files))
+            if n % _TOLD_EVERY == 0:
+                progress("reading resources", done + reading.tally.n_bytes_of_file, total)
+        done += file.stat().st_size
+    progress("reading resources", total, total)
     return reading
 
 

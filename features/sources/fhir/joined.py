@@ -38,6 +38,7 @@ _REFERENCES: dict[str, dict[str, str]] = {
     "coverage": {"payor": "Organization"},
     "organization": {"part_of": "Organization"},
 }
+NO_PATIENT = "an identifier that no one Patient has"
 _MOST_PARTS = 8
 """Levels of parts within parts of an encounter, or of an organization, that are followed."""
 
@@ -106,6 +107,9 @@ def _resolved(name: str) -> str:
     replaced, joins = [], []
     for column, kind in _REFERENCES.get(name, {}).items():
         bare = f"regexp_replace(t.{column}, '^({kind}/|urn:uuid:|urn:oid:)', '')"
+        if kind == "Patient":
+            # The identifier of a person may be a number of the real world, which is no pseudonym.
+            bare = f"CASE WHEN t.{column} LIKE '%?%|%' THEN {literal(NO_PATIENT)} ELSE {bare} END"
         replaced.append(f"coalesce(to_{column}.id, {bare}) AS {column}")
         joins.append(f"LEFT JOIN links to_{column} ON t.{column} = to_{column}.address")
     columns = f"t.* REPLACE ({', '.join(replaced)})" if replaced else "t.*"

@@ -138,7 +138,8 @@ def encounter(resource: Node, _terms: Terms, fault: str) -> Iterator[Row]:
             translated(hospitalization.get("dischargeDisposition"), "disposition", "disposition_ub04"),
             "true" if hospitalization.get("reAdmission") else None,
             said(resource.get("serviceType")),
-            address(resource.get("serviceProvider"), "Organization"),
+            address(resource.get("serviceProvider"), "Organization")
+            or at(resource, "serviceProvider", "display"),
             address(resource.get("partOf"), "Encounter"),
             address(account, "Account"),
             address(appointment, "Appointment"),
@@ -160,17 +161,18 @@ def encounter(resource: Node, _terms: Terms, fault: str) -> Iterator[Row]:
     if is_no_visit:
         raise LeftOut("visits that are planned or cancelled")
     if becomes == "none":
-        raise LeftOut("of a class that is neither a stay nor a visit (FLD, PRENC)")
+        raise LeftOut("neither stays nor visits by their class: FLD, PRENC")
 
 
 def _admission_type(resource: Node) -> str:
-    """Urgency by priority; else what the source tells: birth, the emergency department."""
+    """Urgency by priority; else what else tells: birth, or the emergency department on the way in."""
     source = node(resource, "hospitalization").get("admitSource")
     if has_code(source, "born"):
         return "newborn"
     if resource.get("priority"):
         return translated(resource["priority"], "admission_type") or "unknown"
-    return "emergency" if has_code(source, "emd") else "unknown"
+    classes = [at(entry, "class", "code") for entry in nodes(resource.get("classHistory"))]
+    return "emergency" if has_code(source, "emd") or "EMER" in classes else "unknown"
 
 
 def _becomes(resource: Node) -> str:

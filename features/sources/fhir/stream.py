@@ -11,10 +11,11 @@ import json
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import ijson  # type: ignore[import-untyped]
 from ijson.common import IncompleteJSONError, JSONError  # type: ignore[import-untyped]
@@ -44,11 +45,12 @@ class Found:
 
 @dataclass
 class Tally:
-    """What the files hold beside resources: filled while they are read."""
+    """What the files hold beside resources, and how far the one at hand is read."""
 
     n_foreign_files: int = 0
     n_entries_without_resource: int = 0
     n_further_pages: int = 0
+    n_bytes_of_file: int = 0
     named_types: set[str] = field(default_factory=set)
 
 
@@ -78,10 +80,11 @@ def resources_of(file: Path, name: str, tally: Tally) -> Iterator[Found]:
     """Every resource of a file, in order. Raises TableError, naming the place, where it is damaged."""
     n_resources, first_foreign = 0, ""
     try:
-        with _opened(file) as stream:
+        with _opened(file) as (stream, _):
             is_lines = _bare(file).endswith(_LINES) or _first_line_is_whole(stream)
-        with _opened(file) as stream:
+        with _opened(file) as (stream, packed):
             for found in _by_line(stream, name, tally) if is_lines else _by_entry(stream, name, tally):
+                tally.n_bytes_of_file = packed.tell()
                 if isinstance(found.resource.get("resourceType"), str):
                     n_resources += 1
                     yield found
@@ -101,12 +104,15 @@ def _bare(file: Path) -> str:
     return file.name.lower().removesuffix(".gz")
 
 
-def _opened(file: Path) -> IO[bytes]:
-    stream: IO[bytes]
-    stream = gzip.open(file, "rb") if file.name.lower().endswith(".gz") else file.open("rb")  # type: ignore[assignment]  # noqa: SIM115
-    if stream.read(3) != _BOM:
-        stream.seek(0)
-    return stream
+@contextmanager
+def _opened(file: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """The content of a file, unpacked and without a byte order mark, and the file as it is."""
+    with file.open("rb") as packed:
+        is_packed = file.name.lower().endswith(".gz")
+        stream = cast("IO[bytes]", gzip.GzipFile(fileobj=packed)) if is_packed else packed
+        if stream.read(3) != _BOM:
+            stream.seek(0)
+        yield stream, packed
 
 
 def _first_line_is_whole(stream: IO[bytes]) -> bool:
