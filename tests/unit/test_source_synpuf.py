@@ -136,6 +136,7 @@ def test_files_zipped_one_by_one_or_all_together_read_the_same(tmp_path: Path, o
             archive.write(file, file.name)
             with zipfile.ZipFile(single / f"{file.stem}.zip", "w") as own:
                 own.write(file, file.name)
+                own.writestr(f"__MACOSX/._{file.name}", b"\x00\x05\x16\x07")  # some systems add such a file
     for name, source in (("a", single), ("b", whole)):
         ingest("synpuf", source, tmp_path / name)
         assert open_dataset(tmp_path / name).digest() == open_dataset(out).digest()
@@ -209,6 +210,20 @@ def test_the_public_files_keep_every_claim(public: tuple[Path, Quality]) -> None
         ("procedures", "unknown_stay", 1),
     }
     assert (counts["diagnoses"].n_in, counts["procedures"].n_in) == (207_594, 13_026)
+
+
+def test_overlaps_and_same_day_pairs_of_the_public_files_stay_in(public: tuple[Path, Quality]) -> None:
+    rows = open_dataset(public[0]).select(TABLES["stays"])
+    found = duckdb.sql(f"""
+        WITH followed AS (
+            SELECT admitted_at, max(discharged_at) OVER (
+                PARTITION BY patient_id ORDER BY admitted_at, discharged_at, stay_id
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS earlier_until
+            FROM ({rows})
+        )
+        SELECT count(*) FILTER (admitted_at < earlier_until), count(*) FILTER (admitted_at = earlier_until)
+        FROM followed""").fetchall()
+    assert found == [(606, 104)]
 
 
 def test_no_claim_of_the_public_files_begins_after_the_month_of_death(public: tuple[Path, Quality]) -> None:
