@@ -1,4 +1,4 @@
-"""What the texts of MIMIC's admissions mean in the canonical tables: UB-04, as its documentation maps them."""
+"""What the texts of MIMIC's admissions mean in the canonical tables, by the UB-04 codes behind them."""
 
 from __future__ import annotations
 
