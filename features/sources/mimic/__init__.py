@@ -27,6 +27,7 @@ https://mimic.mit.edu/docs/iv/modules/hosp/ and the build scripts of github.com/
 Dates are shifted by patient, so the timeline is "shifted", and no period of observation can be read off the
 records: it is declared in `dataset.toml`. Nor can it be told from them whether the follow-up of a late
 discharge is complete; by `anchor_year_group` a note says how many may lie in the last year. It has no costs.
+It is one hospital: returns to others are not seen.
 """
 
 from __future__ import annotations
