@@ -1,4 +1,12 @@
-"""Whom the models were not made for is told so: a warning for requests outside the cohort, no values."""
+"""Whom the models know
+
+Whoever asks about one admission is told if the models' population does not hold it: by the same steps that
+make a cohort, on what was known at the prediction time. A child, a newborn, a patient of unknown age, a
+stay that had ended by the landmark, at discharge a death, a departure against advice, a transfer to an
+acute hospital, a stay that has not ended, or an admission that the measure leaves out: each is a warning
+beside the prediction, in words and without values. A stay that continues an earlier one is predicted with
+the episode's first at `admission`, and is told so. Before an admission the age is that of the planned day.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,25 @@
-"""What a feature may use: known by the prediction time, inside its window, unknown where unknown."""
+"""What may be known when
+
+A value is used only if it was *known* at the prediction time (`known_at <= prediction_time`), not merely
+if it had happened. History is `[admission − window, admission)`, counted from the admission of the
+episode's first stay (at `preadmission` from the booking); this stay is `[admission, prediction time]`,
+both ends included. A date without a time is known at the end of that day (the dates of stays themselves
+are what days are counted by).
+
+Admitting diagnosis, admission type and source and a planned procedure are known at admission, or when they
+were booked. Discharge diagnoses, disposition, totals and payment groups are known at discharge, or later:
+by `known_at` where the extract has it, else by the lag settings (`coding_lag_hours`, `cost_lag_hours`),
+which a model keeps. Every feature states the first point at which it is known; a data set for an earlier
+point cannot be built with it.
+
+Unknown is not none. A table that is absent is unknown and its features are missing; one that is present
+without a row for a patient says none. A history feature whose window starts before `observed_from` is
+missing, not zero. A comorbidity of earlier stays is missing if one of them is not coded yet and no other
+has it. A total that is not known yet leaves a sum of costs missing. Links between stays are used from when
+they were known.
+
+The latest event is looked for within 365 days. No feature looks at other patients.
+"""
 
 from __future__ import annotations
 
