@@ -42,36 +42,20 @@ missing.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from features.progress import Progress, silent
 from features.sources import Extract
 from features.sources.declared import declared
-from features.sources.fhir import staged_tables
-from features.sources.fhir.elements import at, has_code, identified, nodes, plain_address
+from features.sources.fhir import money, staged_tables
+from features.sources.fhir.flat import Flat, Terms
 from features.sources.fhir.joined import open_flat
-from features.sources.fhir.rows import FLAT_TABLES, ROWS_OF, LeftOut, Terms
-from features.sources.fhir.stream import Found, Resource, Tally, files_of, name_of, resources_of
-from features.sources.fhir.validate import fault_of, is_type
+from features.sources.fhir.stream import files_of
+from features.sources.fhir.take import Reading, read
 from features.sources.reading import Reader, reader
 from features.tables import TableError
 
-_BATCH_ROWS = 20_000
-_BATCH_BYTES = 32 * 2**20
-_IDENTIFIED = ("Patient", "Encounter", "Organization")
-_NO_REFERENCES_TO = ("Observation", "ChargeItem")
-_USED_AS_READ = ("Medication", "Account", "Coverage", "Organization", "Appointment")
-_MOST_NOTES = 20
-_TOLD_EVERY = 5_000
 _FORMAT_SAYS = {"source": "fhir 4.0.1"}
 
 
@@ -96,174 +80,21 @@ def stage(
     terms = Terms(told.cost_basis, told.currency)
     with reader(staging) as tables:
         with Flat(tables.scratch) as flat:
-            reading = _read(files, flat, terms, progress)
+            reading = read(files, flat, terms, progress)
         notes = [*reading.notes(), *open_flat(tables.data, tables.scratch)]
         _write(tables, reading, told.time_zone, hospital)
         notes += _counted(tables)
     return Extract(told, tuple(notes))
 
 
-class Flat:
-    """Writes rows of the flat tables, a batch at a time, as `<table>.parquet` of a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._rows: dict[str, list[tuple[int | str | None, ...]]] = {name: [] for name in FLAT_TABLES}
-        self._writers: dict[str, pq.ParquetWriter] = {}
-        self._n_bytes = 0
-
-    def __enter__(self) -> Flat:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        for name in self._rows:
-            self._flush(name)
-        for writer in self._writers.values():
-            writer.close()
-
-    def add(self, table: str, n: int, values: tuple[str | None, ...]) -> None:
-        """Add the row that resource number `n` gives."""
-        rows = self._rows[table]
-        rows.append((n, *values))
-        self._n_bytes += sum(len(value) for value in values if value)
-        if self._n_bytes > _BATCH_BYTES:
-            for name in self._rows:
-                self._flush(name)
-            self._n_bytes = 0
-        elif len(rows) >= _BATCH_ROWS:
-            self._flush(table)
-
-    def _flush(self, name: str) -> None:
-        rows = self._rows[name]
-        if not rows:
-            return
-        schema = pa.schema([("n", pa.int64()), *((column, pa.string()) for column in FLAT_TABLES[name])])
-        if name not in self._writers:
-            self._writers[name] = pq.ParquetWriter(
-                self._folder / f"{name}.parquet", schema, compression="zstd"
-            )
-        columns = [
-            pa.array(values, kind) for values, kind in zip(zip(*rows, strict=True), schema.types, strict=True)
-        ]
-        self._writers[name].write_table(pa.table(columns, schema=schema))
-        rows.clear()
-
-
-@dataclass
-class _Reading:
-    """What the files held: how many resources of which type, and which were left out or not valid."""
-
-    tally: Tally = field(default_factory=Tally)
-    types: Counter[str] = field(default_factory=Counter)
-    left_out: Counter[tuple[str, str]] = field(default_factory=Counter)
-    without_place: Counter[str] = field(default_factory=Counter)
-    faults: Counter[tuple[str, str]] = field(default_factory=Counter)
-    first_fault: dict[tuple[str, str], str] = field(default_factory=dict)
-
-    def has(self, *types: str) -> bool:
-        """Whether the extract holds resources of the types, or an empty file that is named after one."""
-        return any(self.types[kind] or kind in self.tally.named_types for kind in types)
-
-    def notes(self) -> Iterator[str]:
-        """What was left out, and which resources are not valid."""
-        faults = sorted(self.faults.items())
-        for (kind, path), count in faults[:_MOST_NOTES]:
-            used = "what can be read of it is used" if kind in _USED_AS_READ else "in quarantine"
-            first = self.first_fault[kind, path]
-            yield f"{kind}: {count} not valid FHIR R4 at {path} (first: {first}); {used}."
-        if beyond := sum(count for _, count in faults[_MOST_NOTES:]):
-            yield f"{beyond} further resources are not valid FHIR R4."
-        for (kind, reason), count in sorted(self.left_out.items()):
-            yield f"{kind}: {count} left out ({reason})."
-        if self.without_place:
-            found = ", ".join(f"{kind} {count}" for kind, count in sorted(self.without_place.items()))
-            yield f"Resources that no table has a place for are left out: {found}."
-        if self.tally.n_entries_without_resource:
-            yield f"Entries of bundles without a resource: {self.tally.n_entries_without_resource}."
-        if self.tally.n_foreign_files:
-            yield f"Files left out, JSON without a resourceType: {self.tally.n_foreign_files}."
-        if self.tally.n_further_pages:
-            yield (
-                f"Bundles that name a next page, which is not fetched: {self.tally.n_further_pages}. "
-                "Put every page into the folder."
-            )
-
-
-def _read(files: list[Path], flat: Flat, terms: Terms, progress: Progress) -> _Reading:
-    reading, n, done = _Reading(), 0, 0
-    total = sum(file.stat().st_size for file in files)
-    for number, file in enumerate(files, start=1):
-        progress("reading resources", done, total)
-        name = name_of(file, number, len(files))
-        for found in resources_of(file, name, reading.tally):
-            n += 1
-            _add(found, n, flat, terms, reading)
-            if n % _TOLD_EVERY == 0:
-                progress("reading resources", done + reading.tally.n_bytes_of_file, total)
-        done += file.stat().st_size
-    progress("reading resources", total, total)
-    return reading
-
-
-def _add(found: Found, n: int, flat: Flat, terms: Terms, reading: _Reading) -> None:
-    kind, resource = found.resource["resourceType"], found.resource
-    if kind not in ROWS_OF:
-        reading.without_place[kind if is_type(kind) else "of no type of R4"] += 1
-        return
-    reading.types[kind] += 1
-    place = plain_address(found.address) if found.address else None
-    if place and "id" not in resource:
-        resource = {**resource, "id": re.sub(rf"^({kind}/|urn:uuid:|urn:oid:)", "", place)}
-    identity = at(resource, "id")
-    if identity:
-        flat.add("resources", n, (kind, identity, at(resource, "meta", "lastUpdated"), _digest(resource)))
-        for address in _addresses(resource, kind, place):
-            flat.add("links", n, (address, identity))
-    if at(resource, "status") == "entered-in-error" or has_code(
-        resource.get("verificationStatus"), "entered-in-error"
-    ):
-        reading.left_out[kind, "entered in error"] += 1
-        return
-    fault = fault_of(resource, kind)
-    if fault:
-        key = kind, re.sub(r"\.\d+", "", fault)
-        reading.faults[key] += 1
-        reading.first_fault.setdefault(key, found.place)
-    try:
-        for table, values in ROWS_OF[kind](resource, terms, fault):
-            flat.add(table, n, values)
-    except LeftOut as reason:
-        reading.left_out[kind, str(reason)] += 1
-
-
-def _addresses(resource: Resource, kind: str, place: str | None) -> Iterator[str]:
-    """The addresses, beside type and id, by which others may refer to the resource."""
-    if place and not place.startswith(f"{kind}/") and kind not in _NO_REFERENCES_TO:
-        yield place
-    if kind in _IDENTIFIED:
-        for identifier in nodes(resource.get("identifier")):
-            address = identified(kind, identifier)
-            if address:
-                yield address
-
-
-def _digest(resource: Resource) -> str | None:
-    """What two copies of a resource share, whatever their meta says."""
-    try:
-        content = json.dumps({**resource, "meta": None}, sort_keys=True, default=str)
-    except (RecursionError, ValueError, TypeError):
-        return None
-    return hashlib.blake2b(content.encode("utf-8", "replace"), digest_size=16).hexdigest()
-
-
-def _write(tables: Reader, reading: _Reading, time_zone: str, hospital: str | None) -> None:
+def _write(tables: Reader, reading: Reading, time_zone: str, hospital: str | None) -> None:
     if not reading.has("Patient"):
         raise TableError("No resource of type Patient is in the extract. Export the patients too.")
     _refuse_without_stays(tables)
     for name, sql in (
-        ("payers", staged_tables.PAYERS),
-        ("claim_owners", staged_tables.CLAIM_OWNERS),
-        ("costs", staged_tables.COSTS),
+        ("payers", money.PAYERS),
+        ("claim_owners", money.CLAIM_OWNERS),
+        ("costs", money.COSTS),
     ):
         tables.data.execute(f"CREATE TABLE {name} AS {sql}")
     tables.write("patients", staged_tables.patients(time_zone))
@@ -273,7 +104,7 @@ def _write(tables: Reader, reading: _Reading, time_zone: str, hospital: str | No
     if reading.has("Procedure") or _any(tables, "claim_procedure"):
         tables.write("procedures", staged_tables.PROCEDURES)
     if reading.has("ChargeItem") or _any(tables, "claim_item"):
-        tables.write("charges", staged_tables.charges(time_zone))
+        tables.write("charges", money.charges(time_zone))
     if reading.has("Observation"):
         tables.write("observations", staged_tables.OBSERVATIONS)
     if reading.has("MedicationAdministration", "MedicationRequest", "MedicationStatement"):

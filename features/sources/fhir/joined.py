@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from features.sources.fhir.rows import FLAT_TABLES
+from features.sources.fhir.flat import FLAT_TABLES
 from features.sql import identifier, literal
 from features.tables import TableError
 
@@ -39,8 +39,15 @@ _REFERENCES: dict[str, dict[str, str]] = {
     "organization": {"part_of": "Organization"},
 }
 NO_PATIENT = "an identifier that no one Patient has"
-_MOST_PARTS = 8
+MOST_PARTS = 8
 """Levels of parts within parts of an encounter, or of an organization, that are followed."""
+
+
+BELONGS = "LEFT JOIN belongs b ON t.encounter = b.id"
+"""SQL: join the stay or visit `b` of the encounter that a row `t` names."""
+
+NO_VISIT = "(b.id IS NULL OR b.is_stay)"
+"""SQL: the row may belong to a stay; its encounter is one, or is not in the extract."""
 
 
 def open_flat(data: duckdb.DuckDBPyConnection, folder: Path) -> list[str]:
@@ -131,7 +138,7 @@ def _find_stays(data: duckdb.DuckDBPyConnection) -> None:
     data.execute(
         "CREATE TABLE whole AS WITH RECURSIVE up(id, whole, depth) AS (SELECT id, part_of, 1 FROM part "
         "UNION ALL SELECT up.id, part.part_of, depth + 1 FROM up JOIN part ON up.whole = part.id "
-        f"WHERE depth < {_MOST_PARTS}) SELECT id, arg_max(whole, depth) AS whole FROM up GROUP BY id "
+        f"WHERE depth < {MOST_PARTS}) SELECT id, arg_max(whole, depth) AS whole FROM up GROUP BY id "
         "HAVING arg_max(whole, depth) NOT IN (SELECT id FROM part)"
     )
     data.execute(

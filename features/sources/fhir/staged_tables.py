@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from features.sources.fhir.joined import _MOST_PARTS, local_day, marked, stay_of
+from features.sources.fhir.joined import BELONGS, MOST_PARTS, NO_VISIT, local_day, marked, stay_of
 from features.sql import literal
 
-_BELONGS = "LEFT JOIN belongs b ON t.encounter = b.id"
-_NO_VISIT = "(b.id IS NULL OR b.is_stay)"
 _ADMITTED = "coalesce(t.started_at, '')"
 
 
@@ -76,61 +74,11 @@ _ORGANIZATIONS = f"""up(id, department, hospital, part_of, is_department, depth)
         UNION ALL
         SELECT up.id, up.department, o.id, o.part_of, o.is_department, up.depth + 1
         FROM up JOIN organization o ON up.part_of = o.id
-        WHERE up.is_department IS NOT NULL AND up.depth < {_MOST_PARTS}
+        WHERE up.is_department IS NOT NULL AND up.depth < {MOST_PARTS}
     ), organizations AS (
         SELECT id, any_value(department) AS department, arg_max(hospital, depth) AS hospital
         FROM up GROUP BY id
     )"""
-
-PAYERS = """
-    SELECT c.id, any_value(coalesce(c.payer, o.name, c.payor)) AS payer FROM coverage c
-    LEFT JOIN (SELECT id, any_value(name) AS name FROM organization GROUP BY id) o ON c.payor = o.id
-    GROUP BY c.id
-    """
-"""Coverage → who pays."""
-
-# An explanation of benefit without encounters has those of its claim.
-CLAIM_OWNERS = """
-    SELECT n, any_value(owner_id) AS owner_id, any_value(is_stay) AS is_stay FROM (
-        SELECT e.n, coalesce(b.owner_id, e.encounter) AS owner_id, b.id IS NULL OR b.is_stay AS is_stay
-        FROM (
-            SELECT n, encounter FROM claim_encounter
-            UNION ALL
-            SELECT eob.n, e.encounter FROM claim eob JOIN claim c ON eob.claim = c.id AND c.kind = 'claim'
-            JOIN claim_encounter e ON e.n = c.n
-            WHERE eob.kind = 'eob' AND eob.n NOT IN (SELECT n FROM claim_encounter)
-        ) e LEFT JOIN belongs b ON e.encounter = b.id
-    ) GROUP BY n HAVING count(DISTINCT owner_id) = 1
-    """
-"""Claim → the one stay or visit that it is about."""
-
-
-def _sum(column: str) -> str:
-    """SQL: the sum of amounts, or the first that is none; null where a claim that counts is not valid."""
-    number = f"TRY_CAST({column} AS DECIMAL(18, 2))"
-    return (
-        f"CASE WHEN bool_or(fault <> '') THEN NULL "
-        f"WHEN bool_or({column} IS NOT NULL AND {number} IS NULL) "
-        f"THEN min({column}) FILTER ({number} IS NULL) ELSE sum({number})::VARCHAR END"
-    )
-
-
-# Explanations of benefit count; claims where a stay has none of those, charges where it has no claims.
-COSTS = f"""
-    WITH own AS (
-        SELECT o.owner_id, c.*, coalesce(p.payer, org.name, c.insurer) AS payer,
-            rank() OVER (PARTITION BY o.owner_id ORDER BY c.kind = 'eob' DESC) AS choice
-        FROM claim c JOIN claim_owners o ON c.n = o.n LEFT JOIN payers p ON c.coverage = p.id
-        LEFT JOIN (SELECT id, any_value(name) AS name FROM organization GROUP BY id) org ON c.insurer = org.id
-    )
-    SELECT owner_id, {_sum("total")} AS total, {_sum("patient_paid")} AS patient_paid,
-        arg_min(payment_group, n) AS payment_group, arg_min(payer, n) AS payer
-    FROM own WHERE choice = 1 GROUP BY owner_id
-    UNION ALL
-    SELECT b.owner_id, {_sum("t.amount")}, NULL, NULL, NULL FROM charge_item t {_BELONGS}
-    WHERE b.owner_id IS NOT NULL AND b.owner_id NOT IN (SELECT owner_id FROM own) GROUP BY b.owner_id
-    """
-"""Stay or visit → total, part paid by the patient, payment group and payer."""
 
 _CLAIMED_DIAGNOSES = """
     SELECT o.owner_id AS stay_id, CASE d.role WHEN 'admitting' THEN 'admitting' ELSE 'discharge' END AS kind,
@@ -157,8 +105,8 @@ DIAGNOSES = f"""
         UNION ALL
         SELECT {stay_of("t.encounter")}, {_KIND}, t.code, t.system, t.presence, t.known_at, NULL, NULL,
             1000000 + t.n, 1, t.fault
-        FROM condition t {_BELONGS} LEFT JOIN encounter e ON b.owner_id = e.id
-        WHERE (t.is_encounter_diagnosis IS NOT NULL OR t.fault <> '') AND {_NO_VISIT}
+        FROM condition t {BELONGS} LEFT JOIN encounter e ON b.owner_id = e.id
+        WHERE (t.is_encounter_diagnosis IS NOT NULL OR t.fault <> '') AND {NO_VISIT}
             AND (t.id IS NULL OR t.id NOT IN (SELECT condition FROM named WHERE condition IS NOT NULL))
         UNION ALL
         {_CLAIMED_DIAGNOSES}
@@ -189,7 +137,7 @@ PROCEDURES = f"""
     WITH own AS (
         SELECT t.id, {stay_of("t.encounter")} AS stay_id, t.code, t.system, t.performed_at, t.is_planned,
             t.fault, t.n
-        FROM procedure t {_BELONGS} WHERE {_NO_VISIT}
+        FROM procedure t {BELONGS} WHERE {NO_VISIT}
     ), claimed AS (
         SELECT o.owner_id AS stay_id, p.procedure, p.code, p.system, p.performed_at, p.n,
             TRY_CAST(p.sequence AS BIGINT) AS sequence
@@ -218,13 +166,13 @@ _EVENT = f"t.patient AS patient_id, {stay_of('t.encounter')} AS stay_id"
 
 OBSERVATIONS = f"""
     SELECT {_EVENT}, {marked("taken_at", "t.taken_at")}, t.code, t.value, t.unit, t.known_at
-    FROM observation t {_BELONGS}
+    FROM observation t {BELONGS}
     """
 
 MEDICATIONS = f"""
     SELECT {_EVENT}, {marked("started_at", "t.started_at")}, t.ended_at, coalesce(t.code, m.code) AS code,
         t.route, t.known_at
-    FROM medication_use t {_BELONGS}
+    FROM medication_use t {BELONGS}
     LEFT JOIN (SELECT id, any_value(code) AS code FROM medication GROUP BY id) m ON t.medication = m.id
     """
 
@@ -243,25 +191,6 @@ FACTS = """
     """
 
 
-def charges(time_zone: str) -> str:
-    """Charge items; where there are none the items of explanations of benefit, or else of claims."""
-    day = local_day("t.incurred_on", time_zone)
-    return f"""
-    WITH chosen AS (
-        SELECT encounter, incurred_on, category, amount, item_code, known_at, fault FROM charge_item
-        UNION ALL
-        SELECT coalesce(i.encounter, o.owner_id), i.incurred_on, i.category, i.amount, i.item_code,
-            c.known_at, c.fault
-        FROM claim_item i JOIN claim c ON i.n = c.n LEFT JOIN claim_owners o ON i.n = o.n
-        WHERE NOT EXISTS (FROM charge_item)
-            AND c.kind = (SELECT CASE WHEN bool_or(kind = 'eob') THEN 'eob' ELSE 'claim' END FROM claim)
-    )
-    SELECT {stay_of("t.encounter")} AS stay_id, {day} AS incurred_on, t.category,
-        {marked("amount", "t.amount")}, t.item_code, t.known_at
-    FROM chosen t {_BELONGS} WHERE {_NO_VISIT}
-    """
-
-
 COUNTS: dict[str, str] = {
     "Encounter: {} read as parts of the stay that partOf names.": ("SELECT count(*) FROM whole"),
     "Condition: {} left out (neither a diagnosis of an encounter by category nor named by one).": (
@@ -270,11 +199,11 @@ COUNTS: dict[str, str] = {
         "UNION ALL SELECT condition FROM claim_diagnosis WHERE condition IS NOT NULL))"
     ),
     "Condition: {} left out (diagnoses of visits: the table holds those of stays).": (
-        f"SELECT count(*) FROM condition t {_BELONGS} WHERE t.is_encounter_diagnosis IS NOT NULL "
-        f"AND NOT {_NO_VISIT}"
+        f"SELECT count(*) FROM condition t {BELONGS} WHERE t.is_encounter_diagnosis IS NOT NULL "
+        f"AND NOT {NO_VISIT}"
     ),
     "Procedure: {} left out (of visits: the table holds those of stays).": (
-        f"SELECT count(*) FROM procedure t {_BELONGS} WHERE NOT {_NO_VISIT}"
+        f"SELECT count(*) FROM procedure t {BELONGS} WHERE NOT {NO_VISIT}"
     ),
     "Claim and ExplanationOfBenefit: {} that do not name one single encounter; their totals are nobody's.": (
         "SELECT count(*) FROM claim WHERE n NOT IN (SELECT n FROM claim_owners)"
