@@ -352,6 +352,13 @@ def test_stays_that_disagree_about_their_patient_leave_it_unknown(tmp_path: Path
     assert "patients: 1 have stays that disagree about the sex; it is taken as unknown." in quality.warnings
 
 
+def test_an_age_with_a_unit_is_not_guessed(tmp_path: Path) -> None:
+    quality, _ = read(tmp_path, changed(4, A14="63岁"))
+    assert [(rule.table, rule.rule, rule.columns) for rule in quality.rules if rule.table == "stays"] == [
+        ("stays", "unreadable", ("age_years",))
+    ]
+
+
 @pytest.mark.parametrize(
     ("values", "table_name", "rule", "column"),
     [
