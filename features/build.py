@@ -1,6 +1,6 @@
 """The data-set builder: a checked data set to one row per index admission, as of a prediction time.
 
-One bucket of patients after another, inside the data engine and out of core. The number of buckets
+Bucket by bucket of patients, inside the data engine and out of core. The number of buckets
 changes neither a value nor a row.
 """
 
@@ -10,25 +10,26 @@ import datetime as dt
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.assemble import features_sql
 from features.atomic import written_aside
+from features.buckets import each_bucket, engine
 from features.catalogue import features_at
 from features.clock import known_diagnoses_sql, known_procedures_sql
-from features.coding import register_code_flags
 from features.cohort import candidates_sql, index_rows_sql, judged_episodes_sql
 from features.complications import ComplicationBy, complications_rest_on
-from features.dataset import CodeSystems, DataSet, Declaration, connect
+from features.dataset import CodeSystems, DataSet, Declaration
 from features.episode_cost import check_prices
 from features.episodes import (
+    CODED_STAYS_SQL,
     EPISODE_STAYS_SQL,
     EPISODES_SQL,
     THESE_STAYS_SQL,
@@ -41,7 +42,7 @@ from features.labels import LABELS, labels_sql
 from features.points import Point
 from features.progress import Progress, silent
 from features.settings import DEFAULT_SETTINGS, FeatureSettings
-from features.tables import STAYS, TABLES, TableError
+from features.tables import STAYS, TABLES
 
 _ROW_GROUPS = {
     "sex": ("sex", "f.sex"),
@@ -99,22 +100,27 @@ def build(
     if point is Point.ADMISSION and settings.landmark_hours != DEFAULT_SETTINGS.landmark_hours:
         moment += f" + {settings.landmark_hours:g} h"
     step = f"features at {moment}"
-    with written_aside(out) as fresh, _engine(dataset, settings) as con:
+    with written_aside(out) as fresh, engine(dataset, settings) as con:
         facts = declared_facts(con, dataset, point)
         features = features_at(point)
         by = complications_rest_on(con, dataset)
         check_prices(con, dataset, settings)
-        writer: pq.ParquetWriter | None = None
-        for bucket in range(buckets):
-            progress(step, bucket, buckets)
-            counts += prepare_bucket(con, dataset, point, bucket, settings)
-            sql = _learning_sql(dataset, point, features, facts, settings, complication_by=by)
-            reader = con.sql(sql).to_arrow_reader(100_000)
-            writer = writer or pq.ParquetWriter(fresh, reader.schema, compression="zstd")
-            for batch in reader:
-                writer.write_batch(batch)
-        if writer is not None:
-            writer.close()
+        sql = _learning_sql(dataset, point, features, facts, settings, complication_by=by)
+
+        def rows(own: duckdb.DuckDBPyConnection, bucket: int) -> tuple[Counter[str], pa.Table]:
+            counts = prepare_bucket(own, dataset, point, bucket, settings)
+            return counts, own.sql(sql).to_arrow_table()
+
+        with ExitStack() as closing_last:
+            writer: pq.ParquetWriter | None = None
+            for bucket, (counted, table) in each_bucket(con, range(buckets), rows, settings):
+                progress(step, bucket, buckets)
+                counts += counted
+                if writer is None:
+                    writer = closing_last.enter_context(
+                        pq.ParquetWriter(fresh, table.schema, compression="zstd")
+                    )
+                writer.write_table(table)
     flow = cohort_flow(counts, point, settings, dataset.declaration)
     flow_file = out.with_name(f"{out.name}.flow.json")
     with written_aside(flow_file) as fresh:
@@ -144,43 +150,25 @@ def rows_for_scoring(
     extract, before an admission also the booked stays that have not come yet; with `since`, only those
     with a prediction time from then on.
     """
-    with _engine(dataset, settings) as con:
+    features = features_at(point)
+    until = dataset.declaration.observed_until
+    conditions = ["true"]
+    if until is not None:
+        conditions.append(f"prediction_time < TIMESTAMP '{until}' + INTERVAL 1 DAY")
+    if since is not None:
+        conditions.append(f"prediction_time >= TIMESTAMP '{since.isoformat(sep=' ')}'")
+    with engine(dataset, settings) as con:
         facts = declared_facts(con, dataset, point)
-        for bucket in range(dataset.declaration.buckets):
-            if bucket in skip:
-                continue
-            prepare_bucket(con, dataset, point, bucket, settings, with_booked=True)
-            until = dataset.declaration.observed_until
-            conditions = ["true"]
-            if until is not None:
-                conditions.append(f"prediction_time < TIMESTAMP '{until}' + INTERVAL 1 DAY")
-            if since is not None:
-                conditions.append(f"prediction_time >= TIMESTAMP '{since.isoformat(sep=' ')}'")
-            con.execute(f"DELETE FROM index_rows WHERE NOT ({' AND '.join(conditions)})")
-            sql = _keyed_sql(dataset, point, features_at(point), facts, settings)
-            yield bucket, con.sql(f"{sql} ORDER BY stay_id").df()
+        sql = f"{_keyed_sql(dataset, point, features, facts, settings)} ORDER BY stay_id"
 
+        def rows(own: duckdb.DuckDBPyConnection, bucket: int) -> pd.DataFrame:
+            prepare_bucket(own, dataset, point, bucket, settings, with_booked=True)
+            own.execute(f"DELETE FROM index_rows WHERE NOT ({' AND '.join(conditions)})")
+            frame: pd.DataFrame = own.sql(sql).df()
+            return frame
 
-@contextmanager
-def _engine(dataset: DataSet, settings: FeatureSettings) -> Iterator[duckdb.DuckDBPyConnection]:
-    with TemporaryDirectory(prefix="wardcast-") as spill:
-        con = connect(threads=settings.threads, memory_limit_mb=settings.memory_limit_mb, spill=Path(spill))
-        try:
-            register_code_flags(con, dataset)
-            yield con
-        except (duckdb.InterruptException, duckdb.OutOfMemoryException):
-            raise
-        except duckdb.Error as error:
-            # Never the engine's own words: they may quote a record.
-            damaged = dataset.damaged()
-            if not damaged:
-                raise
-            raise TableError(
-                f"{dataset.path}: {len(damaged)} files are missing or damaged (first {damaged[0]}). "
-                "Run `wardcast ingest` again."
-            ) from error
-        finally:
-            con.close()
+        wanted = [bucket for bucket in range(dataset.declaration.buckets) if bucket not in skip]
+        yield from each_bucket(con, wanted, rows, settings)
 
 
 def prepare_bucket(
@@ -223,6 +211,7 @@ def lay_out(
     procedures = known_procedures_sql(settings, systems.procedure or "")
     con.execute(f"CREATE OR REPLACE TEMP VIEW known_diagnoses AS {diagnoses}")
     con.execute(f"CREATE OR REPLACE TEMP VIEW known_procedures AS {procedures}")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE coded_stays AS {CODED_STAYS_SQL}")
     stays = EPISODE_STAYS_SQL if has_timeline else UNDATED_EPISODE_STAYS_SQL
     con.execute(f"CREATE OR REPLACE TEMP TABLE episode_stays AS {stays}")
     con.execute(f"CREATE OR REPLACE TEMP TABLE episodes AS {EPISODES_SQL}")
@@ -282,7 +271,7 @@ def _learning_sql(
         l.row_label_end_on_cost, l.row_first_event, l.row_died_in_hospital,
         {_row_groups(features)}
     FROM ({_keyed_sql(dataset, point, features, facts, settings)}) f
-    LEFT JOIN labels l USING (patient_id, episode_id)
+    LEFT JOIN labels l USING (episode_id)
     ORDER BY f.stay_id"""
 
 

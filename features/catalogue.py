@@ -10,7 +10,12 @@ from importlib.metadata import version
 
 from features.clock import known_diagnoses_sql, known_procedures_sql, relations
 from features.codes import code_files
-from features.episodes import EPISODE_STAYS_SQL, THESE_STAYS_SQL, UNDATED_EPISODE_STAYS_SQL
+from features.episodes import (
+    CODED_STAYS_SQL,
+    EPISODE_STAYS_SQL,
+    THESE_STAYS_SQL,
+    UNDATED_EPISODE_STAYS_SQL,
+)
 from features.families import (
     admission,
     charges,
@@ -100,6 +105,6 @@ def _machinery() -> list[str]:
         for sql in relations(point, has_timeline=has_timeline, settings=settings).values()
     ]
     known = [known_diagnoses_sql(settings, "icd10"), known_procedures_sql(settings, "icd9cm3")]
-    links = [EPISODE_STAYS_SQL, UNDATED_EPISODE_STAYS_SQL, THESE_STAYS_SQL]
+    links = [CODED_STAYS_SQL, EPISODE_STAYS_SQL, UNDATED_EPISODE_STAYS_SQL, THESE_STAYS_SQL]
     codes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in code_files()]
     return [*cuts, *known, *links, *codes, version("pycomorb")]

@@ -157,12 +157,7 @@ _EARLIER_DIAGNOSES_SQL = """
     FROM index_rows i
     JOIN episode_stays s ON s.patient_id = i.patient_id AND s.admitted_at < i.anchor_at
         AND s.admitted_at <= i.prediction_time
-    LEFT JOIN (SELECT d.stay_id, d.known_at, bit_or(f.charlson) AS charlson,
-                   bit_or(f.elixhauser) AS elixhauser,
-                   CASE WHEN count(f.frailty_low) = count(*) THEN bit_or(f.frailty_low) END AS frailty_low,
-                   CASE WHEN count(f.frailty_low) = count(*) THEN bit_or(f.frailty_high) END AS frailty_high
-               FROM known_diagnoses d JOIN diagnosis_flags f USING (code, code_system)
-               WHERE d.kind = 'discharge' GROUP BY d.stay_id, d.known_at) d
+    LEFT JOIN coded_stays d
       ON d.stay_id = s.stay_id AND d.known_at <= i.prediction_time"""
 
 # An emergency visit within the 24 hours before the admission is taken as the one that led to it.

@@ -47,7 +47,7 @@ def register_code_flags(con: duckdb.DuckDBPyConnection, dataset: DataSet) -> Non
     plain = plain_flags_for((code for (code,) in medications), measured)
     for name, flags in (code_flags_for(codes) | plain).items():
         con.register("flags_in", flags)
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM flags_in")
+        con.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM flags_in")
         con.unregister("flags_in")
 
 

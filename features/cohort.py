@@ -81,21 +81,15 @@ def judged_episodes_sql(declaration: Declaration, settings: FeatureSettings, *, 
     landmark = f"s.episode_admitted_at + to_seconds({settings.landmark_hours * 3600})"
     return f"""
 WITH coded AS (
-    SELECT s.patient_id, s.episode_id,
-        max(f.exclusion) FILTER (d.position = 1 AND d.stay_id = e.last_stay_id) AS exclusion
-    FROM episode_stays s
-    JOIN episodes e USING (patient_id, episode_id)
-    JOIN known_diagnoses d ON d.stay_id = s.stay_id AND d.kind = 'discharge'
-    LEFT JOIN diagnosis_flags f USING (code, code_system)
-    GROUP BY s.patient_id, s.episode_id
+    SELECT stay_id, max(principal_exclusion) AS exclusion FROM coded_stays GROUP BY stay_id
 ), operated AS (
-    SELECT s.patient_id, s.episode_id, bool_or(f.is_surgery) AS has_surgery
-    FROM episode_stays s JOIN known_procedures p ON p.stay_id = s.stay_id
-    JOIN procedure_flags f USING (code, code_system) GROUP BY s.patient_id, s.episode_id
+    SELECT s.episode_id, bool_or(f.is_surgery) AS has_surgery
+    FROM episode_stays s JOIN known_procedures p USING (stay_id)
+    JOIN procedure_flags f USING (code, code_system) GROUP BY s.episode_id
 ), ended AS (
-    SELECT s.patient_id, s.episode_id,
+    SELECT s.episode_id,
         max(s.ends_at) FILTER (coalesce(s.joined_known_at <= {landmark}, true)) AS known_ends_at
-    FROM episode_stays s GROUP BY s.patient_id, s.episode_id
+    FROM episode_stays s GROUP BY s.episode_id
 )
 SELECT e.*, first.booked_at, d.known_ends_at,
     coalesce(o.died_in_hospital, false)
@@ -107,12 +101,12 @@ SELECT e.*, first.booked_at, d.known_ends_at,
          THEN {age_years("e.admitted_at", "p.birth_date")} ELSE first.age_years END AS age_years,
     c.exclusion, {has_surgery} AS has_surgery
 FROM episodes e
-JOIN ended d ON d.patient_id = e.patient_id AND d.episode_id = e.episode_id
+JOIN ended d USING (episode_id)
 JOIN stays first ON first.stay_id = e.episode_id
 JOIN patients p ON p.patient_id = e.patient_id
 LEFT JOIN outcomes o ON o.stay_id = e.last_stay_id
-LEFT JOIN coded c ON c.patient_id = e.patient_id AND c.episode_id = e.episode_id
-LEFT JOIN operated r ON r.patient_id = e.patient_id AND r.episode_id = e.episode_id
+LEFT JOIN coded c ON c.stay_id = e.last_stay_id
+LEFT JOIN operated r USING (episode_id)
 """
 
 

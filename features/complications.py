@@ -59,11 +59,8 @@ def complications_sql(complication_by: ComplicationBy) -> str:
         for place, label in enumerate(COMPLICATION_LABELS[1:])
     ]
     return f"""
-    WITH coded_stays AS (
-        SELECT stay_id, count(present_on_admission) AS n_flags
-        FROM known_diagnoses WHERE kind = 'discharge' GROUP BY stay_id
-    ), coded AS (
-        SELECT s.episode_id, count(*) AS n_coded_stays, sum(n_flags) AS n_flags
+    WITH coded AS (
+        SELECT s.episode_id, count(DISTINCT stay_id) AS n_coded_stays, sum(n_flags) AS n_flags
         FROM episode_stays s JOIN coded_stays USING (stay_id) GROUP BY s.episode_id
     ), events AS (
         SELECT s.episode_id, s.admitted_at, d.position, left(d.code, 3) AS code3,

@@ -6,16 +6,32 @@ never change how earlier ones are merged.
 
 from __future__ import annotations
 
+# What the discharge codes of a stay say together, by the moment from which they were known.
+CODED_STAYS_SQL = """
+SELECT d.stay_id, d.known_at, bit_or(f.charlson) AS charlson, bit_or(f.elixhauser) AS elixhauser,
+    CASE WHEN count(f.frailty_low) = count(*) THEN bit_or(f.frailty_low) END AS frailty_low,
+    CASE WHEN count(f.frailty_low) = count(*) THEN bit_or(f.frailty_high) END AS frailty_high,
+    min(left(d.code, 3)) FILTER (d.position = 1) AS principal_code3,
+    max(f.exclusion) FILTER (d.position = 1) AS principal_exclusion,
+    bool_or(f.is_always_planned) FILTER (d.position = 1) AS principal_is_always_planned,
+    -- Of a diagnosis without a category it is not known whether it is acute.
+    bool_or(CASE WHEN f.ccs_title IS NOT NULL THEN f.is_acute END) FILTER (d.position = 1)
+        AS principal_is_acute,
+    count(d.present_on_admission) AS n_flags
+FROM known_diagnoses d LEFT JOIN diagnosis_flags f USING (code, code_system)
+WHERE d.kind = 'discharge' GROUP BY d.stay_id, d.known_at
+"""
+
 # `continuation_known_at` is when it was known that the stay continues the one before it, `joined_known_at`
 # when it was known that it belongs to the episode's first. The discharge that counts is the latest among the
-# earlier stays: a short stay may lie within a longer one.
+# earlier stays: a short stay may lie within a longer one. The windows sort only what they need.
 EPISODE_STAYS_SQL = """
 WITH principal AS (
-    SELECT stay_id, min(left(code, 3)) AS principal_code3, min(known_at) AS principal_known_at
-    FROM known_diagnoses WHERE kind = 'discharge' AND position = 1 GROUP BY stay_id
+    SELECT stay_id, min(principal_code3) AS principal_code3, min(known_at) AS principal_known_at
+    FROM coded_stays WHERE principal_code3 IS NOT NULL GROUP BY stay_id
 ), present AS (
-    SELECT s.*, coalesce(s.discharged_at, TIMESTAMP 'infinity') AS ends_at, p.principal_code3,
-           p.principal_known_at
+    SELECT s.stay_id, s.patient_id, s.hospital_id, s.admitted_at,
+           coalesce(s.discharged_at, TIMESTAMP 'infinity') AS ends_at, p.principal_code3, p.principal_known_at
     FROM stays s LEFT JOIN principal p USING (stay_id)
     WHERE s.status IN ('in', 'discharged')
 ), looked_back AS (
@@ -38,7 +54,8 @@ WITH principal AS (
                  AND admitted_at <= last_ends_at + INTERVAL 24 HOUR, false) AS is_split
     FROM looked_back
 ), linked AS (
-    SELECT *, is_overlap OR is_transfer OR is_split AS is_continuation,
+    SELECT stay_id, patient_id, admitted_at, ends_at,
+        is_overlap OR is_transfer OR is_split AS is_continuation,
         CASE WHEN is_overlap OR is_transfer THEN admitted_at
              WHEN is_split THEN greatest(coalesce(principal_known_at, TIMESTAMP 'infinity'),
                                          coalesce(last_known_at, TIMESTAMP 'infinity'))
@@ -48,37 +65,39 @@ WITH principal AS (
     SELECT *, count(*) FILTER (NOT is_continuation) OVER (
         PARTITION BY patient_id ORDER BY admitted_at, ends_at, stay_id) AS episode_number
     FROM linked
+), placed AS (
+    SELECT stay_id, ends_at, is_continuation, continuation_known_at,
+        first_value(stay_id) OVER episode AS episode_id,
+        first_value(admitted_at) OVER episode AS episode_admitted_at,
+        max(continuation_known_at) OVER episode AS joined_known_at
+    FROM numbered
+    WINDOW episode AS (PARTITION BY patient_id, episode_number ORDER BY admitted_at, ends_at, stay_id)
 )
-SELECT * EXCLUDE (is_overlap, is_transfer, is_split, last_ends_at, last_hospital_id, last_code3,
-    last_known_at),
-    first_value(stay_id) OVER episode AS episode_id,
-    first_value(admitted_at) OVER episode AS episode_admitted_at,
-    max(continuation_known_at) OVER episode AS joined_known_at
-FROM numbered
-WINDOW episode AS (PARTITION BY patient_id, episode_number ORDER BY admitted_at, ends_at, stay_id)
+SELECT s.*, p.* EXCLUDE (stay_id) FROM placed p JOIN stays s USING (stay_id)
 """
 
 # Without a timeline no stay can be told to follow another: each is its own episode.
 UNDATED_EPISODE_STAYS_SQL = """
-SELECT s.*, TIMESTAMP 'infinity' AS ends_at, NULL::VARCHAR AS principal_code3,
-    NULL::TIMESTAMP AS principal_known_at, false AS is_continuation,
-    NULL::TIMESTAMP AS continuation_known_at, 1 AS episode_number,
-    stay_id AS episode_id, admitted_at AS episode_admitted_at, NULL::TIMESTAMP AS joined_known_at
+SELECT s.*, TIMESTAMP 'infinity' AS ends_at, false AS is_continuation,
+    NULL::TIMESTAMP AS continuation_known_at, stay_id AS episode_id, admitted_at AS episode_admitted_at,
+    NULL::TIMESTAMP AS joined_known_at
 FROM stays s WHERE s.status IN ('in', 'discharged')
 """
 
 # One row per episode. An episode with a stay that has not ended has no discharge yet.
 EPISODES_SQL = """
-SELECT patient_id, episode_id, any_value(episode_admitted_at) AS admitted_at,
-    CASE WHEN isfinite(max(ends_at)) THEN max(ends_at) END AS discharged_at,
-    arg_max(stay_id, (ends_at, admitted_at, stay_id)) AS last_stay_id,
-    arg_max_null(discharge_disposition, (ends_at, admitted_at, stay_id)) AS discharge_disposition,
-    arg_max_null(planned_return_31d, (ends_at, admitted_at, stay_id)) AS planned_return_31d,
-    arg_min_null(admission_type, (admitted_at, ends_at, stay_id)) AS admission_type,
-    bool_and(status = 'discharged') AS is_discharged,
-    CASE WHEN count(total_cost) = count(*) THEN sum(total_cost) END AS total_cost,
-    count(*) AS n_stays
-FROM episode_stays GROUP BY patient_id, episode_id
+WITH gathered AS (
+    SELECT episode_id, any_value(patient_id) AS patient_id, any_value(episode_admitted_at) AS admitted_at,
+        CASE WHEN isfinite(max(ends_at)) THEN max(ends_at) END AS discharged_at,
+        arg_max({last_stay_id: stay_id, discharge_disposition: discharge_disposition,
+                 planned_return_31d: planned_return_31d}, (ends_at, admitted_at, stay_id)) AS last,
+        any_value(admission_type) FILTER (stay_id = episode_id) AS admission_type,
+        bool_and(status = 'discharged') AS is_discharged,
+        CASE WHEN count(total_cost) = count(*) THEN sum(total_cost) END AS total_cost,
+        count(*) AS n_stays
+    FROM episode_stays GROUP BY episode_id
+)
+SELECT * EXCLUDE (last), last.* FROM gathered
 """
 
 # The stays of the index admission's episode as far as its links were known at the prediction time: what is
@@ -88,7 +107,7 @@ WITH numbered AS (
     SELECT i.index_id, s.stay_id, s.admitted_at, s.stay_id = i.stay_id AS is_scored,
         count(*) FILTER (NOT (s.is_continuation AND s.continuation_known_at <= i.prediction_time)) OVER (
             PARTITION BY i.index_id ORDER BY s.admitted_at, s.ends_at, s.stay_id) AS known_episode
-    FROM index_rows i JOIN episode_stays s USING (patient_id, episode_id)
+    FROM index_rows i JOIN episode_stays s USING (episode_id)
     WHERE i.prediction_time IS NULL OR s.admitted_at <= i.prediction_time
 )
 SELECT n.index_id, n.stay_id, n.admitted_at

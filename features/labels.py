@@ -144,23 +144,21 @@ def _followed_sql(declaration: Declaration, settings: FeatureSettings) -> str:
         FROM next
     ), unseen AS (
         -- A quarantined stay that came first, or may have, leaves unknown what became of the patient.
-        SELECT c.patient_id, c.episode_id, true AS has_unseen_return
+        SELECT c.episode_id, true AS has_unseen_return
         FROM marked c JOIN unseen_stays u USING (patient_id)
         WHERE u.admitted_at IS NULL OR ({_within("u.admitted_at", settings.readmission_window_days)}
             AND (NOT c.has_return OR u.admitted_at <= c.return_at))
-        GROUP BY c.patient_id, c.episode_id
+        GROUP BY c.episode_id
     ), return_diagnosis AS (
-        SELECT d.stay_id, bool_or(f.is_always_planned) AS always_planned_diagnosis,
-            -- Of a diagnosis without a category it is not known whether it is acute.
-            bool_or(CASE WHEN f.ccs_title IS NOT NULL THEN f.is_acute END) AS acute_diagnosis
-        FROM known_diagnoses d LEFT JOIN diagnosis_flags f USING (code, code_system)
-        WHERE d.kind = 'discharge' AND d.position = 1 GROUP BY d.stay_id
+        SELECT stay_id, bool_or(principal_is_always_planned) AS always_planned_diagnosis,
+            bool_or(principal_is_acute) AS acute_diagnosis
+        FROM coded_stays WHERE principal_code3 IS NOT NULL GROUP BY stay_id
     ), return_procedures AS (
-        SELECT s.patient_id, s.episode_id, bool_or(f.is_always_planned) AS always_planned_procedure,
+        SELECT s.episode_id, bool_or(f.is_always_planned) AS always_planned_procedure,
             bool_or(f.is_potentially_planned) AS potentially_planned_procedure,
             bool_or(p.is_planned) AS has_booked_procedure
-        FROM episode_stays s JOIN known_procedures p ON p.stay_id = s.stay_id
-        LEFT JOIN procedure_flags f USING (code, code_system) GROUP BY s.patient_id, s.episode_id
+        FROM episode_stays s JOIN known_procedures p USING (stay_id)
+        LEFT JOIN procedure_flags f USING (code, code_system) GROUP BY s.episode_id
     )
     SELECT c.*, c.left_at AS left_at_discharge,
         coalesce(u.has_unseen_return, false) AS has_unseen_return,
@@ -170,9 +168,9 @@ def _followed_sql(declaration: Declaration, settings: FeatureSettings) -> str:
                  BETWEEN 0 AND {settings.readmission_window_days}, false) AS died_within_window
     FROM marked c
     JOIN patients p USING (patient_id)
-    LEFT JOIN unseen u ON u.patient_id = c.patient_id AND u.episode_id = c.episode_id
+    LEFT JOIN unseen u USING (episode_id)
     LEFT JOIN return_diagnosis d ON d.stay_id = c.return_id
-    LEFT JOIN return_procedures r ON r.patient_id = c.patient_id AND r.episode_id = c.return_id"""
+    LEFT JOIN return_procedures r ON r.episode_id = c.return_id"""
 
 
 def _within(instant: str, days: int) -> str:
