@@ -102,7 +102,7 @@ def build(
     step = f"features at {moment}"
     with written_aside(out) as fresh, engine(dataset, settings) as con:
         facts = declared_facts(con, dataset, point)
-        features = features_at(point)
+        features = features_at(point, optional=settings.optional_features)
         by = complications_rest_on(con, dataset)
         check_prices(con, dataset, settings)
         sql = _learning_sql(dataset, point, features, facts, settings, complication_by=by)
@@ -150,7 +150,7 @@ def rows_for_scoring(
     extract, before an admission also the booked stays that have not come yet; with `since`, only those
     with a prediction time from then on.
     """
-    features = features_at(point)
+    features = features_at(point, optional=settings.optional_features)
     until = dataset.declaration.observed_until
     conditions = ["true"]
     if until is not None:

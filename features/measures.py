@@ -149,11 +149,11 @@ def unused_value_warnings(
     finally:
         data.unregister("measures_in")
     return [
-        f"observations: {n} values of {name} are not used, {why}"
+        f"observations: {n} values of {name} are not used: {why}"
         for name, n_unit, n_range in counted
         for n, why in (
-            (n_unit, "their unit is not known: add it, or convert them."),
-            (n_range, "they lie outside the plausible range in the unit given: correct value or unit."),
+            (n_unit, "unknown unit. Convert them to a known one."),
+            (n_range, "not plausible in the unit given. Correct value or unit."),
         )
         if n
     ]

@@ -106,9 +106,8 @@ class OnlineFeatures:
         """The features of admissions that all have dates, or none, and what cohort and codes say of each."""
         point = admissions[0].point
         has_timeline = times[0] is not None
-        sql = features_sql(
-            features_at(point), point, has_timeline=has_timeline, settings=self._settings, facts=facts
-        )
+        features = features_at(point, optional=self._settings.optional_features)
+        sql = features_sql(features, point, has_timeline=has_timeline, settings=self._settings, facts=facts)
         codes = [self._codes(admission) for admission in admissions]
         code_flags = code_flags_for(
             {table: frozenset[CodedAs]().union(*(each[table] for each in codes)) for table in CODED_TABLES}

@@ -19,6 +19,7 @@ class FeatureSettings:
     `max_stay_days` are days; `coding_lag_hours` and `cost_lag_hours` say how long after discharge
     diagnoses, procedures and totals are known where the extract has no `known_at`. Episode costs are nominal,
     or at prices of `price_year` by `price_index`, which must hold that year (`read_price_index`).
+    `optional_features`: build the catalogue's optional features too.
     """
 
     landmark_hours: float = 24.0
@@ -30,6 +31,7 @@ class FeatureSettings:
     cost_lag_hours: float = 0.0
     price_year: int | None = None
     price_index: PriceIndex = ()
+    optional_features: bool = False
     threads: int = field(default=2, metadata=_LIMIT)
     memory_limit_mb: int = field(default=700, metadata=_LIMIT)
 

@@ -1,4 +1,4 @@
-"""What an extract leaves unknown about its outcomes: warnings for whoever prepares it."""
+"""What an extract leaves unknown about its outcomes and values: warnings for whoever prepares it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import duckdb
 
 from features.dataset import Declaration
+from features.measures import unused_value_warnings
 from features.settings import DEFAULT_SETTINGS
 from features.staged import Staged
 
@@ -14,8 +15,10 @@ from features.staged import Staged
 def outcome_warnings(
     data: duckdb.DuckDBPyConnection, staged: Mapping[str, Staged], declaration: Declaration
 ) -> list[str]:
-    """Why labels will be missing, with counts; of times nothing for an extract without dates."""
+    """Why labels and values will be missing, with counts; of times nothing for an extract without dates."""
     warnings = []
+    if "observations" in staged:
+        warnings += unused_value_warnings(data, staged["observations"], declaration)
     if "diagnoses" not in staged:
         warnings.append(
             "diagnoses: no such table, and no code system is declared for them: features of diagnoses are "

@@ -97,7 +97,7 @@ class Answers:
         systems = CodeSystems.model_validate(context.code_systems)
         admission = to_admission(request, context.time_zone, systems, is_dated=models[0].is_dated)
         try:
-            prediction_time(admission, settings_for(models[0], self._settings.features))
+            prediction_time(admission, settings_for(models, self._settings.features))
         except AdmissionError as error:
             raise invalid([FieldError("prediction_time", str(error))]) from None
         return _Asked(admission, models)
@@ -128,7 +128,7 @@ class Answers:
     def _computed(self, group: Sequence[_Asked], n_reasons: int | None) -> list[Answer]:
         """Answers to requests of one prediction point: one pass of the features, then every model."""
         models, records = group[0].models, [asked.records for asked in group]
-        rows = self._features_for(models[0]).rows(records, facts=fact_features(models, records))
+        rows = self._features_for(models).rows(records, facts=fact_features(models, records))
         scores = [predict(model, rows.features, threads=1, n_reasons=n_reasons) for model in models]
         scored_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         return [
@@ -146,11 +146,11 @@ class Answers:
             for row, admission in enumerate(records)
         ]
 
-    def _features_for(self, model: Loaded) -> OnlineFeatures:
+    def _features_for(self, models: Sequence[Loaded]) -> OnlineFeatures:
         """The feature builder for models of one basis; made once, since it holds a data engine."""
-        artefact = model.model.artefact
+        artefact = models[0].model.artefact
         systems = CodeSystems.model_validate(artefact.context.code_systems)
-        settings = settings_for(model, self._settings.features)
+        settings = settings_for(models, self._settings.features)
         key = f"{systems.model_dump_json()} {settings}"
         with self._lock:
             if key not in self._features:

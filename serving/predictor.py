@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from features.catalogue import CATALOGUE
 from features.feature import Feature, FeatureType
 from features.online import AdmissionRecords
 from features.points import Point
@@ -45,14 +46,21 @@ def predict(
     return Scores(loaded, prediction, found)
 
 
-def settings_for(loaded: Loaded, settings: FeatureSettings) -> FeatureSettings:
-    """The feature settings with the landmark and the lags that the champion was trained with."""
-    artefact = loaded.model.artefact
+def settings_for(models: Sequence[Loaded], settings: FeatureSettings) -> FeatureSettings:
+    """The feature settings with the landmark and the lags that these champions, of one basis, share.
+
+    Optional features are built where one of them learned from such a feature.
+    """
+    artefact = models[0].model.artefact
+    specs = (spec for model in models for spec in model.model.artefact.features)
+    learned = {spec.name for spec in specs if not spec.is_fact}
     return replace(
         settings,
         landmark_hours=artefact.landmark_hours,
         coding_lag_hours=artefact.coding_lag_hours,
         cost_lag_hours=artefact.cost_lag_hours,
+        optional_features=settings.optional_features
+        or any(CATALOGUE[name].optional for name in learned & CATALOGUE.keys()),
     )
 
 

@@ -241,7 +241,7 @@ def _score_point(run: _Run, point: Point, progress: Progress) -> Iterator[tuple[
     step, n_done = f"scoring at {point.value}", len(done)
     progress(step, n_done, buckets)
     models = run.champions.at(point)
-    settings = settings_for(models[0], run.settings)
+    settings = settings_for(models, run.settings)
     for bucket, frame in rows_for_scoring(run.dataset, point, settings=settings, since=run.since, skip=done):
         with written_aside(parts[bucket]) as fresh:
             _write_part(fresh, frame, models, run)

@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     cost_lag_hours: Hours = 0.0
     price_year: int | None = None
     price_index: Path | None = None
+    optional_features: bool = False
 
     @classmethod
     def settings_customise_sources(

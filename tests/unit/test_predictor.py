@@ -25,8 +25,17 @@ def test_the_landmark_and_the_lags_are_those_of_the_training() -> None:
     trained_with = FeatureSettings(landmark_hours=6, coding_lag_hours=48, cost_lag_hours=72)
     made = replace(recipe("readmission"), settings=trained_with)
     model = fit_model(admissions(4000), made, np.arange(3000), np.arange(3000, 4000)).model
-    found = settings_for(Loaded(CHAMPION, model), FeatureSettings(minimum_age=16, threads=1))
+    found = settings_for([Loaded(CHAMPION, model)], FeatureSettings(minimum_age=16, threads=1))
     assert found == replace(trained_with, minimum_age=16, threads=1)
+
+
+def test_optional_features_are_built_where_a_model_learned_from_one() -> None:
+    model = fitted("readmission").model
+    learned = (replace(model.artefact.features[0], name="has_polypharmacy"),)
+    other = replace(model, artefact=replace(model.artefact, features=learned))
+    plain, with_optional = Loaded(CHAMPION, model), Loaded(CHAMPION, other)
+    assert not settings_for([plain], FeatureSettings()).optional_features
+    assert settings_for([plain, with_optional], FeatureSettings()).optional_features
 
 
 def test_models_of_other_lags_are_answered_from_other_features(
@@ -38,7 +47,7 @@ def test_models_of_other_lags_are_answered_from_other_features(
     model = fitted("readmission").model
 
     def asked(**hours: Any) -> None:
-        answers._features_for(Loaded(CHAMPION, replace(model, artefact=replace(model.artefact, **hours))))
+        answers._features_for([Loaded(CHAMPION, replace(model, artefact=replace(model.artefact, **hours)))])
 
     for hours in ({}, {"coding_lag_hours": 48.0}, {"cost_lag_hours": 72.0}, {}):
         asked(**hours)
