@@ -427,6 +427,22 @@ def test_diagnoses_without_an_order_have_no_principal_one(tmp_path: Path) -> Non
     assert rows(out, "diagnoses", "position | code") == [["2", "I500"], ["3", "J189"]]
 
 
+def test_a_rank_is_kept_where_the_first_is_not_there(tmp_path: Path) -> None:
+    second = [{"condition": {"reference": "Condition/c"}, "rank": 2}]
+    out = taken(tmp_path, PATIENT, changed(STAY, diagnosis=second), HEART_FAILURE)
+    assert rows(out, "diagnoses", "position | code") == [["2", "I500"]]
+
+
+def test_a_planned_part_of_a_stay_is_not_where_the_patient_left_from(tmp_path: Path) -> None:
+    whole = {"reference": "Encounter/s"}
+    ward = changed(STAY, id="t", partOf=whole, serviceType={"text": "Surgery"})
+    planned = changed(
+        ward, id="u", status="planned", serviceType={"text": "Ward 2"}, period={"start": "2024-02-06"}
+    )
+    out = taken(tmp_path, PATIENT, STAY, ward, planned, HEART_FAILURE)
+    assert rows(out, "stays", "stay_id | discharge_department") == [["s", "Surgery"]]
+
+
 def test_the_newest_version_of_a_resource_counts_and_the_same_again_counts_once(tmp_path: Path) -> None:
     older = {"lastUpdated": "2024-02-02T00:00:00Z"}
     newer = {"lastUpdated": "2024-02-02T09:00:00+08:00"}  # one hour later

@@ -1,20 +1,17 @@
 """FHIR R4 (4.0.1): bundles and NDJSON bulk export, in one file or a folder of them, packed with gzip or not.
 
 Follows the published specification (http://hl7.org/fhir/R4) and the Bulk Data Access guide. Bundles may be
-of any
-type, one for all or one per patient; what a line or an entry is, its resourceType says. Everything is read
-as
-a stream; nothing is ever fetched from an address that a resource names. Resources are validated by the
-models of
-the package fhir.resources.
+of any type, one for all or one per patient; what a line or an entry is, its resourceType says. Everything
+is read as a stream; nothing is ever fetched from an address that a resource names. Resources are validated
+by the models of the package fhir.resources.
 
 What is read, and as what:
 
 - Patient → patients. A year or month of birth gives no birth_date but age_years, right to one year. Dead
   without a full date: no death_date, and a note.
-- Encounter of class IMP, ACUTE, NONACUTE, OBSENC or SS → stays (planned → booked; arrived, triaged, in-
-  progress, onleave → in; finished → discharged), with serviceType, serviceProvider (of a department: what
-  it is part of), priority, hospitalization, Appointment and the planned time of statusHistory. Parts
+- Encounter of class IMP, ACUTE, NONACUTE, OBSENC or SS → stays (planned → booked; arrived, triaged,
+  in-progress, onleave → in; finished → discharged), with serviceType, serviceProvider (of a department:
+  what it is part of), priority, hospitalization, Appointment and the planned time of statusHistory. Parts
   (partOf) of a stay belong to it and give its departments. EMER, AMB, HH and VR → visits.
   hospitalization.reAdmission → a fact.
 - Condition of category encounter-diagnosis, or named by Encounter.diagnosis (use, rank), and the diagnoses

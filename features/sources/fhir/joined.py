@@ -42,7 +42,6 @@ NO_PATIENT = "an identifier that no one Patient has"
 MOST_PARTS = 8
 """Levels of parts within parts of an encounter, or of an organization, that are followed."""
 
-
 BELONGS = "LEFT JOIN belongs b ON t.encounter = b.id"
 """SQL: join the stay or visit `b` of the encounter that a row `t` names."""
 
@@ -143,8 +142,7 @@ def _find_stays(data: duckdb.DuckDBPyConnection) -> None:
     )
     data.execute(
         "CREATE TABLE belongs AS SELECT e.id, any_value(coalesce(w.whole, e.id)) AS owner_id, "
-        "bool_or(w.whole IS NOT NULL OR e.becomes IN ('stay', '')) AS is_stay, "
-        "bool_or(e.becomes = 'none' AND w.whole IS NULL) AS is_none "
+        "bool_or(w.whole IS NOT NULL OR e.becomes IN ('stay', '')) AS is_stay "
         "FROM encounter e LEFT JOIN whole w ON e.id = w.id WHERE e.id IS NOT NULL GROUP BY e.id"
     )
 

@@ -23,7 +23,8 @@ def stays(hospital: str | None) -> str:
     WITH RECURSIVE {_ORGANIZATIONS}, parts AS (
         SELECT w.whole AS id, arg_min(p.service, p.started_at) AS first_service,
             arg_max(p.service, p.started_at) AS last_service
-        FROM whole w JOIN encounter p ON p.id = w.id WHERE p.service IS NOT NULL GROUP BY w.whole
+        FROM whole w JOIN encounter p ON p.id = w.id
+        WHERE p.service IS NOT NULL AND p.status IN ('in', 'discharged') GROUP BY w.whole
     )
     SELECT t.id AS stay_id, t.patient AS patient_id,
         coalesce(o.hospital, t.provider, {literal(hospital) if hospital else "NULL"}) AS hospital_id,
@@ -111,8 +112,8 @@ DIAGNOSES = f"""
         UNION ALL
         {_CLAIMED_DIAGNOSES}
     ), once AS (
-        SELECT stay_id, kind, min_by(code, source) AS code, system,
-            coalesce(any_value(presence) FILTER (source = 1), any_value(presence)) AS presence,
+        SELECT stay_id, kind, min(code) AS code, system,
+            coalesce(min(presence) FILTER (source = 1), min(presence)) AS presence,
             CASE WHEN min(source) = 1 THEN min(known_at) FILTER (source = 1) ELSE min(known_at) END
                 AS known_at,
             coalesce(bool_or(is_principal), false) AS is_claimed, min(rank) AS rank, min(place) AS place,
@@ -121,11 +122,11 @@ DIAGNOSES = f"""
         GROUP BY stay_id, kind, upper(replace(code, '.', '')), system, fault,
             CASE WHEN stay_id IS NULL OR code IS NULL OR fault <> '' THEN place END
     ), ordered AS (
-        SELECT *, row_number() OVER whole AS number, count(rank) OVER whole_kind > 0
-            OR bool_or(is_claimed) OVER whole_kind OR count(*) OVER whole_kind = 1 AS has_principal
+        SELECT *, row_number() OVER placed AS number, bool_or(is_claimed OR rank = 1) OVER same
+            OR count(*) OVER same = 1 AND rank IS NULL AS has_principal
         FROM once
-        WINDOW whole_kind AS (PARTITION BY stay_id, kind),
-            whole AS (PARTITION BY stay_id, kind ORDER BY rank NULLS LAST, is_claimed DESC, place, code)
+        WINDOW same AS (PARTITION BY stay_id, kind),
+            placed AS (PARTITION BY stay_id, kind ORDER BY rank NULLS LAST, is_claimed DESC, place, code)
     )
     SELECT t.stay_id, t.kind,
         {marked("position", "(number + CASE WHEN has_principal THEN 0 ELSE 1 END)::VARCHAR")},
@@ -192,7 +193,7 @@ FACTS = """
 
 
 COUNTS: dict[str, str] = {
-    "Encounter: {} read as parts of the stay that partOf names.": ("SELECT count(*) FROM whole"),
+    "Encounter: {} read as parts of the stay that partOf names.": "SELECT count(*) FROM whole",
     "Condition: {} left out (neither a diagnosis of an encounter by category nor named by one).": (
         "SELECT count(*) FROM condition WHERE is_encounter_diagnosis IS NULL AND fault = '' "
         "AND (id IS NULL OR id NOT IN (SELECT condition FROM encounter_diagnosis WHERE condition IS NOT NULL "
