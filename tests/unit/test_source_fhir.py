@@ -425,6 +425,8 @@ def test_a_record_of_a_month_is_known_at_its_end(value: str | None, day: str | N
 def test_diagnoses_without_an_order_have_no_principal_one(tmp_path: Path) -> None:
     out = taken(tmp_path, PATIENT, STAY, HEART_FAILURE, diagnosis("c2", "J18.9"))
     assert rows(out, "diagnoses", "position | code") == [["2", "I500"], ["3", "J189"]]
+    warnings = json.loads((out / "quality.json").read_text("utf-8"))["warnings"]
+    assert warnings[0].startswith("Encounter: 1 stays with diagnoses none of which is the principal one")
 
 
 def test_a_rank_is_kept_where_the_first_is_not_there(tmp_path: Path) -> None:

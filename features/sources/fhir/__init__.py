@@ -39,7 +39,7 @@ missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from features.progress import Progress, silent
@@ -79,12 +79,12 @@ def stage(
         with Flat(tables.scratch) as flat:
             reading = read(files, flat, terms, progress)
         notes = [*reading.notes(), *open_flat(tables.data, tables.scratch)]
-        _write(tables, reading, told.time_zone, hospital)
-        notes += _counted(tables)
+        notes += _written(tables, reading, told.time_zone, hospital)
     return Extract(told, tuple(notes))
 
 
-def _write(tables: Reader, reading: Reading, time_zone: str, hospital: str | None) -> None:
+def _written(tables: Reader, reading: Reading, time_zone: str, hospital: str | None) -> Iterator[str]:
+    """Stage every table that the extract holds; the notes on what was found meanwhile."""
     if not reading.has("Patient"):
         raise TableError("No resource of type Patient is in the extract. Export the patients too.")
     _refuse_without_stays(tables)
@@ -97,7 +97,9 @@ def _write(tables: Reader, reading: Reading, time_zone: str, hospital: str | Non
     tables.write("patients", staged_tables.patients(time_zone))
     tables.write("stays", staged_tables.stays(hospital))
     if reading.has("Condition") or _any(tables, "claim_diagnosis"):
-        tables.write("diagnoses", staged_tables.DIAGNOSES)
+        tables.data.execute(f"CREATE TABLE found_diagnoses AS {staged_tables.DIAGNOSES}")
+        tables.write("diagnoses", "SELECT * FROM found_diagnoses")
+        yield from _counted(tables, staged_tables.DIAGNOSIS_COUNTS)
     if reading.has("Procedure") or _any(tables, "claim_procedure"):
         tables.write("procedures", staged_tables.PROCEDURES)
     if reading.has("ChargeItem") or _any(tables, "claim_item"):
@@ -110,6 +112,7 @@ def _write(tables: Reader, reading: Reading, time_zone: str, hospital: str | Non
         tables.write("visits", staged_tables.VISITS)
     if _any(tables, "encounter", "is_readmission IS NOT NULL"):
         tables.write("facts", staged_tables.FACTS)
+    yield from _counted(tables, staged_tables.COUNTS)
 
 
 def _refuse_without_stays(tables: Reader) -> None:
@@ -127,8 +130,8 @@ def _any(tables: Reader, view: str, condition: str = "true") -> bool:
     return bool(tables.data.execute(f"SELECT EXISTS (FROM {view} WHERE {condition})").fetchall()[0][0])
 
 
-def _counted(tables: Reader) -> Iterator[str]:
-    for note, sql in staged_tables.COUNTS.items():
+def _counted(tables: Reader, counts: Mapping[str, str]) -> Iterator[str]:
+    for note, sql in counts.items():
         count = int(tables.data.execute(sql).fetchall()[0][0])
         if count:
             yield note.format(count)

@@ -218,3 +218,12 @@ COUNTS: dict[str, str] = {
     "year.": "SELECT count(*) FROM patient WHERE length(birth) IN (4, 7)",
 }
 """Note with a place for a number → the query of that number; a note of none is not made."""
+
+DIAGNOSIS_COUNTS: dict[str, str] = {
+    "Encounter: {} stays with diagnoses none of which is the principal one: whether such a return was "
+    "planned cannot be told. Add Encounter.diagnosis.rank.": (
+        "SELECT count(*) FROM (SELECT stay_id FROM found_diagnoses WHERE kind = 'discharge' "
+        "AND stay_id IS NOT NULL GROUP BY stay_id HAVING bool_and(position <> '1'))"
+    ),
+}
+"""As `COUNTS`, of the diagnoses once they are put in order."""
