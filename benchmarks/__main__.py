@@ -1,4 +1,4 @@
-"""`python -m benchmarks [features|training|scoring|online|all]`: measure, and write the table of results."""
+"""`python -m benchmarks [PART|all]`: measure, and write the table of results."""
 
 from __future__ import annotations
 

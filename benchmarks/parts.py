@@ -63,8 +63,27 @@ def online(work: Path, rows: int) -> Part:
     return {"trained_on": min(_CHAMPIONS_FROM, rows), "lines": {"wardcast": asdict(asked)}}
 
 
+def scale(work: Path, rows: int) -> Part:
+    """The data-set builder against the reference query, and its own growth from a tenth to ten times `rows`.
+
+    8 diagnoses and 20 laboratory values an admission.
+    """
+    sizes: dict[int, Any] = {}
+    for n in (rows // 10, rows, rows * 10):
+        data = work / f"extract-{n}"
+        if not (data / "dataset.toml").is_file():
+            measure("scale_tasks.extract", data=data, admissions=n)
+        repeats = _REPEATS if n <= rows else 1
+        ways = {
+            way: asdict(best_of(repeats, f"scale_tasks.{way}", data=data, out=work / f"{way}-{n}.parquet"))
+            for way in ("reference", "builder")
+        }
+        sizes[n] = ways
+    return {"rows": rows, "sizes": sizes}
+
+
 PARTS: dict[str, Callable[[Path, int], Part]] = {
-    part.__name__: part for part in (features, training, scoring, online)
+    part.__name__: part for part in (features, scale, training, scoring, online)
 }
 
 

@@ -28,6 +28,7 @@ def as_markdown(results: dict[str, Any]) -> str:
     ]
     for name, describe in (
         ("features", _features),
+        ("scale", _scale),
         ("training", _training),
         ("scoring", _scoring),
         ("online", _online),
@@ -52,6 +53,34 @@ def _features(part: dict[str, Any]) -> Iterator[str]:
                 f"{found['rows']:,} rows, {n_differing} of {n_values:,} values differ"
                 + (f"; not covered: {', '.join(found['not_covered'])}." if found["not_covered"] else ".")
             )
+
+
+def _scale(part: dict[str, Any]) -> Iterator[str]:
+    sizes = {int(n): ways for n, ways in part["sizes"].items()}
+    first = min(sizes)
+    facts = sizes[first]["builder"]["facts"]
+    yield f"## Features at admission, {first:,} to {max(sizes):,} admissions"
+    yield ""
+    yield (
+        f"8 diagnoses and 20 laboratory values an admission; {facts['features']} features with labels, "
+        "cohort flow and data hash, against the reference query: history and packed comorbidity flags alone."
+    )
+    yield ""
+    yield (
+        "| admissions | builder wall | CPU | peak memory | µs an admission | against the smallest "
+        "| reference wall | CPU | builder ÷ reference, wall | CPU |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|---|"
+    smallest = sizes[first]["builder"]["wall_s"] / first
+    for n, ways in sorted(sizes.items()):
+        builder, reference = ways["builder"], ways["reference"]
+        wall, cpu = (builder[unit] / reference[unit] for unit in ("wall_s", "cpu_s"))
+        each = builder["wall_s"] / n
+        yield (
+            f"| {n:,} | {builder['wall_s']:.1f} s | {builder['cpu_s']:.1f} s | {builder['peak_mb']:,.0f} MB "
+            f"| {each * 1e6:.1f} | {each / smallest:.2f} | {reference['wall_s']:.1f} s "
+            f"| {reference['cpu_s']:.1f} s | {wall:.1f} | {cpu:.1f} |"
+        )
 
 
 def _training(part: dict[str, Any]) -> Iterator[str]:
