@@ -1,0 +1,55 @@
+"""Measured work: the data-set builder and the reference query on the large extract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow.parquet as pq
+
+from benchmarks.measuring import Measured
+from benchmarks.reference_query import codes_of, run_reference
+from benchmarks.scale_data import make_extract
+from features.build import build
+from features.dataset import open_dataset
+from features.points import Point
+from features.settings import DEFAULT_SETTINGS
+
+
+def extract(data: Path, admissions: int) -> Measured:
+    """Make the extract."""
+    measured = Measured()
+    with measured.timed():
+        make_extract(data, admissions)
+    return measured
+
+
+def reference(data: Path, out: Path) -> Measured:
+    """History and packed comorbidity flags alone, with the builder's own limits of threads and memory."""
+    measured, dataset = Measured(), open_dataset(data)
+    codes = codes_of(dataset)
+    with TemporaryDirectory() as spill, measured.timed():
+        run_reference(
+            dataset,
+            out,
+            codes,
+            threads=DEFAULT_SETTINGS.threads,
+            memory_limit_mb=DEFAULT_SETTINGS.memory_limit_mb,
+            spill=Path(spill),
+        )
+    measured.facts = _size(out)
+    return measured
+
+
+def builder(data: Path, out: Path) -> Measured:
+    """The whole data-set builder at admission: cohort flow, features, labels, data hash, one Parquet file."""
+    measured, dataset = Measured(), open_dataset(data)
+    with measured.timed():
+        built = build(dataset, Point.ADMISSION, out)
+    measured.facts = _size(out) | {"features": len(built.features)}
+    return measured
+
+
+def _size(out: Path) -> dict[str, int]:
+    metadata = pq.read_metadata(out)
+    return {"rows": metadata.num_rows, "columns": metadata.num_columns}
