@@ -145,6 +145,10 @@ def open_staged(
     parts, problems = [], []
     files = sorted(file for kind in ("parquet", "csv") for file in folder.rglob(f"*.{kind}"))
     for number, file in enumerate(files):
+        if not file.is_file():
+            # A pipe would be waited for, and a link in a circle has no end.
+            problems.append(f"{table.name}: {file.name} is no file, or a link to none. Replace or remove it.")
+            continue
         try:
             source = file
             if file.suffix == ".csv":

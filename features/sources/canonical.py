@@ -35,10 +35,10 @@ def stage(path: Path | None, staging: Path, *, progress: Progress = silent) -> D
     for name, entry in zip(names, entries, strict=True):
         target = staging / name
         if entry.is_dir():
-            target.symlink_to(entry.resolve(), target_is_directory=True)
+            target.symlink_to(entry.absolute(), target_is_directory=True)
         else:
             target.mkdir()
-            (target / entry.name).symlink_to(entry.resolve())
+            (target / entry.name).symlink_to(entry.absolute())
     progress("linking tables", len(entries), len(entries))
     return declaration
 
