@@ -1,4 +1,15 @@
-"""The LACE index (van Walraven, CMAJ 2010), from records."""
+"""LACE
+
+At discharge (van Walraven et al., CMAJ 2010;182(6):551-7), 0 to 19 points. **L**: nights of the episode,
+none 0, 1 1, 2 2, 3 3, 4–6 4, 7–13 5, 14 and more 7. **A**: urgent or emergency admission 3. **C**: the sum
+of LACE's own weights over the discharge diagnoses of the episode
+(`features/codes/comorbidities_lace_2010.csv`), up to 3 as it is, from 4 on 5; the severe form of a
+condition supersedes the mild one, and a tumour counts once. **E**: emergency visits of the 180 days before
+the admission without the one that led to it (of the 24 hours before), up to 3 as they are, from 4 on 4.
+Bands: 0–4, 5–9, 10 and more. Missing where an input is unknown.
+
+Limit: previous myocardial infarction cannot be told from a present one by its codes; both count.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +32,15 @@ from tests.hospital import hospital, rows
         ("2024-01-24", "urgent", ["I500", "F009"], 6, 19),
         # 3 days -> 3, elective 0, diabetes with end-organ damage supersedes without (2), 3 visits 3: 8.
         ("2024-01-13", "elective", ["E112", "E119"], 3, 8),
+        # 6 days -> 4, emergency 3, previous infarction 1 + cerebrovascular disease 1 + diabetes 1 = 3, 0: 10.
+        ("2024-01-16", "emergency", ["I252", "I639", "E119"], 0, 10),
+        # 13 days -> 5, elective 0, AIDS 4 -> 5, 4 visits -> 4: 14.
+        ("2024-01-23", "elective", ["B24"], 4, 14),
+        # 1 day -> 1, elective 0, mild renal disease 2; of moderate or severe 4 -> 5.
+        ("2024-01-11", "elective", ["N183"], 0, 3),
+        ("2024-01-11", "elective", ["N184"], 0, 6),
+        # 2 days -> 2, elective 0, connective tissue disease 3, 0: 5.
+        ("2024-01-12", "elective", ["M059"], 0, 5),
         # 7 days -> 5, elective 0, metastatic tumour 6 supersedes tumour -> 5: 10.
         ("2024-01-17", "elective", ["C780", "C341"], 0, 10),
     ],
