@@ -162,8 +162,12 @@ def _label(data: PatientLevelData, target: Target) -> dict[str, Any]:
     if target.name == "complication":
         return {"rests_on": data.complication_by}
     basis = {"currency": data.declaration.currency, "cost_basis": data.declaration.cost_basis}
+    # What costs an extract without dates counts in is for the extract to say.
+    window: dict[str, Any] = {"kind": "given"}
+    if data.declaration.has_timeline:
+        window = {"window_days": data.settings.cost_window_days}
     prices = {} if data.settings.price_year is None else {"prices_of": data.settings.price_year}
-    return basis | {"window_days": data.settings.cost_window_days} | prices
+    return basis | window | prices
 
 
 def _results(
