@@ -352,6 +352,14 @@ def test_stays_that_disagree_about_their_patient_leave_it_unknown(tmp_path: Path
     assert "patients: 1 have stays that disagree about the sex; it is taken as unknown." in quality.warnings
 
 
+def test_no_days_of_age_make_no_newborn(tmp_path: Path) -> None:
+    # Some hospitals write 0 days for everybody: without an age in years the age is not known.
+    quality, _ = read(tmp_path, changed(4, A14="-", A16="0"))
+    assert [(rule.table, rule.rule) for rule in quality.rules if rule.table == "stays"] == [
+        ("stays", "age_unknown")
+    ]
+
+
 def test_an_age_with_a_unit_is_not_guessed(tmp_path: Path) -> None:
     quality, _ = read(tmp_path, changed(4, A14="63岁"))
     assert [(rule.table, rule.rule, rule.columns) for rule in quality.rules if rule.table == "stays"] == [

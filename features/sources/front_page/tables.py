@@ -100,8 +100,9 @@ def _records(source: Reader) -> None:
     source.data.execute(f"""
         CREATE VIEW numbered AS SELECT *,
             hospital || ':' || record_number || ':' || stay_number AS stay_id,
-            -- A child may be in the file with its mother's document, or with none.
-            CASE WHEN age_days IS NULL AND person IS NOT NULL THEN upper(person)
+            -- A child may be in the file with its mother's document. Some hospitals give 0 days for adults.
+            CASE WHEN coalesce(TRY_CAST(age_years AS INTEGER), if(age_days IS NULL, 1, 0)) > 0
+                 THEN coalesce(upper(person), hospital || ':' || record_number)
                  ELSE hospital || ':' || record_number END AS patient_id,
             {_parsed("admitted_at")} AS admitted,
             {_parsed("discharged_at")} AS discharged
@@ -159,7 +160,7 @@ def _stays_sql(outpatients: Outpatients) -> str:
                 AS planned_return_31d,
             total_cost, patient_paid,
             CASE WHEN p.birth_date IS NULL
-                 THEN coalesce(age_years, CASE WHEN age_days IS NOT NULL THEN '0' END) END AS age_years
+                 THEN coalesce(age_years, if(TRY_CAST(age_days AS INTEGER) > 0, '0', NULL)) END AS age_years
         FROM records r LEFT JOIN patients p ON p.patient_id = r.patient_id ORDER BY place"""
 
 
