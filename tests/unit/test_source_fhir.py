@@ -429,6 +429,24 @@ def test_diagnoses_without_an_order_have_no_principal_one(tmp_path: Path) -> Non
     assert warnings[0].startswith("Encounter: 1 stays with diagnoses none of which is the principal one")
 
 
+def test_the_order_of_lines_does_not_matter(tmp_path: Path) -> None:
+    lines = [PATIENT, STAY, HEART_FAILURE, diagnosis("c2", "J18.9"), diagnosis("c3", "A41.9"), SODIUM]
+    found = []
+    for name, resources in (("there", lines), ("back", lines[::-1])):
+        out = taken(tmp_path / name, *resources)
+        found.append(
+            [rows(out, "diagnoses", "position | code"), rows(out, "observations", "stay_id | value")]
+        )
+    assert found[0] == found[1]
+    assert found[0][0] == [["2", "A419"], ["3", "I500"], ["4", "J189"]]
+
+
+def test_diagnoses_that_no_stay_is_found_for_are_all_quarantined(tmp_path: Path) -> None:
+    lost = [diagnosis(f"c{number}", "J18.9", encounter=None) for number in range(3)]
+    out = taken(tmp_path, PATIENT, STAY, HEART_FAILURE, *lost)
+    assert len(quarantined(out, "diagnoses")) == 3
+
+
 def test_a_rank_is_kept_where_the_first_is_not_there(tmp_path: Path) -> None:
     second = [{"condition": {"reference": "Condition/c"}, "rank": 2}]
     out = taken(tmp_path, PATIENT, changed(STAY, diagnosis=second), HEART_FAILURE)

@@ -46,7 +46,7 @@ COSTS = f"""
         LEFT JOIN (SELECT id, any_value(name) AS name FROM organization GROUP BY id) org ON c.insurer = org.id
     )
     SELECT owner_id, {_sum("total")} AS total, {_sum("patient_paid")} AS patient_paid,
-        arg_min(payment_group, n) AS payment_group, arg_min(payer, n) AS payer
+        arg_min(payment_group, id) AS payment_group, arg_min(payer, id) AS payer
     FROM own WHERE choice = 1 GROUP BY owner_id
     UNION ALL
     SELECT b.owner_id, {_sum("t.amount")}, NULL, NULL, NULL FROM charge_item t {BELONGS}

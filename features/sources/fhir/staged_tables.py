@@ -105,12 +105,14 @@ DIAGNOSES = f"""
         FROM named d LEFT JOIN condition c ON d.condition = c.id
         UNION ALL
         SELECT {stay_of("t.encounter")}, {_KIND}, t.code, t.system, t.presence, t.known_at, NULL, NULL,
-            1000000 + t.n, 1, t.fault
+            1000000, 1, t.fault
         FROM condition t {BELONGS} LEFT JOIN encounter e ON b.owner_id = e.id
         WHERE (t.is_encounter_diagnosis IS NOT NULL OR t.fault <> '') AND {NO_VISIT}
             AND (t.id IS NULL OR t.id NOT IN (SELECT condition FROM named WHERE condition IS NOT NULL))
         UNION ALL
         {_CLAIMED_DIAGNOSES}
+    ), numbered AS (
+        SELECT *, row_number() OVER () AS own FROM found
     ), once AS (
         SELECT stay_id, kind, min(code) AS code, system,
             coalesce(min(presence) FILTER (source = 1), min(presence)) AS presence,
@@ -118,9 +120,9 @@ DIAGNOSES = f"""
                 AS known_at,
             coalesce(bool_or(is_principal), false) AS is_claimed, min(rank) AS rank, min(place) AS place,
             fault
-        FROM found
+        FROM numbered
         GROUP BY stay_id, kind, upper(replace(code, '.', '')), system, fault,
-            CASE WHEN stay_id IS NULL OR code IS NULL OR fault <> '' THEN place END
+            CASE WHEN stay_id IS NULL OR code IS NULL OR fault <> '' THEN own END
     ), ordered AS (
         SELECT *, row_number() OVER placed AS number, bool_or(is_claimed OR rank = 1) OVER same
             OR count(*) OVER same = 1 AND rank IS NULL AS has_principal
@@ -157,7 +159,7 @@ PROCEDURES = f"""
     )
     SELECT t.stay_id,
         (row_number() OVER (
-            PARTITION BY t.stay_id ORDER BY sequence NULLS LAST, performed_at NULLS LAST, n, code
+            PARTITION BY t.stay_id ORDER BY sequence NULLS LAST, performed_at NULLS LAST, code, n
         ))::VARCHAR AS position,
         t.code, t.system AS code_system, {marked("performed_at", "t.performed_at")}, t.is_planned
     FROM every t
