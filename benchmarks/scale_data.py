@@ -14,8 +14,9 @@ import duckdb
 
 from features.codes import ccs_prefixes, procedure_ccs_prefixes
 from features.dataset import CodeSystems, Declaration, bucket_sql, connect
-from features.families.laboratory import ANALYTES
+from features.families.laboratory import FIRST_DAY
 from features.ingest import STAYS_PER_BUCKET
+from features.measures import MEASURES, codes_of
 from features.sql import literal
 from features.tables import TABLES
 
@@ -86,10 +87,10 @@ def _pools(data: duckdb.DuckDBPyConnection) -> None:
         data.register("chosen", chosen.rename("code").rename_axis("n").reset_index())
         data.execute(f"CREATE TABLE {name} AS SELECT * FROM chosen")
     known = ", ".join(
-        f"({n}, {literal(a.loinc)}, {literal(a.unit)}, {a.minimum}, {a.maximum})"
-        for n, a in enumerate(ANALYTES)
+        f"({n}, {literal(codes_of(name)[0])}, {literal(m.unit)}, {m.minimum}, {m.maximum})"
+        for n, (name, m) in enumerate((name, MEASURES[name]) for name in FIRST_DAY)
     )
-    others = f"range({len(ANALYTES)}, {len(ANALYTES) + _OTHER_ANALYTES})"
+    others = f"range({len(FIRST_DAY)}, {len(FIRST_DAY) + _OTHER_ANALYTES})"
     data.execute(
         f"CREATE TABLE analytes AS SELECT * FROM (VALUES {known}) t(n, code, unit, low, high) "
         f"UNION ALL SELECT n, 'local-' || n, 'u', 0, 100 FROM {others} t(n)"
@@ -142,5 +143,5 @@ SELECT patient_id, stay_id, admitted_at + to_minutes((hours * 60 * place) // {VA
     a.code, round(a.low + (a.high - a.low) * draw(1000, 'value', o.n, place) / 1000.0, 2) AS value,
     a.unit, NULL::TIMESTAMP AS known_at
 FROM (SELECT *, unnest(range({VALUES_PER_STAY})) AS place FROM ({_STAY})) o
-JOIN analytes a ON a.n = draw({len(ANALYTES) + _OTHER_ANALYTES}, 'what', o.n, place)""",
+JOIN analytes a ON a.n = draw({len(FIRST_DAY) + _OTHER_ANALYTES}, 'what', o.n, place)""",
 }
