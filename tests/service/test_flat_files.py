@@ -76,8 +76,9 @@ def test_few_rows_without_dates_codes_or_payer_give_a_model_of_cost(
     assert names == {"age_years", "group", "pulse"}  # nights are known at the discharge alone
     assert model.results["estimate"] == "pooled patient-grouped out-of-fold"
     assert model.results["n"] == {"train": 600, "calibration": 100, "test": 700}
-    # Between groups 6000² / 4 = 9.0 m; within, nights vary by 1.25 m: 9.0 / (9.0 + 1.25 + 0.02) = 0.88.
-    assert model.results["metrics"]["r2"]["value"] == pytest.approx(0.88, abs=0.04)
+    # Between groups 6000² / 4 = 9.0 m; within, nights vary by 1.25 m: the group tells at most
+    # 9.0 / (9.0 + 1.25 + 0.02) = 0.88. Nights themselves would tell all.
+    assert 0.75 < model.results["metrics"]["r2"]["value"] < 0.90
     # The extract says what its costs count; no window of the product's does.
     assert model.artefact.training.label == {"currency": "EUR", "cost_basis": "cost", "kind": "given"}
 
@@ -86,7 +87,7 @@ def test_few_rows_without_dates_codes_or_payer_give_a_model_of_complications(
     tmp_path: Path, ward: tuple[Path, Path]
 ) -> None:
     model = trained(*ward, tmp_path, "complication")
-    # Of those with one 7/9 are in b, of those without 3/11: 7/9 * 8/11 + (7/9 * 3/11 + 2/9 * 8/11) / 2 = 0.75.
+    # With one 7/9 are in b, without one 3/11: 7/9 * 8/11 + (7/9 * 3/11 + 2/9 * 8/11) / 2 = 0.75.
     assert model.results["metrics"]["auroc"]["value"] == pytest.approx(0.75, abs=0.05)
     assert model.artefact.training.label == {"rests_on": "given"}
 
