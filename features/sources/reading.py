@@ -25,6 +25,8 @@ from features.tables import TableError
 
 TEXT_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
+_RESERVED = ("_row", "file_row_number")
+"""Names of columns that reading adds."""
 _MEMORY_MB = 700
 _THREADS = 2
 
@@ -67,6 +69,11 @@ class Reader:
         selections, first = [], 1
         for part, file in zip(parts, files, strict=True):
             columns = self._columns(part)
+            own = [column for column in columns if column in _RESERVED]
+            if own:
+                problems.append(
+                    f"{file.name}: has a column named {own[0]}, which reading needs for itself. Rename it."
+                )
             missing = [column for column in required if column not in columns]
             if missing:
                 problems.append(f"{file.name}: columns are missing: {', '.join(missing)}. Add them.")

@@ -24,7 +24,7 @@ from features.sources import Extract
 from features.sources.declared import declared
 from features.sources.reading import SUFFIXES, Reader, reader, unpacked
 from features.sources.table_mapping import FileForm, TableMapping, close_to, read_mapping
-from features.sources.table_sql import ROWS, contradictions_sql, queries, unreadable_numbers_sql
+from features.sources.table_sql import ROWS, contradictions_sql, numbers_sql, queries, unreadable_numbers_sql
 from features.sql import literal
 from features.tables import TableError
 
@@ -69,7 +69,8 @@ def stage(
             for start in range(0, len(selects), _QUERIES_AT_ONCE):
                 source.write(name, " UNION ALL BY NAME ".join(selects[start : start + _QUERIES_AT_ONCE]))
         progress("mapping tables", len(tables), len(tables))
-        return Extract(meaning, (*_contradictions(source, how), *_not_mapped(how, columns)))
+        notes = (*_contradictions(source, how), *_nearly_numbers(source, how), *_not_mapped(how, columns))
+        return Extract(meaning, notes)
 
 
 def open_table(source: Reader, path: Path, form: FileForm) -> tuple[str, ...]:
@@ -93,7 +94,7 @@ def as_parquet(source: Reader, path: Path, form: FileForm) -> tuple[Path, tuple[
     if file.suffix.lower() == ".parquet":
         return file, _spelled(source, file)
     delimiter = form.delimiter or ("\t" if ".tsv" in file.suffixes else ",")
-    target = Path(mkdtemp(dir=source.scratch)) / "table.parquet"
+    target = Path(mkdtemp(dir=source.scratch)) / f"{file.name}.parquet"
     try:
         names = read_header(file, delimiter=delimiter, encoding=form.encoding, names_the_unnamed=True)
         csv_to_parquet(source.data, file, target, delimiter=delimiter, encoding=form.encoding, header=names)
@@ -187,6 +188,21 @@ def _contradictions(source: Reader, mapping: TableMapping) -> list[str]:
                 "as unknown."
             )
     return notes
+
+
+def _nearly_numbers(source: Reader, mapping: TableMapping) -> list[str]:
+    """Facts that a few texts among their numbers turn into categories, a level for each number."""
+    open_ended = [fact for fact in mapping.all_facts if fact.type is None and fact.columns]
+    if not open_ended:
+        return []
+    counted = source.data.execute(numbers_sql(open_ended)).fetchall()[0]
+    pairs = zip(counted[::2], counted[1::2], strict=True)
+    return [
+        f"facts: {n - n_numbers} of {n} values of {fact.name} are no numbers, so that all of it is read as a "
+        'category. If it is a number, say type = "number" in [[facts]] and what the others mean.'
+        for fact, (n, n_numbers) in zip(open_ended, pairs, strict=True)
+        if n / 2 <= n_numbers < n
+    ]
 
 
 def _not_mapped(mapping: TableMapping, columns: tuple[str, ...]) -> list[str]:

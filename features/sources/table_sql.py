@@ -21,6 +21,8 @@ from features.sql import identifier, literal
 
 ROWS = "file_rows"
 """The view of the file's rows, as `Reader.open` makes it."""
+_CODE, _PLACE = identifier(" code"), identifier(" place")
+"""No column of a text file begins with a blank."""
 _DEFAULTS = {
     "patients": {"sex": "unknown"},
     "stays": {"hospital_id": "unknown", "status": "discharged", "admission_type": "unknown"},
@@ -86,6 +88,13 @@ def unreadable_numbers_sql(fact: Fact) -> str:
         f"SELECT count(*), min(_row) FROM {ROWS} "
         f"WHERE {text} IS NOT NULL AND NOT coalesce(isfinite(try_cast({text} AS DOUBLE)), false)"
     )
+
+
+def numbers_sql(facts: Sequence[Fact]) -> str:
+    """SQL of two counts for each fact, in one row: its values, and those that read as numbers."""
+    texts = [value_sql(fact) for fact in facts]
+    counts = [f"count({text}), count(try_cast({text} AS DOUBLE))" for text in texts]
+    return f"SELECT {', '.join(counts)} FROM {ROWS}"
 
 
 def contradictions_sql(mapping: TableMapping, name: str) -> str:
@@ -204,7 +213,9 @@ def _code(
             f"SELECT {columns}, {position} AS position, {code} AS code FROM {ROWS} WHERE {code} IS NOT NULL"
         )
     parts = f"string_split({_column(column)}, {literal(coded.split)})"
-    rows = f"SELECT *, trim(unnest({parts})) AS _code, generate_subscripts({parts}, 1) AS _place FROM {ROWS}"
+    rows = (
+        f"SELECT *, trim(unnest({parts})) AS {_CODE}, generate_subscripts({parts}, 1) AS {_PLACE} FROM {ROWS}"
+    )
     beside_code = {
         name
         for values in (beside.get("present_on_admission", ()), beside.get("performed_at", ()))
@@ -213,15 +224,15 @@ def _code(
     }
     if beside_code:
         own = ", ".join(
-            f"nullif(trim(string_split({_column(name)}, {literal(coded.split)})[_place]), '') "
+            f"nullif(trim(string_split({_column(name)}, {literal(coded.split)})[{_PLACE}]), '') "
             f"AS {_column(name)}"
             for name in sorted(beside_code)
         )
         rows = f"SELECT * REPLACE ({own}) FROM ({rows})"
     columns = ", ".join([f"{stay} AS stay_id", *extra, *others])
     return (
-        f"SELECT {columns}, _place + {position - 1} AS position, _code AS code FROM ({rows}) "
-        "WHERE _code <> ''"
+        f"SELECT {columns}, {_PLACE} + {position - 1} AS position, {_CODE} AS code FROM ({rows}) "
+        f"WHERE {_CODE} <> ''"
     )
 
 

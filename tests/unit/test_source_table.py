@@ -216,6 +216,14 @@ def test_codes_that_look_like_numbers_are_categories_where_the_mapping_says_so(t
     assert rows(tmp_path / "out", "facts")["value"].tolist() == ["code 55", "2b"]
 
 
+def test_a_few_texts_among_numbers_are_told_before_they_turn_them_into_a_category(tmp_path: Path) -> None:
+    table = "id,person,crp,mood\n1,7,5,low\n2,7,<1,low\n3,7,8,4\n"
+    quality = mapped(tmp_path, table, DECLARED + IDS + '[facts_from]\nadmission = ["crp", "mood"]\n')
+    assert [note.split(", so")[0] for note in quality.warnings if note.startswith("facts")] == [
+        "facts: 1 of 3 values of crp are no numbers"
+    ]
+
+
 @pytest.mark.parametrize(
     ("missing", "expected"),
     # Rows: both 0; one 1; one 1 and one empty; one 0 and one empty; both empty; one that is no number.
