@@ -163,7 +163,8 @@ def _weeks(rows: pd.DataFrame) -> tuple[pd.Series, int]:
 
 
 def _groups(rows: pd.DataFrame) -> pd.DataFrame:
-    names = [name for name in rows.columns if name.startswith(GROUP_PREFIX)]
+    # A group that no row tells has nothing to compare.
+    names = [name for name in rows.columns if name.startswith(GROUP_PREFIX) and rows[name].notna().any()]
     return rows[names].rename(columns=lambda name: name.removeprefix(GROUP_PREFIX))
 
 

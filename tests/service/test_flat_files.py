@@ -79,6 +79,8 @@ def test_few_rows_without_dates_codes_or_payer_give_a_model_of_cost(
     # Between groups 6000² / 4 = 9.0 m; within, nights vary by 1.25 m: the group tells at most
     # 9.0 / (9.0 + 1.25 + 0.02) = 0.88. Nights themselves would tell all.
     assert 0.75 < model.results["metrics"]["r2"]["value"] < 0.90
+    # Of sex, payer and department the file says nothing: there are no groups to compare.
+    assert {group["group"] for group in model.results["groups"]} == {"age_band"}
     # The extract says what its costs count; no window of the product's does.
     assert model.artefact.training.label == {"currency": "EUR", "cost_basis": "cost", "kind": "given"}
 
