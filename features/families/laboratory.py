@@ -45,7 +45,12 @@ def _seconds_of(reading: str) -> str:
 
 def reading(measure: Measure, which: str, condition: str) -> str:
     """SQL of the first (`min`) or last (`max`) reading of a measure under a condition."""
-    return f"{which}(reading) FILTER (measure = {measure.number} AND {condition})"
+    return _of(measure, which, "reading", condition)
+
+
+def _of(measure: Measure, which: str, value: str, condition: str) -> str:
+    # Over many measures at once the engine takes half the time for CASE that it takes for FILTER.
+    return f"{which}(CASE WHEN measure = {measure.number} AND {condition} THEN {value} END)"
 
 
 def intermediate(name: str, measure: Measure, which: str, condition: str) -> Feature:
@@ -110,7 +115,7 @@ def _at_discharge(measure: Measure) -> Feature:
 def _extreme(measure: Measure, which: str, *, optional: bool) -> Feature:
     # Of the values themselves, not of readings, which are ordered by time.
     value = f"reading & {READING_VALUE - 1}"
-    found = f"{which}({value}) FILTER (measure = {measure.number} AND is_of_stay)"
+    found = _of(measure, which, value, "is_of_stay")
     return _feature(
         measure,
         which,

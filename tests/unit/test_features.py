@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 import features.catalogue
+import features.clock
 from features.build import build
-from features.catalogue import CATALOGUE, fingerprint
+from features.catalogue import CATALOGUE, features_at, fingerprint
+from features.codes import code_files
 from features.points import Point
 from features.tables import TableError
 from tests.hospital import hospital
@@ -50,6 +52,36 @@ def test_the_fingerprint_follows_how_stays_are_linked(monkeypatch: pytest.Monkey
     monkeypatch.undo()
     features.catalogue._machinery.cache_clear()
     assert fingerprint(["age_years"]) == before
+
+
+@pytest.mark.parametrize("part", ["_MEASURED_VALUES_SQL", "_MEDICATION_COURSES_SQL", "_EARLIER_VISITS_SQL"])
+def test_the_fingerprint_follows_how_records_are_cut(monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    features.catalogue._machinery.cache_clear()
+    before = fingerprint(["age_years"])
+    monkeypatch.setattr(features.clock, part, "SELECT 1")
+    features.catalogue._machinery.cache_clear()
+    assert fingerprint(["age_years"]) != before
+    monkeypatch.undo()
+    features.catalogue._machinery.cache_clear()
+
+
+def test_the_fingerprint_follows_units_and_code_sets() -> None:
+    named = {file.name for file in code_files()}
+    assert {"measures_2025.csv", "measure_codes_2025.csv", "measure_units_2025.csv"} <= named
+    assert {"medication_groups_2025.csv", "medication_mechanisms_2025.csv", "frailty_2018.csv"} <= named
+    assert "oncology_departments_2025.csv" in named
+
+
+def test_optional_features_are_built_on_request_alone() -> None:
+    for point in Point:
+        default, everything = features_at(point), features_at(point, optional=True)
+        assert not any(feature.optional for feature in default)
+        assert set(default) < set(everything)
+        assert len(default) <= 155
+
+
+def test_only_what_features_need_is_bits() -> None:
+    assert not any(feature.type == "bits" for feature in CATALOGUE.values())
 
 
 @pytest.mark.parametrize("name", ["label_readmission", "stay_id", "row_group_sex", "prediction_time", "Ä"])
