@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # The demo's own folder: models of your own go to work/, which no demo touches.
 DEMO := work/demo
 
-.PHONY: demo test prove check serve bench lock clean
+.PHONY: demo test prove check serve bench docs lock clean
 .DEFAULT_GOAL := demo
 
 $(READY): requirements.lock pyproject.toml
@@ -37,6 +37,11 @@ serve: $(READY)           ## the API on the champions of the last demo
 
 bench: $(READY)           ## what the speed claims are measured with
 	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(READY)            ## the pages that are made from the code
+	$(BIN)/python -m tests.definitions > docs/definitions.md
+	$(BIN)/wardcast dictionary --markdown > docs/dictionary.md
+	$(BIN)/wardcast tables --markdown > docs/tables.md
 
 lock: $(READY)            ## resolve the dependencies again
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \

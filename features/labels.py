@@ -24,6 +24,9 @@ LABELS = (
     "label_stay_days",
 )
 
+# A transfer of the next day, or a split stay within 24 hours, still belongs to the episode.
+_LINK_DAYS = 1
+
 
 def labels_sql(
     declaration: Declaration,
@@ -47,7 +50,7 @@ def labels_sql(
     scored_stay_id = "j.last_stay_id" if point is Point.DISCHARGE else "j.episode_id"
     extra_days = _extra_days(declaration, settings)
     costs_end_on = ", ".join(
-        f"discharged_at::DATE + {days + extra_days} AS {label}_ends_on"
+        f"discharged_at::DATE + {max(days, _LINK_DAYS) + extra_days} AS {label}_ends_on"
         for label, days in windows_days(settings).items()
     )
     mature = {
@@ -55,6 +58,11 @@ def labels_sql(
         for label in windows_days(settings)
     }
     mature["label_episode_cost"] = f"coalesce(o.episode_cost, {mature['label_episode_cost']})"
+    # What the extract supplies was judged by whoever supplies it.
+    matured = "true" if complication_by == "given" else "j.complication_ends_on <= j.observed_until"
+    complications = ", ".join(
+        f"CASE WHEN {matured} THEN c.{label} END AS {label}" for label in COMPLICATION_LABELS
+    )
     costs = ", ".join(f"({cost})::DOUBLE AS {label}" for label, cost in mature.items())
     return f"""
     WITH followed AS ({_followed_sql(declaration, settings)}),
@@ -64,6 +72,7 @@ def labels_sql(
         SELECT *, discharged_at::DATE AS discharged_on,
             discharged_at::DATE + {settings.readmission_window_days + extra_days} AS readmission_ends_on,
             {costs_end_on},
+            discharged_at::DATE + {_LINK_DAYS + extra_days} AS complication_ends_on,
             DATE '{declaration.observed_until}' AS observed_until
         FROM followed
     ), judged AS (
@@ -83,13 +92,13 @@ def labels_sql(
     SELECT j.patient_id, j.episode_id,
         {_readmission(declaration)} AS label_readmission,
         {_readmission_or_death(declaration)} AS label_readmission_or_death,
-        {_columns("c", COMPLICATION_LABELS)},
+        {complications},
         {costs},
         scored.total_cost::DOUBLE AS label_index_charges,
         date_diff('day', scored.admitted_at, scored.discharged_at)::DOUBLE AS label_stay_days,
         j.discharged_on AS row_discharged_on,
         j.readmission_ends_on AS row_label_end_on_readmission,
-        j.discharged_on AS row_label_end_on_complication,
+        j.complication_ends_on AS row_label_end_on_complication,
         j.label_episode_cost_ends_on AS row_label_end_on_cost,
         CASE WHEN j.readmission_ends_on <= j.observed_until THEN j.first_event END AS row_first_event,
         j.died_in_hospital::INTEGER AS row_died_in_hospital

@@ -7,13 +7,15 @@ not "no".
 
 An extract of discharged patients only (`complete_by = "discharge"`, such as the front page) matures
 `max_stay_days` (60) later: a patient who is back in a bed is not yet in the file. Each cost window matures
-on its own. A complication is known at the discharge.
+on its own. What is told of the episode alone, its complications and its cost without what follows, matures
+one day after the discharge: until then a transfer or a split stay may still prolong the episode.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from features.points import Point
@@ -53,15 +55,17 @@ def test_a_window_counts_from_the_day_on_which_it_was_observed_to_its_end(
     assert set(ends_on) == {first_mature}
 
 
-# 5 January + 0, 30 and 90 days: 5 January, 4 February, 4 April 2024; discharged only: 60 days later each.
+# 5 January + 1 (of the 0 days), 30 and 90 days: 6 January, 4 February, 4 April 2024; discharged only: 60 days
+# later each.
 @pytest.mark.parametrize(
     ("complete_by", "until", "mature"),
     [
-        ("admission", "2024-01-05", ["0d"]),
+        ("admission", "2024-01-05", []),
+        ("admission", "2024-01-06", ["0d"]),
         ("admission", "2024-02-04", ["0d", "30d"]),
         ("admission", "2024-04-04", ["0d", "30d", "90d"]),
-        ("discharge", "2024-03-04", []),
-        ("discharge", "2024-03-05", ["0d"]),
+        ("discharge", "2024-03-05", []),
+        ("discharge", "2024-03-06", ["0d"]),
         ("discharge", "2024-04-04", ["0d", "30d"]),
         ("discharge", "2024-06-03", ["0d", "30d", "90d"]),
     ],
@@ -76,9 +80,22 @@ def test_each_cost_window_matures_on_its_own(
     assert (found["label_episode_cost"] == 100) == ("30d" in mature)
 
 
-def test_a_complication_is_known_at_the_discharge(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("complete_by", "until", "label"),
+    [
+        ("admission", "2024-01-05", None),
+        ("admission", "2024-01-06", 1),
+        ("discharge", "2024-03-05", None),
+        ("discharge", "2024-03-06", 1),
+    ],
+)
+def test_a_complication_is_told_once_nothing_can_prolong_the_episode(
+    tmp_path: Path, complete_by: str, until: str, label: float | None
+) -> None:
     coded = "stay_id | position | code | present_on_admission\nearly | 1 | J449 | Y\nearly | 2 | N179 | N"
-    extract = hospital(tmp_path, observed_until="2024-01-13", stays=STAYS, diagnoses=coded)
+    extract = hospital(tmp_path, observed_until=until, complete_by=complete_by, stays=STAYS, diagnoses=coded)
     found = rows(extract, Point.ADMISSION)
-    assert told(found, "label_complication")["early"] == 1
-    assert str(found.loc["early", "row_label_end_on_complication"])[:10] == "2024-01-05"
+    assert told(found, "label_complication")["early"] == label
+    days = 1 if complete_by == "admission" else 61
+    ends_on = pd.Timestamp("2024-01-05") + pd.Timedelta(days=days)
+    assert pd.Timestamp(found.loc["early", "row_label_end_on_complication"]) == ends_on

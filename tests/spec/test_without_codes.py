@@ -1,4 +1,10 @@
-"""A data set without diagnosis codes: what rests on codes is unknown, never "no"."""
+"""Without diagnosis codes
+
+An extract may hold no coded diagnoses at all: its declaration then names no code system for them. What rests
+on codes is unknown, never "no": features of diagnoses, scores that need them, whether a return was planned
+and complications are missing; dates, costs and what the extract supplies ready-made stay. Where a code system
+is declared, the table is required.
+"""
 
 from __future__ import annotations
 
