@@ -53,6 +53,8 @@ class Checked:
 
     def kept_sql(self, table: str) -> str:
         """The rows that keep every rule, with the declared columns and types, and `_row`."""
+        if not self.n_quarantined(table):
+            return self._typed(table)
         return f"SELECT t.* FROM ({self._typed(table)}) t ANTI JOIN bad_{table} b ON t._row = b._row"
 
     def quarantine_sql(self, table: str) -> str:

@@ -60,8 +60,8 @@ def ingest(
         extract = stage_extract(source, path, staging, progress=progress, **(options or {}))
         if extract.must_hash_ids and key is None:
             raise TableError(
-                "The identifiers of this extract are those of persons, which are not kept. Name a key for them "
-                "(hash_ids)."
+                "The identifiers of this extract are those of persons, which are not kept. Name a key for "
+                "them (hash_ids)."
             )
         if key is not None and extract.declaration.hashed_ids is not None:
             raise TableError("The identifiers of this extract are hashed already. Leave the key out.")
@@ -125,7 +125,20 @@ def _n_buckets(checked: Checked) -> int:
     return max(1, math.ceil(n_stays / STAYS_PER_BUCKET))
 
 
+def _settle_buckets(checked: Checked) -> None:
+    """One hash per patient, not one per row, however many rows a patient has."""
+    bucket = bucket_sql("patient_id", checked.declaration.buckets)
+    checked.data.execute(
+        f"CREATE TABLE bucket_of_patient_id AS SELECT patient_id, {bucket} AS _bucket FROM kept_patients"
+    )
+    checked.data.execute(
+        "CREATE TABLE bucket_of_stay_id AS SELECT s.stay_id, b._bucket "
+        "FROM kept_stays s JOIN bucket_of_patient_id b USING (patient_id)"
+    )
+
+
 def _write_tables(checked: Checked, out: Path, scratch: Path, progress: Progress) -> Quality:
+    _settle_buckets(checked)
     counts = {}
     for done, (name, staged) in enumerate(checked.staged.items()):
         progress("writing tables", done, len(checked.staged))
@@ -166,12 +179,9 @@ def _write_table(checked: Checked, table: Table, folder: Path, scratch: Path) ->
 
 def _partition(checked: Checked, table: Table, kept: str, parts: Path) -> None:
     """One pass that splits the table by bucket, so that each bucket is then sorted by itself."""
-    by_stay = table.owner == "stay_id"
-    owner = "s.patient_id" if by_stay else "t.patient_id"
-    join = "JOIN kept_stays s ON t.stay_id = s.stay_id" if by_stay else ""
-    bucket = bucket_sql(owner, checked.declaration.buckets)
     checked.data.execute(
-        f"COPY (SELECT {_columns(table, 't.')}, {bucket} AS _bucket FROM ({kept}) t {join}) "
+        f"COPY (SELECT {_columns(table, 't.')}, o._bucket FROM ({kept}) t "
+        f"JOIN bucket_of_{table.owner} o ON t.{table.owner} = o.{table.owner}) "
         f"TO {literal(parts)} (FORMAT parquet, PARTITION_BY (_bucket))"
     )
 

@@ -119,8 +119,8 @@ def shape_of(
     """The shape of tables, each given as SQL of its typed rows, on the engine `data`."""
     stays_at = "discharged_at" if declaration.complete_by == "discharge" else "admitted_at"
     data.execute(
-        f"CREATE OR REPLACE TEMP TABLE shape_stays AS SELECT stay_id, patient_id, {stays_at} AS happened_at "
-        f"FROM ({rows['stays']})"
+        "CREATE OR REPLACE TEMP TABLE shape_stays AS SELECT stay_id, hash(patient_id) AS patient, "
+        f"{stays_at} AS happened_at FROM ({rows['stays']})"
     )
     tables = {}
     for done, (name, sql) in enumerate(rows.items()):
@@ -135,7 +135,7 @@ def shape_of(
 
 
 def _dated_sql(table: Table, rows: str, declaration: Declaration) -> str:
-    """The rows with `_month` of what they tell of, and `_patient`; null where there is none."""
+    """The rows with `_month` of what they tell of, and a number `_patient`; null where there is none."""
     at = patient = "NULL"
     join = ""
     if table.name != "patients" and table.owner is not None:
@@ -143,9 +143,9 @@ def _dated_sql(table: Table, rows: str, declaration: Declaration) -> str:
     if table.name == "stays" or table.owner == "stay_id":
         join = "LEFT JOIN shape_stays s ON t.stay_id = s.stay_id"
     if table.owner is not None:
-        patient = "s.patient_id" if table.owner == "stay_id" else "t.patient_id"
+        patient = "s.patient" if table.owner == "stay_id" else "hash(t.patient_id)"
     # Shifted dates of different patients are not of one calendar.
-    month = f"strftime({at}, '%Y-%m')" if declaration.has_calendar and at != "NULL" else "NULL::VARCHAR"
+    month = f"date_trunc('month', {at})::DATE" if declaration.has_calendar and at != "NULL" else "NULL::DATE"
     return f"SELECT t.*, {month} AS _month, {patient} AS _patient FROM ({rows}) t {join}"
 
 
@@ -156,6 +156,7 @@ def _table_shape(data: duckdb.DuckDBPyConnection, table: Table) -> TableShape:
         "GROUP BY _month ORDER BY _month"
     ).fetchall()
     n_patients = data.execute("SELECT approx_count_distinct(_patient) FROM shape_rows").fetchall()[0][0]
+    counted = [(_written(row[0]), *row[1:]) for row in counted]
     rows = {month: n for month, n, *_ in counted}
     known = {
         column.name: {row[0]: row[place] for row in counted} for place, column in enumerate(table.columns, 3)
@@ -177,6 +178,10 @@ def _table_shape(data: duckdb.DuckDBPyConnection, table: Table) -> TableShape:
         patients_by_month={row[0]: row[2] for row in dated},
         columns=columns,
     )
+
+
+def _written(first_day: dt.date | None) -> str | None:
+    return f"{first_day:%Y-%m}" if first_day is not None else None
 
 
 def _fullness(rows: Mapping[str | None, int], known: Mapping[str | None, int]) -> ColumnShape:
@@ -222,10 +227,12 @@ def _mixes(
     if months:
         by_month = data.execute(
             f"SELECT _month, value, count(*), approx_count_distinct(_patient) FROM {rows} "
-            "WHERE list_contains(?, value) AND _month IS NOT NULL GROUP BY _month, value ORDER BY ALL",
+            "WHERE value IN (SELECT unnest(?::VARCHAR[])) AND _month IS NOT NULL "
+            "GROUP BY _month, value ORDER BY ALL",
             [[value for value, _ in frequent[:MOST_BY_MONTH]]],
         ).fetchall()
-        for month, value, n, n_patients in by_month:
+        for first_day, value, n, n_patients in by_month:
+            month = f"{first_day:%Y-%m}"
             if n_patients >= FEWEST_PATIENTS:
                 months[month][value] = n
             else:
@@ -251,7 +258,7 @@ def _all_quantiles(
     if table.name == "stays":
         numbers["stay_days"] = "CAST(date_diff('day', admitted_at, discharged_at) AS DOUBLE)"
     # By patients, the same ones in every run.
-    few = f"hash(_patient) % {max(1, -(-n_rows // _MOST_QUANTILE_ROWS))} = 0"
+    few = f"_patient % {max(1, -(-n_rows // _MOST_QUANTILE_ROWS))} = 0"
     quantiles = list(QUANTILES)
     found: list[tuple[str, int, list[float]]] = []
     for name, number in numbers.items():
