@@ -28,7 +28,7 @@ from features.ingest import ingest
 from features.tables import TABLES
 from tests.tables import DECLARATION
 
-SECONDS = 20  # on a busy machine; a case takes a fraction of one
+SECONDS = 10  # of the processors, whatever else the machine does; a case takes a fraction of one
 N = 8
 HOSTILE = (
     "", " ", "\x00", "SECRET\x00x", "\ufeff", "\u202e", "𝕊", "'", '"', '"""', "\\", ",", "\n", "\r\n", "a\tb",
@@ -292,7 +292,7 @@ def holds(changes: list[Change], seed: int, *, with_key: bool = False) -> str:
             key = Path(place) / "id.key"
             key.write_bytes(bytes(range(40)))
             key.chmod(0o600)
-        started = time.monotonic()
+        started = time.process_time()
         try:
             quality = ingest(
                 "canonical", folder, out, max_quarantine_share=1.0, buckets=rng.choice((1, 2)), hash_ids=key
@@ -318,7 +318,7 @@ def holds(changes: list[Change], seed: int, *, with_key: bool = False) -> str:
             # What was kept keeps every rule.
             assert check(out).rules == ()
             ended = "ingested"
-        assert time.monotonic() - started < SECONDS
+        assert time.process_time() - started < SECONDS
         shutil.rmtree(folder)
     return ended
 
