@@ -90,8 +90,8 @@ def check_prices(con: duckdb.DuckDBPyConnection, dataset: DataSet, settings: Fea
         )
     if con.execute(f"SELECT count(episode_cost) FROM ({dataset.select(OUTCOMES)})").fetchall()[0][0]:
         raise TableError(
-            f"outcomes: costs cannot be told at prices of {settings.price_year}: the extract gives the costs of "
-            "episodes, and not the years of their stays. Leave price_year out."
+            f"outcomes: costs cannot be told at prices of {settings.price_year}: the extract gives the costs "
+            "of episodes, and not the years of their stays. Leave price_year out."
         )
     found = con.execute(
         f"SELECT DISTINCT year(discharged_at) AS year FROM ({dataset.select(STAYS)}) "
