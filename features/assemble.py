@@ -48,7 +48,9 @@ def features_sql(
         parts.append(f"facts_features AS ({_facts_sql(facts, point)})")
         used = [*used, "facts"]
     supplied = {fact.name for fact in facts}
-    columns = [_value(feature, supplied) for feature in from_tables]
+    # Without dates nothing says, before the discharge, that there was none so far.
+    says_none = has_timeline or point is Point.DISCHARGE
+    columns = [_value(feature, supplied, says_none=says_none) for feature in from_tables]
     own = {feature.name: feature for feature in features}
     columns += [
         f'facts_features."fact {fact.name}" AS "{fact.name}"' for fact in facts if fact.name not in own
@@ -73,10 +75,10 @@ def _family_sql(relation: Relation, features: Sequence[Feature]) -> str:
     return f"SELECT index_id, true AS has_rows, {columns} FROM {relation}{group}"
 
 
-def _value(feature: Feature, supplied: set[str]) -> str:
-    """The feature's value: missing where unknown, `when_none` where known to have no record."""
+def _value(feature: Feature, supplied: set[str], *, says_none: bool) -> str:
+    """The feature's value: missing where unknown, `when_none` where known to have no record (`says_none`)."""
     value = f'{feature.relation}_features."{feature.name}"::{SQL_TYPES[feature.type]}'
-    if feature.when_none is not None:
+    if feature.when_none is not None and says_none:
         has_rows = f"{feature.relation}_features.has_rows"
         value = f"CASE WHEN {has_rows} THEN {value} ELSE {feature.when_none:g} END"
     conditions = [f"i.has_{table}" for table in feature.tables]

@@ -72,8 +72,9 @@ def relations(point: Point, *, has_timeline: bool, settings: FeatureSettings) ->
         )
         knows_charge += " <= i.prediction_time"
         is_admitted = "s.admitted_at <= i.prediction_time"
+        is_performed, is_whole = "d.performed_at <= i.prediction_time", "true"
     else:
-        knows_discharge = knows_cost = knows_charge = is_at_discharge
+        knows_discharge = knows_cost = knows_charge = is_performed = is_whole = is_at_discharge
         knows_diagnosis = f"(d.kind = 'admitting' OR {is_at_discharge})"
         knows_procedure = f"(d.is_planned OR {is_at_discharge})"
     later_columns = ", ".join(
@@ -89,7 +90,11 @@ def relations(point: Point, *, has_timeline: bool, settings: FeatureSettings) ->
         "earlier_diagnoses": _EARLIER_DIAGNOSES_SQL,
         "these_diagnoses": _these_sql(stays, "known_diagnoses", "d.*", "diagnosis_flags", knows_diagnosis),
         "these_procedures": _these_sql(
-            stays, "known_procedures", _PROCEDURE_COLUMNS, "procedure_flags", knows_procedure
+            stays,
+            "known_procedures",
+            _procedure_columns(is_performed, is_whole),
+            "procedure_flags",
+            knows_procedure,
         ),
         "earlier_visits": _EARLIER_VISITS_SQL,
         "these_charges": _these_charges_sql(stays, knows_charge),
@@ -134,9 +139,14 @@ def _these_sql(stays: str, coded: str, columns: str, flags: str, is_known: str) 
     LEFT JOIN {flags} f USING (code, code_system)"""
 
 
-# A booked procedure is known before it is performed; when it will be is not.
-_PROCEDURE_COLUMNS = """d.* REPLACE (
-        CASE WHEN d.performed_at <= i.prediction_time THEN d.performed_at END AS performed_at)"""
+def _procedure_columns(is_performed: str, is_whole: str) -> str:
+    """A booked procedure is known before it is performed; when it will be is not.
+
+    `is_whole`: all that was performed by now is here, not the booked ones alone.
+    """
+    return f"""d.* REPLACE (CASE WHEN {is_performed} THEN d.performed_at END AS performed_at),
+        {is_whole} AS is_whole"""
+
 
 _END_OF_DAY = "c.incurred_on + INTERVAL '23:59:59.999999'"
 

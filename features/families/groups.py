@@ -104,7 +104,7 @@ FEATURES = (
         description="Coded procedures of the episode that were performed by the prediction time. One without "
         "a time is known at discharge; a booked one without a time was not performed.",
         relation="these_procedures",
-        expression=f"count(*) FILTER ({_IS_PERFORMED})",
+        expression=f"CASE WHEN bool_and(is_whole) THEN count(*) FILTER ({_IS_PERFORMED}) END",
         tables=("procedures",),
         when_none=0,
         minimum=0,
@@ -118,7 +118,7 @@ FEATURES = (
         description="Performed procedures that are major operations (the potentially planned procedures of "
         "the CMS measure without its diagnostic and non-operative categories).",
         relation="these_procedures",
-        expression=f"count(*) FILTER (is_surgery AND {_IS_PERFORMED})",
+        expression=f"CASE WHEN bool_and(is_whole) THEN count(*) FILTER (is_surgery AND {_IS_PERFORMED}) END",
         tables=("procedures",),
         when_none=0,
         minimum=0,

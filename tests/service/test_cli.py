@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from features.assemble import features_sql
-from features.catalogue import CATALOGUE, features_at
+from features.catalogue import CATALOGUE, FAMILY_OF, features_at
 from features.dataset import open_dataset
 from features.points import Point
 from features.settings import DEFAULT_SETTINGS
@@ -440,8 +440,10 @@ def test_the_dictionary_is_the_catalogue(tmp_path):
         feature = CATALOGUE[each["name"]]
         declared = {
             name: getattr(feature, name)
-            for name in ("label", "type", "unit", "minimum", "maximum", "description")
+            for name in ("label", "type", "unit", "minimum", "maximum", "description", "source")
         }
+        assert (each["optional"], each["calendar"]) == (feature.optional, feature.calendar)
+        assert each["family"] == FAMILY_OF[feature.name]
         assert {name: each[name] for name in declared} == declared
         assert each["available_from"] == feature.available_from.value
         assert tuple(each["tables"]) == feature.tables

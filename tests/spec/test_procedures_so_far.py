@@ -5,10 +5,13 @@ discharge. A booked procedure is part of the plan from its booking on: its group
 known then, when it will be performed is not, and one that never was does not count. Operations are the
 potentially planned procedures of the CMS measure without its diagnostic and non-operative categories. The
 time to the first operation runs from the admission of the episode, in hours.
+
+Without dates, what was performed is known at discharge alone; before it, no booked procedure is no knowledge.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -59,3 +62,16 @@ def test_no_row_is_none_and_no_table_unknown(tmp_path: Path) -> None:
     assert (none["n_procedures"], none["n_operations"]) == (0, 0)
     absent = rows(hospital(tmp_path / "absent", stays=STAYS, without=("procedures",)), Point.ADMISSION)
     assert absent[["n_procedures", "n_operations", "has_planned_procedure"]].isna().all(axis=None)
+
+
+def test_without_dates_what_was_done_is_known_at_discharge_alone(tmp_path: Path) -> None:
+    booked = PROCEDURES.replace("now     | 2        | 8872 | 2024-01-10 12:00:00 | false", "")
+    for name, procedures in (("some", PROCEDURES), ("booked", booked), ("none", None)):
+        tables = {} if procedures is None else {"procedures": procedures}
+        dated = hospital(tmp_path / name, stays=STAYS, **tables)
+        extract = replace(dated, declaration=dated.declaration.model_copy(update={"timeline": "none"}))
+        before = rows(extract, Point.ADMISSION).loc["now"]
+        assert before[["n_procedures", "n_operations"]].isna().all()
+        assert pd.isna(before["has_planned_procedure"]) == (procedures is None)
+    at_discharge = rows(replace(extract, path=tmp_path / "some"), Point.DISCHARGE).loc["now"]
+    assert (at_discharge["n_procedures"], at_discharge["n_operations"]) == (3, 1)
