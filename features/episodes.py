@@ -51,11 +51,14 @@ WITH principal AS (
                  AND date_diff('day', last_ends_at::DATE, admitted_at::DATE) BETWEEN 0 AND 1, false)
             AS is_transfer,
         coalesce(hospital_id = last_hospital_id AND principal_code3 = last_code3
-                 AND admitted_at <= last_ends_at + INTERVAL 24 HOUR, false) AS is_split
+                 AND admitted_at <= last_ends_at + INTERVAL 24 HOUR, false) AS is_split,
+        -- Whether it is a split stay only codes can tell, and they are not there.
+        coalesce(hospital_id = last_hospital_id AND admitted_at <= last_ends_at + INTERVAL 24 HOUR
+                 AND (principal_code3 IS NULL OR last_code3 IS NULL), false) AS may_be_split
     FROM looked_back
 ), linked AS (
     SELECT stay_id, patient_id, admitted_at, ends_at,
-        is_overlap OR is_transfer OR is_split AS is_continuation,
+        is_overlap OR is_transfer OR is_split AS is_continuation, may_be_split,
         CASE WHEN is_overlap OR is_transfer THEN admitted_at
              WHEN is_split THEN greatest(coalesce(principal_known_at, TIMESTAMP 'infinity'),
                                          coalesce(last_known_at, TIMESTAMP 'infinity'))
@@ -66,7 +69,7 @@ WITH principal AS (
         PARTITION BY patient_id ORDER BY admitted_at, ends_at, stay_id) AS episode_number
     FROM linked
 ), placed AS (
-    SELECT stay_id, ends_at, is_continuation, continuation_known_at,
+    SELECT stay_id, ends_at, is_continuation, may_be_split, continuation_known_at,
         first_value(stay_id) OVER episode AS episode_id,
         first_value(admitted_at) OVER episode AS episode_admitted_at,
         max(continuation_known_at) OVER episode AS joined_known_at
@@ -78,7 +81,7 @@ SELECT s.*, p.* EXCLUDE (stay_id) FROM placed p JOIN stays s USING (stay_id)
 
 # Without a timeline no stay can be told to follow another: each is its own episode.
 UNDATED_EPISODE_STAYS_SQL = """
-SELECT s.*, TIMESTAMP 'infinity' AS ends_at, false AS is_continuation,
+SELECT s.*, TIMESTAMP 'infinity' AS ends_at, false AS is_continuation, false AS may_be_split,
     NULL::TIMESTAMP AS continuation_known_at, stay_id AS episode_id, admitted_at AS episode_admitted_at,
     NULL::TIMESTAMP AS joined_known_at
 FROM stays s WHERE s.status IN ('in', 'discharged')
@@ -92,6 +95,7 @@ WITH gathered AS (
         arg_max({last_stay_id: stay_id, discharge_disposition: discharge_disposition,
                  planned_return_31d: planned_return_31d}, (ends_at, admitted_at, stay_id)) AS last,
         any_value(admission_type) FILTER (stay_id = episode_id) AS admission_type,
+        any_value(may_be_split) FILTER (stay_id = episode_id) AS may_continue_earlier,
         bool_and(status = 'discharged') AS is_discharged,
         CASE WHEN count(total_cost) = count(*) THEN sum(total_cost) END AS total_cost,
         count(*) AS n_stays

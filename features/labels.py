@@ -54,12 +54,13 @@ def labels_sql(
         for label, days in windows_days(settings).items()
     )
     mature = {
-        label: f"CASE WHEN j.{label}_ends_on <= j.observed_until THEN k.{label} END"
+        label: f"CASE WHEN j.{label}_ends_on <= j.observed_until AND NOT j.may_go_on THEN k.{label} END"
         for label in windows_days(settings)
     }
     mature["label_episode_cost"] = f"coalesce(o.episode_cost, {mature['label_episode_cost']})"
     # What the extract supplies was judged by whoever supplies it.
-    matured = "true" if complication_by == "given" else "j.complication_ends_on <= j.observed_until"
+    is_told = "j.complication_ends_on <= j.observed_until AND NOT j.may_go_on"
+    matured = "true" if complication_by == "given" else is_told
     complications = ", ".join(
         f"CASE WHEN {matured} THEN c.{label} END AS {label}" for label in COMPLICATION_LABELS
     )
@@ -78,7 +79,7 @@ def labels_sql(
     ), judged AS (
         SELECT *,
             CASE WHEN NOT {can_judge} OR left_at_discharge IS NOT NULL OR vital_status_unknown
-                      OR has_unseen_return OR readmission_ends_on > observed_until THEN NULL
+                      OR has_unseen_return OR may_go_on OR readmission_ends_on > observed_until THEN NULL
                  WHEN NOT has_return OR is_planned_return THEN 0
                  WHEN NOT is_planned_return THEN 1 END AS label_readmission,
             CASE WHEN died_in_hospital OR has_unseen_return OR (has_return AND NOT {can_judge}) THEN NULL
@@ -146,7 +147,8 @@ def _followed_sql(declaration: Declaration, settings: FeatureSettings) -> str:
         SELECT *,
             lead(episode_id) OVER w AS return_id,
             lead(admitted_at) OVER w AS return_at,
-            lead(admission_type) OVER w AS return_admission_type
+            lead(admission_type) OVER w AS return_admission_type,
+            coalesce(lead(may_continue_earlier) OVER w, false) AS may_go_on
         FROM discharge_candidates WINDOW w AS (PARTITION BY patient_id ORDER BY admitted_at, episode_id)
     ), marked AS (
         SELECT *, coalesce({_within("return_at", settings.readmission_window_days)}, false) AS has_return

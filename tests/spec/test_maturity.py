@@ -8,7 +8,9 @@ not "no".
 An extract of discharged patients only (`complete_by = "discharge"`, such as the front page) matures
 `max_stay_days` (60) later: a patient who is back in a bed is not yet in the file. Each cost window matures
 on its own. What is told of the episode alone, its complications and its cost without what follows, matures
-one day after the discharge: until then a transfer or a split stay may still prolong the episode.
+one day after the discharge: until then a transfer or a split stay may still prolong the episode. Where only
+codes can tell whether a return within 24 hours is the second half of a split stay, and one of the two is not
+coded, the first has no labels yet.
 """
 
 from __future__ import annotations
@@ -99,3 +101,22 @@ def test_a_complication_is_told_once_nothing_can_prolong_the_episode(
     days = 1 if complete_by == "admission" else 61
     ends_on = pd.Timestamp("2024-01-05") + pd.Timedelta(days=days)
     assert pd.Timestamp(found.loc["early", "row_label_end_on_complication"]) == ends_on
+
+
+def test_what_may_be_the_second_half_of_a_split_stay_leaves_the_first_untold(tmp_path: Path) -> None:
+    stays = """
+        stay_id | patient_id | admitted_at         | discharged_at       | total_cost
+        half    | A          | 2024-01-01 08:00:00 | 2024-01-05 10:00:00 | 100
+        other   | A          | 2024-01-05 20:00:00 | 2024-01-09 10:00:00 | 40
+        """
+    coded = "stay_id | position | code | present_on_admission\nhalf | 1 | J449 | Y"
+    labels = ["label_readmission", "label_complication", "label_episode_cost_0d", "label_episode_cost"]
+    unclear = rows(hospital(tmp_path / "unclear", stays=stays, diagnoses=coded), Point.ADMISSION)
+    assert unclear.loc["half", labels].isna().all()
+    # Another principal diagnosis: a return on the day of the discharge; the same: one episode of 140.
+    told_apart = f"{coded}\nother | 1 | I500 | Y"
+    apart = rows(hospital(tmp_path / "apart", stays=stays, diagnoses=told_apart), Point.ADMISSION)
+    assert apart.loc["half", labels].tolist() == [1, 0, 140, 140]
+    same = f"{coded}\nother | 1 | J440 | Y"
+    split = rows(hospital(tmp_path / "split", stays=stays, diagnoses=same), Point.ADMISSION)
+    assert split.loc["half", labels].tolist() == [0, 0, 140, 140]
