@@ -19,6 +19,7 @@ from features.ingest import ingest
 from features.points import Point
 from features.pseudonyms import IdKey, KeyFileError, pseudonym_sql, read_key, use_key
 from features.tables import TABLES, TableError
+from tests.command import succeeded, wardcast
 from tests.tables import table, write_folder
 
 SECRET = bytes(range(100, 132))
@@ -259,3 +260,14 @@ def test_a_key_is_kept_away_from_the_data(tmp_path: Path) -> None:
 def test_the_key_shows_in_no_text_of_itself() -> None:
     assert "secret" not in repr(IdKey(SECRET))
     assert str(SECRET) not in f"{IdKey(SECRET)}"
+
+
+def test_the_command_line_takes_the_key_by_its_file(tmp_path: Path, key_file: Path) -> None:
+    write_folder(tmp_path / "in", EXTRACT)
+    asked = ("ingest", "canonical", "in", "--max-quarantine-share", 1, "--hash-ids", "keys/id.key", "--out")
+    assert "pat-" not in succeeded(*asked, "data", cwd=tmp_path).out
+    assert open_dataset(tmp_path / "data").declaration.hashed_ids == IdKey(SECRET).key_id
+    key_file.chmod(0o644)
+    refused = wardcast(*asked, "other", cwd=tmp_path)
+    assert (refused.code, "other accounts can use the key" in refused.err) == (1, True)
+    assert not (tmp_path / "other").exists()
