@@ -108,11 +108,10 @@ def measure_flags(pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
     """
     found = []
     for code, unit in sorted(set(pairs)):
-        meant = _MEANT_BY.get(code.strip().upper())
-        if meant is None:
+        if not is_known_code(code):
             continue
-        measure, units_of = meant
-        conversion = _CONVERSIONS.get((units_of, _spelled(unit)))
+        measure, _ = _MEANT_BY[code.strip().upper()]
+        conversion = _conversion(code, unit)
         if conversion is not None:
             days = LOOKBACK_DAYS if measure.looks_back else 0
             limits = (measure.minimum, measure.maximum, days)
@@ -123,6 +122,16 @@ def measure_flags(pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
 def is_known_code(code: str) -> bool:
     """Whether a code of an observation means a measure that features use."""
     return code.strip().upper() in _MEANT_BY
+
+
+def has_unknown_unit(code: str, unit: str) -> bool:
+    """Whether the values of a code that features use cannot be used for their unit."""
+    return is_known_code(code) and _conversion(code, unit) is None
+
+
+def _conversion(code: str, unit: str) -> _Conversion | None:
+    _, units_of = _MEANT_BY[code.strip().upper()]
+    return _CONVERSIONS.get((units_of, _spelled(unit)))
 
 
 def unused_value_warnings(

@@ -22,6 +22,7 @@ from features.coding import CodedAs, code_flags_for, plain_flags_for
 from features.dataset import CodeSystems, connect
 from features.errors import UserError
 from features.feature import Feature
+from features.measures import has_unknown_unit
 from features.points import Point
 from features.rules import EVENT_COLUMNS
 from features.scope import scope_warnings
@@ -237,6 +238,10 @@ def _warnings(admission: AdmissionRecords, time: dt.datetime | None) -> list[str
     )
     if late:
         warnings.append(f"{late} rows lie after the prediction time and are ignored")
+    observations = admission.tables.get("observations", ())
+    unusable = sum(has_unknown_unit(str(row["code"]), str(row["unit"])) for row in observations)
+    if unusable:
+        warnings.append(f"{unusable} values are in a unit that is not known and are not used")
     if admission.history_from is None:
         warnings.append("history_from not sent: the history is taken as complete")
     return warnings

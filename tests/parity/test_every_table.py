@@ -97,12 +97,13 @@ def test_batch_and_online_agree_to_the_last_bit(tmp_path: Path, point: Point) ->
         AdmissionRecords(str(stay), point, records(extract, patient), None, dt.date(2021, 1, 1))
         for stay, patient in batch["patient_id"].items()
     ]
-    online = (
-        OnlineFeatures(CodeSystems(diagnosis="icd10", procedure="icd9cm3"), SETTINGS).rows(asked).features
-    )
+    answered = OnlineFeatures(CodeSystems(diagnosis="icd10", procedure="icd9cm3"), SETTINGS).rows(asked)
+    online = answered.features
     names = [feature.name for feature in features_at(point, optional=True)]
     expected = batch[names].reset_index(drop=True)
     pd.testing.assert_frame_equal(online[names], expected, check_dtype=False, check_exact=True)
+    told = [any("a unit that is not known" in text for text in each) for each in answered.warnings]
+    assert told == (batch["patient_id"] == "8").tolist()
     # Every family has a value to compare.
     known = {FAMILY_OF[name] for name in names if expected[name].notna().any()}
     assert known == {FAMILY_OF[name] for name in names}
