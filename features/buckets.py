@@ -28,8 +28,10 @@ Result = TypeVar("Result")
 def engine(dataset: DataSet, settings: FeatureSettings) -> Iterator[duckdb.DuckDBPyConnection]:
     """A data engine that knows what the data set's codes mean.
 
-    Raises TableError where the engine fails because files of the data set are missing or damaged.
+    Raises TableError where the engine fails because files of the data set are missing or damaged, or were
+    replaced meanwhile.
     """
+    stamp = dataset.stamp()
     with TemporaryDirectory(prefix="wardcast-") as spill:
         con = connect(
             threads=max(1, settings.threads // _at_once(dataset.declaration.buckets, settings)),
@@ -44,6 +46,10 @@ def engine(dataset: DataSet, settings: FeatureSettings) -> Iterator[duckdb.DuckD
         except duckdb.Error as error:
             # Never the engine's own words: they may quote a record.
             damaged = dataset.damaged()
+            if not damaged and dataset.stamp() != stamp:
+                raise TableError(
+                    f"{dataset.path}: the data set was replaced while it was read. Run again."
+                ) from error
             if not damaged:
                 raise
             raise TableError(

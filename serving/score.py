@@ -144,7 +144,7 @@ def _finish(run: _Run, out: Path, top: int | None, progress: Progress) -> Scored
         n = sum(at_point.values()) // len(models)
         kept = n if top is None else min(n, top)
         counts += [TargetCount(model.model.artefact.target, point.value, n, kept) for model in models]
-    if _stamp(run.dataset) != run.stamp:
+    if run.dataset.stamp() != run.stamp:
         raise ScoringError(f"{out.name}: the data set was replaced while it was scored. Run again.")
     n_rows = sum(count.n_rows for count in counts)
     with written_aside(out) as fresh:
@@ -168,12 +168,6 @@ def _n_stays(parts: Sequence[Path]) -> int:
     """Different admissions in the parts of one bucket, which no other bucket shares."""
     stays = (pq.read_table(part, columns=["stay_id"])["stay_id"].unique().to_pylist() for part in parts)
     return len(set().union(*stays))
-
-
-def _stamp(dataset: DataSet) -> tuple[int, int]:
-    """Another one where the data set was written anew; unlike its digest, it costs nothing."""
-    status = (dataset.path / "dataset.toml").stat()
-    return status.st_ino, status.st_mtime_ns
 
 
 def _check_champions(champions: ChampionSet, declaration: Declaration) -> None:
@@ -206,7 +200,7 @@ def _start(
     resume: bool,
 ) -> _Run:
     """A new run in the cleared work folder, or the interrupted one if it did the same work."""
-    stamp = _stamp(dataset)
+    stamp = dataset.stamp()
     task = {
         "data": dataset.digest(),
         "models": {loaded.model_id: loaded.champion.digest for loaded in champions.loaded},
