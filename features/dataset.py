@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from features.sql import literal
+from features.sql import parquet_rows
 from features.tables import DIAGNOSES, SQL_TYPES, TABLES, Table, TableError
 
 UNSEEN_STAYS = "unseen_stays.parquet"
@@ -152,14 +152,11 @@ class DataSet:
         """
         if not self.has(table.name):
             return empty_select(table)
-        folder = self.path / table.name
+        files = "*.parquet"
         if table.owner is not None:
-            folder /= "*" if bucket is None else f"bucket={bucket}"
+            files = f"bucket={'*' if bucket is None else bucket}/{files}"
         columns = ", ".join(f'"{column.name}"' for column in table.columns)
-        # Folders above may be named like columns: they say nothing of the rows.
-        return (
-            f"SELECT {columns} FROM read_parquet({literal(folder / '*.parquet')}, hive_partitioning = false)"
-        )
+        return f"SELECT {columns} FROM {parquet_rows(self.path / table.name, files)}"
 
     def unseen_stays(self, bucket: int) -> str:
         """SQL of the quarantined stays of a bucket: patient_id, admitted_at (null where it is not readable).
@@ -170,8 +167,7 @@ class DataSet:
         if not file.is_file():
             return "SELECT NULL::VARCHAR AS patient_id, NULL::TIMESTAMP AS admitted_at WHERE false"
         own = f"{bucket_sql('patient_id', self.declaration.buckets)} = {bucket}"
-        rows = f"read_parquet({literal(file)}, hive_partitioning = false)"
-        return f"SELECT patient_id, admitted_at FROM {rows} WHERE {own}"
+        return f"SELECT patient_id, admitted_at FROM {parquet_rows(file)} WHERE {own}"
 
     def damaged(self) -> list[str]:
         """The files of the data set that are not there or cannot be read, by their place in it.

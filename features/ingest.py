@@ -18,7 +18,7 @@ from features.pseudonyms import read_key
 from features.quality import Quality, TableCount
 from features.shape import SHAPE_FILE, shape_of
 from features.sources import stage_extract, stage_of
-from features.sql import literal
+from features.sql import literal, parquet_rows
 from features.tables import Table, TableError
 
 STAYS_PER_BUCKET = 80_000
@@ -170,7 +170,7 @@ def _write_table(checked: Checked, table: Table, folder: Path, scratch: Path) ->
     for bucket in range(n_buckets):
         (folder / f"bucket={bucket}").mkdir(parents=True)
         part = parts / f"_bucket={bucket}"
-        rows = f"SELECT * FROM read_parquet({literal(part / '*.parquet')}, hive_partitioning = false)"
+        rows = f"SELECT * FROM {parquet_rows(part, '*.parquet')}"
         rows = rows if part.is_dir() else empty_select(table)
         n_out += _copy(checked, _sorted_sql(table, rows), folder / f"bucket={bucket}" / "data.parquet")
     shutil.rmtree(parts)
@@ -199,7 +199,4 @@ def _columns(table: Table, prefix: str = "") -> str:
 def _copy(checked: Checked, sql: str, file: Path) -> int:
     """Write the query's rows to a file; return the rows that the file holds."""
     checked.data.execute(f"COPY ({sql}) TO {literal(file)} (FORMAT parquet, COMPRESSION zstd)")
-    counted = checked.data.execute(
-        f"SELECT count(*) FROM read_parquet({literal(file)}, hive_partitioning = false)"
-    ).fetchall()
-    return int(counted[0][0])
+    return int(checked.data.execute(f"SELECT count(*) FROM {parquet_rows(file)}").fetchall()[0][0])

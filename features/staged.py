@@ -12,7 +12,7 @@ import duckdb
 
 from features.delimited import csv_to_parquet
 from features.pseudonyms import HASHED_COLUMNS, pseudonym_sql
-from features.sql import identifier, literal
+from features.sql import identifier, literal, parquet_rows
 from features.tables import SQL_TYPES, Column, Table, TableError
 
 CODED_TABLES = ("diagnoses", "procedures")
@@ -49,10 +49,7 @@ class Part:
         constants = "".join(
             f", {literal(value)} AS {identifier(name)}" for name, value in self.constants.items()
         )
-        rows = (
-            f"SELECT *{constants} "
-            f"FROM read_parquet({literal(self.file)}, file_row_number = true, hive_partitioning = false)"
-        )
+        rows = f"SELECT *{constants} FROM {parquet_rows(self.file, numbered=True)}"
         if self.hashed:
             pseudonyms = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in self.hashed.items())
             rows = f"SELECT * REPLACE ({pseudonyms}) FROM ({rows})"
@@ -181,9 +178,8 @@ def _raise_unless_damage(error: duckdb.Error) -> None:
 
 def _open_part(data: duckdb.DuckDBPyConnection, table: Table, file: Path, place: Path, name: str) -> Part:
     try:
-        source = f"read_parquet({literal(file)}, hive_partitioning = false)"
-        described = data.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
-        counted = data.execute(f"SELECT count(*) FROM {source}").fetchall()
+        described = data.execute(f"DESCRIBE SELECT * FROM {parquet_rows(file)}").fetchall()
+        counted = data.execute(f"SELECT count(*) FROM {parquet_rows(file)}").fetchall()
     except duckdb.Error as error:
         _raise_unless_damage(error)
         # The engine's own message may quote the file's content.

@@ -20,7 +20,7 @@ import duckdb
 
 from features.dataset import connect
 from features.delimited import csv_to_parquet
-from features.sql import identifier, literal
+from features.sql import identifier, literal, parquet_rows
 from features.tables import TableError
 
 TEXT_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
@@ -119,14 +119,14 @@ class Reader:
     def _columns(self, part: Path) -> dict[str, str]:
         """Lower-case name → name in the file."""
         try:
-            found = self.data.execute(f"DESCRIBE SELECT * FROM {_rows(part)}").fetchall()
+            found = self.data.execute(f"DESCRIBE SELECT * FROM {parquet_rows(part)}").fetchall()
         except duckdb.Error:
             # The engine's own message may quote the file's content.
             raise TableError(f"{part.name}: cannot be read as Parquet. Replace the file.") from None
         return {row[0].lower(): row[0] for row in found}
 
     def _count(self, part: Path) -> int:
-        return int(self.data.execute(f"SELECT count(*) FROM {_rows(part)}").fetchall()[0][0])
+        return int(self.data.execute(f"SELECT count(*) FROM {parquet_rows(part)}").fetchall()[0][0])
 
 
 @contextmanager
@@ -197,12 +197,8 @@ def _selection(part: Path, columns: dict[str, str], empty: Sequence[str], first:
         f"THEN trim(CAST({identifier(name)} AS VARCHAR)) END AS {identifier(lower)}"
         for lower, name in columns.items()
     )
-    numbered = f"read_parquet({literal(part)}, file_row_number = true, hive_partitioning = false)"
-    return f"SELECT {texts}, file_row_number + {first} AS _row FROM {numbered}"
-
-
-def _rows(part: Path) -> str:
-    return f"read_parquet({literal(part)}, hive_partitioning = false)"
+    rows = parquet_rows(part, numbered=True)
+    return f"SELECT {texts}, file_row_number + {first} AS _row FROM {rows}"
 
 
 def _stem(entry: Path) -> str:

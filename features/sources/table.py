@@ -25,7 +25,7 @@ from features.sources.declared import declared
 from features.sources.reading import SUFFIXES, Reader, reader, unpacked
 from features.sources.table_mapping import FileForm, TableMapping, close_to, read_mapping
 from features.sources.table_sql import ROWS, contradictions_sql, numbers_sql, queries, unreadable_numbers_sql
-from features.sql import literal
+from features.sql import literal, parquet_rows
 from features.tables import TableError
 
 _QUERIES_AT_ONCE = 100
@@ -123,9 +123,7 @@ def one_file(source: Reader, path: Path, member: str | None) -> Path:
 
 def _spelled(source: Reader, file: Path) -> tuple[str, ...]:
     try:
-        described = source.data.execute(
-            f"DESCRIBE SELECT * FROM read_parquet({literal(file)}, hive_partitioning = false)"
-        ).fetchall()
+        described = source.data.execute(f"DESCRIBE SELECT * FROM {parquet_rows(file)}").fetchall()
     except duckdb.Error:
         # The engine's own message may quote the file's content.
         raise TableError(f"{file.name}: cannot be read as Parquet. Replace the file.") from None

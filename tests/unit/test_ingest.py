@@ -440,3 +440,12 @@ def test_what_a_source_says_it_left_out_comes_first_among_the_warnings(
     assert ingest("canonical", folder, tmp_path / "out").warnings == said
     assert check(folder).warnings == said
     assert json.loads((tmp_path / "out/quality.json").read_text("utf-8"))["warnings"] == list(said)
+
+
+def test_a_folder_named_like_a_pattern_holds_its_own_data_set(tmp_path: Path) -> None:
+    other = {**CLEAN, "stays": CLEAN["stays"].replace("800.5", "900.5")}
+    write_folder(tmp_path / "extract1", other)
+    write_folder(tmp_path / "extract[1]", CLEAN)
+    ingest("canonical", tmp_path / "extract1", tmp_path / "data1", buckets=2)
+    ingest("canonical", tmp_path / "extract[1]", tmp_path / "data[1]", buckets=2)
+    assert set(rows(tmp_path / "data[1]", "stays")["total_cost"].dropna().astype(float)) == {800.5, 1000.0}

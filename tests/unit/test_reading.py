@@ -48,6 +48,10 @@ def test_several_files_are_one_view_whatever_order_their_columns_have(tmp_path: 
         (b"a,a\n1,2\n", "repeats or leaves out"),
         (b"a,b\n1,2\n1,2,3\n", r"first at line 3"),
         (b"", "is empty"),
+        (b"a,b\n1,2\n1,2,\n", r"first at line 3"),
+        (b"a,b\r\n1,2\r\n1,,", r"first at line 3"),
+        (b'a,b\n1,2,""\n', r"first at line 2"),
+        (b"a" * (1 << 20), "has no line break in its first megabyte"),
         (b"a,_row\n1,2\n", "a column named _row, which reading needs for itself"),
         (b"a,FILE_ROW_NUMBER\n1,2\n", "a column named file_row_number"),
     ],
@@ -63,6 +67,29 @@ def test_a_gzip_file_cut_off_is_refused(tmp_path: Path) -> None:
     packed = gzip.compress(b"a,b\n" + b"1,2\n" * 10_000)[:-20]
     with pytest.raises(TableError, match=r"cannot be read|cut off"):
         _rows(tmp_path, "SELECT 1", a__csv__gz=packed)
+
+
+def test_a_gzip_file_with_a_changed_byte_is_refused(tmp_path: Path) -> None:
+    packed = gzip.compress(b"a,b\n1,2\n", compresslevel=0)  # the text stands in it as it is
+    (tmp_path / "staging").mkdir()
+    (tmp_path / "a.csv.gz").write_bytes(packed.replace(b"1,2", b"7,2"))
+    with reader(tmp_path / "staging") as source, pytest.raises(TableError, match="damaged or cut off"):
+        source.open("rows", [tmp_path / "a.csv.gz"])
+
+
+def test_a_last_value_may_be_empty(tmp_path: Path) -> None:
+    found = _rows(tmp_path, "SELECT a, b FROM rows ORDER BY _row", a__csv=b'a,b\n1,\n2,""\n"",\\n\n')
+    assert found == [("1", None), ("2", None), (None, "\\n")]
+
+
+@pytest.mark.parametrize("name", ["ward[1].csv", "ward?.csv", "ward*.csv"])
+def test_a_file_named_like_a_pattern_is_read_alone(tmp_path: Path, name: str) -> None:
+    (tmp_path / "staging").mkdir()
+    (tmp_path / "ward1.csv").write_text("a\nanother\n")
+    (tmp_path / name).write_text("a\nown\n")
+    with reader(tmp_path / "staging") as source:
+        source.open("rows", [tmp_path / name])
+        assert source.data.execute("SELECT a FROM rows").fetchall() == [("own",)]
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:

@@ -215,7 +215,7 @@ def test_codes_that_have_no_categories_are_quarantined(tmp_path: Path) -> None:
             "CONCEPT.csv",
             "910001\tDyspnoea",
             "910001\tDys\tp\tnoea",
-            "cannot be read as the tab-separated file",
+            "CONCEPT\\.csv cannot be read as CSV \\(first at line 2\\): a tab",
         ),
     ],
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from features.sources.fhir.flat import FLAT_TABLES
-from features.sql import identifier, literal
+from features.sql import identifier, literal, parquet_rows
 from features.tables import TableError
 
 MARK = "'not valid FHIR R4 at ' || "
@@ -58,7 +58,7 @@ def open_flat(data: duckdb.DuckDBPyConnection, folder: Path) -> list[str]:
         file = folder / f"{name}.parquet"
         nothing = ", ".join(f"NULL::VARCHAR AS {identifier(column)}" for column in columns)
         rows = (
-            f"SELECT * FROM read_parquet({literal(file)}, hive_partitioning = false)"
+            f"SELECT * FROM {parquet_rows(file)}"
             if file.is_file()
             else f"SELECT NULL::BIGINT AS n, {nothing} WHERE false"
         )

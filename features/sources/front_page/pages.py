@@ -8,9 +8,8 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
 
-from features.delimited import read_header
+from features.delimited import opened, read_header
 from features.sources.front_page.layouts import Layout, all_fields, fitting
 from features.sources.reading import TEXT_SUFFIXES, Reader, unpacked
 from features.sql import identifier, literal
@@ -100,7 +99,7 @@ def told_encoding(file: Path) -> str:
     """UTF-8 if the whole file is text in it, else GB18030 (whose reader refuses what is neither)."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="strict")
     try:
-        with _opened(file) as raw:
+        with opened(file) as raw:
             while piece := raw.read(_CHUNK_BYTES):
                 decoder.decode(piece)
             decoder.decode(b"", final=True)
@@ -135,7 +134,3 @@ def _field(name: str, columns: Mapping[str, str], hospital: str | None) -> str:
     if name == "hospital" and column is None and hospital is not None:
         value = literal(hospital)
     return f"{value} AS {name}"
-
-
-def _opened(file: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(file) if file.suffix == ".gz" else file.open("rb"))

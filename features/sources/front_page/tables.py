@@ -10,7 +10,7 @@ from typing import Literal
 
 from features.sources.front_page.layouts import all_fields, charges, value_lists
 from features.sources.reading import Reader, mapped
-from features.sql import literal
+from features.sql import literal, parquet_rows
 
 Outpatients = Literal["unknown", "elective"]
 
@@ -67,8 +67,8 @@ def write_tables(source: Reader, held: frozenset[str], *, outpatients: Outpatien
     """Stage every table that the extract holds; `held` are the fields that some file has."""
     _records(source)
     source.write("patients", _patients_sql())
-    patients = source.staging / "patients" / "*.parquet"
-    source.data.execute(f"CREATE VIEW patients AS FROM read_parquet({literal(patients)})")
+    patients = parquet_rows(source.staging / "patients", "*.parquet")
+    source.data.execute(f"CREATE VIEW patients AS FROM {patients}")
     source.write("stays", _stays_sql(outpatients))
     source.write("diagnoses", _diagnoses_sql())
     if "procedure_1" in held:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, cast
 
-import duckdb
-
-from features.delimited import read_header
+from features.delimited import csv_to_parquet, opened
 from features.sources.reading import Reader, files_of
-from features.sql import identifier, literal
+from features.sql import identifier
 from features.tables import TableError
 
 REQUIRED = {
@@ -143,7 +138,7 @@ def _is_tabbed(file: Path) -> bool:
     if file.name.lower().endswith(".parquet"):
         return False
     try:
-        with cast(IO[bytes], gzip.open(file) if file.suffix == ".gz" else file.open("rb")) as content:
+        with opened(file) as content:
             return b"\t" in content.readline(1 << 20)
     except (OSError, EOFError):
         return False  # reading it will say what is wrong
@@ -151,17 +146,9 @@ def _is_tabbed(file: Path) -> bool:
 
 def _unquoted(source: Reader, file: Path, name: str) -> Path:
     """A vocabulary file of Athena: its names hold quotes as they come, so that none of them quotes."""
-    header = read_header(file, delimiter="\t")
     target = source.scratch / f"{name}.unquoted.parquet"
-    columns = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in header)
     try:
-        source.data.execute(
-            f"COPY (SELECT * FROM read_csv({literal(file)}, auto_detect = false, header = true, "
-            f"columns = {{{columns}}}, delim = '\t', quote = '', escape = '', strict_mode = true, "
-            f"null_padding = false, hive_partitioning = false)) TO {literal(target)} (FORMAT parquet)"
-        )
-    except (duckdb.Error, csv.Error) as error:
-        if isinstance(error, (duckdb.OutOfMemoryException, duckdb.InterruptException)):
-            raise
-        raise TableError(f"{file.name}: cannot be read as the tab-separated file of Athena.") from None
+        csv_to_parquet(source.data, file, target, delimiter="\t", quoted=False)
+    except TableError as error:
+        raise TableError(f"{file.name} {error}") from None
     return target
