@@ -96,7 +96,7 @@ def relations(point: Point, *, has_timeline: bool, settings: FeatureSettings) ->
             "procedure_flags",
             knows_procedure,
         ),
-        "earlier_visits": _EARLIER_VISITS_SQL,
+        "earlier_visits": _earlier_visits_sql(settings),
         "these_charges": _these_charges_sql(stays, knows_charge),
         "measured_values": _MEASURED_VALUES_SQL,
         "medication_courses": _MEDICATION_COURSES_SQL,
@@ -170,13 +170,21 @@ _EARLIER_DIAGNOSES_SQL = """
     LEFT JOIN coded_stays d
       ON d.stay_id = s.stay_id AND d.known_at <= i.prediction_time"""
 
-# An emergency visit within the 24 hours before the admission is taken as the one that led to it.
-_EARLIER_VISITS_SQL = """
-    SELECT i.index_id, i.anchor_at, v.visited_at, v.kind, v.department, v.cost,
+
+def _earlier_visits_sql(settings: FeatureSettings) -> str:
+    """Visits before; their costs as far as the lag lets them be known.
+
+    An emergency visit within the 24 hours before the admission is taken as the one that led to it.
+    """
+    knows_cost = f"v.visited_at + {_hours(settings.cost_lag_hours)} <= i.prediction_time"
+    return f"""
+    SELECT i.index_id, i.anchor_at, v.visited_at, v.kind, v.department,
+        CASE WHEN {knows_cost} THEN v.cost END AS cost,
         v.visited_at >= i.anchor_at - INTERVAL 24 HOUR AS led_to_admission
     FROM index_rows i
     JOIN visits v ON v.patient_id = i.patient_id
         AND v.visited_at < i.anchor_at AND v.visited_at <= i.prediction_time"""
+
 
 READING_VALUE = 1 << 30
 """`reading` is seconds * READING_VALUE + value * READING_SCALE: the largest reading is the last value, ties

@@ -17,9 +17,9 @@ class FeatureSettings:
 
     `landmark_hours` after admission is the prediction time of the point `admission`; windows and
     `max_stay_days` are days; `coding_lag_hours` and `cost_lag_hours` say how long after discharge
-    diagnoses, procedures and totals are known where the extract has no `known_at`. Episode costs are nominal,
-    or at prices of `price_year` by `price_index`, which must hold that year (`read_price_index`).
-    `optional_features`: build the catalogue's optional features too.
+    diagnoses, procedures and totals (and after a visit its cost) are known where the extract has no
+    `known_at`. Episode costs are nominal, or at prices of `price_year` by `price_index`, which must hold that
+    year (`read_price_index`). `optional_features`: build the catalogue's optional features too.
     """
 
     landmark_hours: float = 24.0

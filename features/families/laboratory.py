@@ -218,9 +218,11 @@ FEATURES = (
         type="flag",
         unit="",
         available_from=Point.PREADMISSION,
-        description=f"The latest HbA1c lies below {HBA1C_TARGET_PERCENT:g} %; missing without one.",
+        description=f"The latest HbA1c, to one decimal, lies below {HBA1C_TARGET_PERCENT:g} %; missing "
+        "without one.",
         relation="features",
-        expression=f"({value_of(_HBA1C_LATEST.name)} < {HBA1C_TARGET_PERCENT:g})::INTEGER",
+        # Laboratories tell one decimal: 53 mmol/mol, which is 6.9995 %, is 7.0 % and no longer at target.
+        expression=f"(round({value_of(_HBA1C_LATEST.name)}, 1) < {HBA1C_TARGET_PERCENT:g})::INTEGER",
         tables=("observations",),
         source="ADA Standards of Care in Diabetes 2025, section 6",
         needs=(_HBA1C_LATEST,),

@@ -8,8 +8,10 @@ So far in the episode: the lowest haemoglobin, the highest creatinine; change as
 the episode and, by the days between the two, a day (missing with fewer than two values); change from before
 as the last value of the episode minus the last of the 365 days before the admission.
 
-**HbA1c**: the latest value known, at most 365 days before the admission; at target below 7.0 % (ADA
-Standards of Care in Diabetes 2025, section 6; `HBA1C_TARGET_PERCENT` in `features/families/laboratory.py`).
+**HbA1c**: the latest value known, at most 365 days before the admission; at target below 7.0 %,
+to the one decimal that laboratories tell, so that 53 mmol/mol (6.9995 %) is not (ADA Standards of Care in
+Diabetes 2025, section 6: below 7 %, below 53 mmol/mol; `HBA1C_TARGET_PERCENT` in
+`features/families/laboratory.py`).
 """
 
 from __future__ import annotations
@@ -98,14 +100,28 @@ def test_hba1c_is_at_target_below_seven(
     assert [None if pd.isna(value) else value for value in values] == [latest, at_target]
 
 
-def test_hba1c_of_53_mmol_a_mole_is_just_at_target(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("code", "value", "unit", "latest", "at_target"),
+    [
+        # The target is below 7 %, below 53 mmol/mol: 0.0915 * 53 + 2.15 = 6.9995, told as 7.0 %.
+        ("59261-8", 53, "mmol/mol", 6.9995, 0),
+        ("4548-4", 52, "mmol/mol", 6.908, 1),
+        ("4548-4", 6.94, "%", 6.94, 1),
+        ("4548-4", 6.96, "%", 6.96, 0),
+        # A percentage by the IFCC's method is no NGSP percentage (7.0 % there are 5.3 % here): not used.
+        ("59261-8", 5.3, "%", None, None),
+    ],
+)
+def test_hba1c_is_held_against_the_target_to_one_decimal(
+    tmp_path: Path, code: str, value: float, unit: str, latest: float | None, at_target: int | None
+) -> None:
     found = now(
         tmp_path,
         Point.ADMISSION,
-        """
-        patient_id | taken_at            | code    | value | unit
-        7          | 2023-06-01 08:00:00 | 59261-8 | 53    | mmol/mol
+        f"""
+        patient_id | taken_at            | code   | value   | unit
+        7          | 2023-06-01 08:00:00 | {code} | {value} | {unit}
         """,
     )
-    # 0.0915 * 53 + 2.15
-    assert (found["hba1c_latest"], found["is_hba1c_at_target"]) == (6.9995, 1)
+    values = [found["hba1c_latest"], found["is_hba1c_at_target"]]
+    assert [None if pd.isna(each) else each for each in values] == [latest, at_target]

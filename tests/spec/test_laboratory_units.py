@@ -3,8 +3,8 @@
 An analyte is known by its LOINC codes, of mass and of substance concentration; the unit of the row decides
 how its value is converted (`features/codes/measures_2025.csv`, `measure_codes_2025.csv`,
 `measure_units_2025.csv`): by molar masses, by powers of ten, HbA1c from IFCC to NGSP by 0.0915 · x + 2.15
-(Hoelzel et al., Clin Chem 2004;50(1):166-74). Spellings differ in case, spaces, `µ` and `^`. Converted
-values keep four decimals.
+(Hoelzel et al., Clin Chem 2004;50(1):166-74); a percentage by the IFCC's method is not used.
+Spellings differ in case, spaces, `µ` and `^`. Converted values keep four decimals.
 
 A value in a unit that is not known is not used, and neither is one beyond the plausible range of its
 analyte in the unit given: haemoglobin of 132 g/dL is a mistaken unit. The check counts both.

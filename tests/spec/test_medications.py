@@ -10,7 +10,8 @@ Risk groups are prefixes of ATC codes (`features/codes/medication_groups_2025.cs
 medications, AGS Beers Criteria, Budnitz et al., N Engl J Med 2011): anticoagulants, insulins, opioids,
 cardiac glycosides, NSAIDs, sedatives and other psychotropics, cytotoxic drugs, systemic corticosteroids,
 sulfonylureas, immunosuppressants; and besides, not as risks, antiplatelet drugs, diuretics, antimicrobials.
-A patient takes a group if a course of it was brought along or begun in this stay. A code that is no ATC
+A fixed combination is in the groups of its parts. A patient takes a group if a course of it was brought
+along or begun in this stay. A code that is no ATC
 code, or too short to tell, makes a group unknown, not absent.
 """
 
@@ -99,6 +100,29 @@ def test_a_code_that_does_not_tell_leaves_a_group_unknown(
     assert found["takes_anticoagulant"] == 1  # warfarin says so whatever the other is
     assert found["n_medications_started"] == 2
     assert pd.isna(found["n_high_risk_medication_groups"]) == (opioid is None)
+
+
+@pytest.mark.parametrize(
+    ("code", "groups"),
+    [
+        ("A10BD02", ["sulfonylurea"]),  # metformin with a sulfonylurea
+        ("C09DA01", ["diuretic"]),  # losartan with hydrochlorothiazide
+        ("C07BB07", ["diuretic"]),  # bisoprolol with a thiazide
+        ("C09BB04", []),  # perindopril with amlodipine
+        ("M01BA01", ["corticosteroid", "nsaid"]),  # phenylbutazone with a corticosteroid
+        ("N06CA01", ["sedative"]),  # amitriptyline with a psycholeptic
+        ("C10BX04", ["antiplatelet"]),  # simvastatin, aspirin, ramipril
+    ],
+)
+def test_a_fixed_combination_is_in_the_groups_of_its_parts(
+    tmp_path: Path, code: str, groups: list[str]
+) -> None:
+    found = now(
+        tmp_path, Point.ADMISSION, f"patient_id | code | started_at\n7 | {code} | 2024-01-10 12:00:00"
+    )
+    takes = found.filter(like="takes_")
+    assert sorted(takes[takes == 1].index) == [f"takes_{group}" for group in groups]
+    assert takes.notna().all()
 
 
 def test_absent_is_unknown_empty_is_none_and_a_history_must_be_complete(tmp_path: Path) -> None:

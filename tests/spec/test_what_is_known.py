@@ -9,8 +9,8 @@ are what days are counted by).
 Admitting diagnosis, admission type and source and a planned procedure are known at admission, or when they
 were booked. Discharge diagnoses, disposition, totals and payment groups are known at discharge, or later:
 by `known_at` where the extract has it, else by the lag settings (`coding_lag_hours`, `cost_lag_hours`),
-which a model keeps. Every feature states the first point at which it is known; a data set for an earlier
-point cannot be built with it.
+which a model keeps; the cost of a visit is known `cost_lag_hours` after it. Every feature states the first
+point at which it is known; a data set for an earlier point cannot be built with it.
 
 Unknown is not none. A table that is absent is unknown and its features are missing; one that is present
 without a row for a patient says none. A history feature whose window starts before `observed_from` is
@@ -211,6 +211,26 @@ def test_the_total_of_an_open_stay_is_not_known_at_its_admission(tmp_path: Path)
     with_lag = replace(DEFAULT_SETTINGS, cost_lag_hours=40 * 24)
     # There was a stay, and what it cost is not known yet: missing, not zero.
     assert pd.isna(rows(extract, Point.ADMISSION, with_lag).loc["next", "stay_cost_prior_365d"])
+
+
+def test_the_cost_of_a_visit_is_known_after_the_lag(tmp_path: Path) -> None:
+    extract = hospital(
+        tmp_path,
+        observed_from="2022-01-01",
+        stays=HISTORY,
+        visits="""
+        visit_id | patient_id | visited_at          | kind       | cost
+        early    | 7          | 2023-10-01 08:00:00 | outpatient | 70
+        late     | 7          | 2024-01-08 08:00:00 | outpatient | 500
+        """,
+    )
+    names = ["visit_cost_prior_365d", "outpatient_cost_prior_365d", "visit_cost_prior_30d"]
+    assert of_now(rows(extract, Point.ADMISSION))[names].tolist() == [570, 570, 500]
+    # The prediction is made three days after the late visit.
+    just = replace(DEFAULT_SETTINGS, cost_lag_hours=3 * 24)
+    assert of_now(rows(extract, Point.ADMISSION, just))[names].tolist() == [570, 570, 500]
+    later = replace(DEFAULT_SETTINGS, cost_lag_hours=3 * 24 + 1)
+    assert of_now(rows(extract, Point.ADMISSION, later))[names].isna().all()
 
 
 def test_the_prediction_time_is_the_point_s_own(tmp_path: Path) -> None:

@@ -54,11 +54,20 @@ def test_the_fingerprint_follows_how_stays_are_linked(monkeypatch: pytest.Monkey
     assert fingerprint(["age_years"]) == before
 
 
-@pytest.mark.parametrize("part", ["_MEASURED_VALUES_SQL", "_MEDICATION_COURSES_SQL", "_EARLIER_VISITS_SQL"])
-def test_the_fingerprint_follows_how_records_are_cut(monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+@pytest.mark.parametrize(
+    ("part", "other"),
+    [
+        ("_MEASURED_VALUES_SQL", "SELECT 1"),
+        ("_MEDICATION_COURSES_SQL", "SELECT 1"),
+        ("_earlier_visits_sql", lambda settings: "SELECT 1"),
+    ],
+)
+def test_the_fingerprint_follows_how_records_are_cut(
+    monkeypatch: pytest.MonkeyPatch, part: str, other: object
+) -> None:
     features.catalogue._machinery.cache_clear()
     before = fingerprint(["age_years"])
-    monkeypatch.setattr(features.clock, part, "SELECT 1")
+    monkeypatch.setattr(features.clock, part, other)
     features.catalogue._machinery.cache_clear()
     assert fingerprint(["age_years"]) != before
     monkeypatch.undo()
