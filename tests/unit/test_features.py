@@ -59,7 +59,7 @@ def test_the_fingerprint_follows_how_stays_are_linked(monkeypatch: pytest.Monkey
     [
         ("_MEASURED_VALUES_SQL", "SELECT 1"),
         ("_MEDICATION_COURSES_SQL", "SELECT 1"),
-        ("_earlier_visits_sql", lambda settings: "SELECT 1"),
+        ("_earlier_visits_sql", lambda _: "SELECT 1"),
     ],
 )
 def test_the_fingerprint_follows_how_records_are_cut(
