@@ -13,9 +13,17 @@ import pandas as pd
 
 from features.coding import code_flags_for
 from features.dataset import DataSet, connect
+from features.families.windows import DEFAULT_WINDOWS_DAYS
 from features.sql import literal
 from features.tables import DIAGNOSES, STAYS
 
+_COLUMNS = """
+    count(*) OVER last_{days} AS n_stays_prior_{days}d,
+    coalesce(sum(is_emergency) OVER last_{days}, 0) AS n_emergency_stays_prior_{days}d,
+    coalesce(sum(days) OVER last_{days}, 0) AS days_in_hospital_prior_{days}d,
+    coalesce(sum(total_cost) OVER last_{days}, 0) AS stay_cost_prior_{days}d"""
+_WINDOW = """last_{days} AS (PARTITION BY patient_id ORDER BY admitted_at
+    RANGE BETWEEN INTERVAL {days} DAY PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING)"""
 _QUERY = """
 WITH coded AS (
     SELECT stay_id, bit_or(charlson) AS charlson FROM ({diagnoses}) JOIN flags USING (code)
@@ -23,22 +31,17 @@ WITH coded AS (
 ), stays AS (
     SELECT stay_id, patient_id, admitted_at, discharged_at, total_cost,
         date_diff('day', admitted_at, discharged_at) AS days,
-        (admission_type = 'emergency')::INTEGER AS is_emergency, coalesce(charlson, 0) AS charlson
+        (admission_type IN ('emergency', 'urgent'))::INTEGER AS is_emergency,
+        coalesce(charlson, 0) AS charlson
     FROM ({stays}) LEFT JOIN coded USING (stay_id)
+), history AS (
+    SELECT stay_id, patient_id, admitted_at, {columns},
+        date_diff('day', max(discharged_at) OVER last_365, admitted_at) AS days_since_last_discharge,
+        last_value(days) OVER last_365 AS last_stay_days,
+        coalesce(bit_or(charlson) OVER last_365, 0) AS earlier
+    FROM stays WINDOW {windows}
 )
-SELECT stay_id, patient_id, admitted_at,
-    count(*) OVER year AS n_stays_prior_365d,
-    coalesce(sum(is_emergency) OVER year, 0) AS n_emergency_stays_prior_365d,
-    coalesce(sum(days) OVER year, 0) AS days_in_hospital_prior_365d,
-    max(days) OVER year AS longest_stay_prior_365d,
-    coalesce(sum(total_cost) OVER year, 0) AS stay_cost_prior_365d,
-    date_diff('day', max(discharged_at) OVER year, admitted_at) AS days_since_last_discharge,
-    {flags}
-FROM (SELECT *, coalesce(bit_or(charlson) OVER year, 0) AS earlier FROM stays
-      WINDOW year AS (PARTITION BY patient_id ORDER BY admitted_at
-                      RANGE BETWEEN INTERVAL 365 DAY PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING))
-WINDOW year AS (PARTITION BY patient_id ORDER BY admitted_at
-                RANGE BETWEEN INTERVAL 365 DAY PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING)
+SELECT * EXCLUDE (earlier), {flags} FROM history
 """
 
 
@@ -54,9 +57,15 @@ def codes_of(dataset: DataSet) -> pd.DataFrame:
 def run_reference(
     dataset: DataSet, out: Path, codes: pd.DataFrame, *, threads: int, memory_limit_mb: int, spill: Path
 ) -> None:
-    """Write one row a stay with 6 features of the year before and 17 comorbidity flags of earlier stays."""
+    """Write one row a stay: the builder's features of earlier stays, and 17 comorbidity flags of theirs."""
     flags = ", ".join(f"(earlier & {1 << bit} > 0)::INTEGER AS charlson_{bit}" for bit in range(17))
-    sql = _QUERY.format(diagnoses=dataset.select(DIAGNOSES), stays=dataset.select(STAYS), flags=flags)
+    sql = _QUERY.format(
+        diagnoses=dataset.select(DIAGNOSES),
+        stays=dataset.select(STAYS),
+        columns=",".join(_COLUMNS.format(days=days) for days in DEFAULT_WINDOWS_DAYS),
+        windows=", ".join(_WINDOW.format(days=days) for days in DEFAULT_WINDOWS_DAYS),
+        flags=flags,
+    )
     with connect(threads=threads, memory_limit_mb=memory_limit_mb, spill=spill) as data:
         data.register("flags", codes)
         data.execute(f"COPY ({sql}) TO {literal(out)} (FORMAT parquet, COMPRESSION zstd)")

@@ -12,6 +12,8 @@ from features.sql import literal
 
 # Relations with one row per index admission; the others are aggregated.
 _ONE_ROW: tuple[Relation, ...] = ("this_stay",)
+# Relations whose columns are computed once: the engine would compute them anew in each of many expressions.
+_KEPT: tuple[Relation, ...] = ("measured_values",)
 # Relations that are made of features instead of records.
 _LATER: tuple[Relation, ...] = ("features", "facts")
 
@@ -42,7 +44,7 @@ def features_sql(
     from_tables = [f for f in (*features, *intermediates) if f.relation not in _LATER]
     cut = relations(point, has_timeline=has_timeline, settings=settings)
     used = [name for name in cut if any(feature.relation == name for feature in from_tables)]
-    parts = [f"{name} AS ({cut[name]})" for name in used]
+    parts = [f"{name} AS {'MATERIALIZED ' * (name in _KEPT)}({cut[name]})" for name in used]
     parts += [f"{name}_features AS ({_family_sql(name, from_tables)})" for name in used]
     if facts:
         parts.append(f"facts_features AS ({_facts_sql(facts, point)})")

@@ -36,32 +36,30 @@ WITH principal AS (
     WHERE s.status IN ('in', 'discharged')
 ), looked_back AS (
     SELECT *,
-           max(ends_at) OVER earlier AS last_ends_at,
            -- An unknown value of the latest stay stays unknown: no earlier stay's takes its place.
-           arg_max_null(hospital_id, (ends_at, admitted_at, stay_id)) OVER earlier AS last_hospital_id,
-           arg_max_null(principal_code3, (ends_at, admitted_at, stay_id)) OVER earlier AS last_code3,
-           arg_max_null(principal_known_at, (ends_at, admitted_at, stay_id)) OVER earlier AS last_known_at
+           arg_max({ends_at: ends_at, hospital_id: hospital_id, code3: principal_code3,
+                    known_at: principal_known_at}, (ends_at, admitted_at, stay_id)) OVER earlier AS last
     FROM present
     WINDOW earlier AS (PARTITION BY patient_id ORDER BY admitted_at, ends_at, stay_id
                        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ), judged AS (
     SELECT *,
-        coalesce(admitted_at < last_ends_at, false) AS is_overlap,
-        coalesce(hospital_id <> last_hospital_id
-                 AND date_diff('day', last_ends_at::DATE, admitted_at::DATE) BETWEEN 0 AND 1, false)
+        coalesce(admitted_at < last.ends_at, false) AS is_overlap,
+        coalesce(hospital_id <> last.hospital_id
+                 AND date_diff('day', last.ends_at::DATE, admitted_at::DATE) BETWEEN 0 AND 1, false)
             AS is_transfer,
-        coalesce(hospital_id = last_hospital_id AND principal_code3 = last_code3
-                 AND admitted_at <= last_ends_at + INTERVAL 24 HOUR, false) AS is_split,
+        coalesce(hospital_id = last.hospital_id AND principal_code3 = last.code3
+                 AND admitted_at <= last.ends_at + INTERVAL 24 HOUR, false) AS is_split,
         -- Whether it is a split stay only codes can tell, and they are not there.
-        coalesce(hospital_id = last_hospital_id AND admitted_at <= last_ends_at + INTERVAL 24 HOUR
-                 AND (principal_code3 IS NULL OR last_code3 IS NULL), false) AS may_be_split
+        coalesce(hospital_id = last.hospital_id AND admitted_at <= last.ends_at + INTERVAL 24 HOUR
+                 AND (principal_code3 IS NULL OR last.code3 IS NULL), false) AS may_be_split
     FROM looked_back
 ), linked AS (
     SELECT stay_id, patient_id, admitted_at, ends_at,
         is_overlap OR is_transfer OR is_split AS is_continuation, may_be_split,
         CASE WHEN is_overlap OR is_transfer THEN admitted_at
              WHEN is_split THEN greatest(coalesce(principal_known_at, TIMESTAMP 'infinity'),
-                                         coalesce(last_known_at, TIMESTAMP 'infinity'))
+                                         coalesce(last.known_at, TIMESTAMP 'infinity'))
         END AS continuation_known_at
     FROM judged
 ), numbered AS (

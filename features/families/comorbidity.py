@@ -19,6 +19,7 @@ from features.comorbidity import (
     frailty_score_sql,
     score_sql,
 )
+from features.families.windows import since
 from features.feature import Feature
 from features.points import Point
 
@@ -39,7 +40,7 @@ _OPTIONAL = frozenset(
 
 def _mask(system: str, *, earlier: bool) -> Feature:
     """All conditions of a system as bits: of the stays of the last year, or of this episode."""
-    window = f"admitted_at >= anchor_at - INTERVAL {LOOKBACK_DAYS} DAY" if earlier else "kind = 'discharge'"
+    window = since("admitted_at", LOOKBACK_DAYS) if earlier else "kind = 'discharge'"
     bits = f"bit_or({system}) FILTER ({window})"
     return Feature(
         name=f"{system}_bits_earlier" if earlier else f"{system}_bits",
@@ -66,7 +67,7 @@ def _n_uncoded(days: int) -> Feature:
         available_from=Point.PREADMISSION,
         description="Intermediate.",
         relation="earlier_diagnoses",
-        expression=f"count(*) FILTER (NOT is_coded AND admitted_at >= anchor_at - INTERVAL {days} DAY)",
+        expression=f"count(*) FILTER (NOT is_coded AND {since('admitted_at', days)})",
         tables=("diagnoses", "stays"),
         when_none=0,
         history_days=days,
@@ -178,7 +179,7 @@ def _scores(*, earlier: bool) -> tuple[Feature, ...]:
 def _frailty_mask(half: str, *, earlier: bool) -> Feature:
     """One of the two bitmasks of frailty categories; null where a code is not ICD-10."""
     column = f"frailty_{half}"
-    window = f"admitted_at >= anchor_at - INTERVAL {FRAILTY_LOOKBACK_DAYS} DAY"
+    window = since("admitted_at", FRAILTY_LOOKBACK_DAYS)
     rows = f"FILTER ({f'is_coded AND {window}' if earlier else _CODED_NOW})"
     bits = f"bit_or({column}) {rows}"
     return Feature(
