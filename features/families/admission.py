@@ -67,9 +67,10 @@ FEATURES = (
         type="flag",
         unit="",
         available_from=Point.ADMISSION,
-        description="The admission was booked before the patient came.",
+        description="The admission was booked before the patient came; missing without dates.",
         relation="this_stay",
-        expression="coalesce(booked_at < admitted_at, false)::INTEGER",
+        expression="CASE WHEN admitted_at IS NOT NULL "
+        "THEN coalesce(booked_at < admitted_at, false)::INTEGER END",
         tables=("stays",),
     ),
     Feature(

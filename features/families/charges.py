@@ -61,8 +61,10 @@ FEATURES = (
     _feature(
         "charges_per_day_so_far",
         "Charges a day so far",
-        "Charges so far by the midnights since the admission, at least one.",
-        f"{_TOTAL} / greatest(max(date_diff('day', anchor_at, prediction_time)), 1)",
+        "Charges so far by the midnights since the admission, at least one; missing without dates.",
+        # An unknown number of days is not one day: greatest() would pass over it.
+        f"CASE WHEN count(anchor_at) > 0 THEN {_TOTAL} "
+        "/ greatest(max(date_diff('day', anchor_at, prediction_time)), 1) END",
     ),
     *(_of_kind(*kind) for kind in _KINDS),
 )

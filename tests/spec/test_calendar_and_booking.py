@@ -6,7 +6,11 @@ features stay the same if every date of the extract moves by the same number of 
 
 The booked waiting time runs from the booking to the planned admission, or to the admission where no day was
 planned. Before the admission the plan is what is known of it: admission type and source, department, payer,
-the reason (admitting diagnosis), the planned procedure, the age on the planned day.
+the reason (admitting diagnosis), the planned procedure, the age on the planned day. An extract made later
+holds these as they stand at the end: one that was changed after the booking (an emergency before the planned
+day, another department or payer) shows the change. A source that keeps the plan must give the plan.
+
+Whether an admission was booked is missing without dates.
 """
 
 from __future__ import annotations
@@ -100,3 +104,15 @@ def test_at_the_admission_the_waiting_time_is_known_without_a_plan(tmp_path: Pat
         55,
         None,
     ]
+
+
+def test_without_dates_nothing_says_whether_it_was_booked(tmp_path: Path) -> None:
+    stays = "stay_id | patient_id | age_years\nnow | 7 | 60"
+    dated = hospital(tmp_path, stays=stays)
+    undated = replace(dated, declaration=dated.declaration.model_copy(update={"timeline": "none"}))
+    assert pd.isna(rows(undated, Point.ADMISSION).loc["now", "is_booked"])
+    assert rows(hospital(tmp_path / "dated", stays=STAYS), Point.ADMISSION)["is_booked"].to_dict() == {
+        "planned": 1,
+        "undated": 1,
+        "came": 0,
+    }

@@ -7,7 +7,8 @@ Antimicrobials are a part of drugs and are not added twice. Charges a day are th
 midnights since the admission, at least one.
 
 Without the table, and as long as no charge of the stay is known, they are missing; a kind of which there is
-none beside others is 0. The total of the stay itself is known at discharge (`stay_cost`).
+none beside others is 0. Without dates the charges a day are missing. The total of the stay itself is known
+at discharge (`stay_cost`).
 """
 
 from __future__ import annotations
@@ -71,5 +72,11 @@ def test_what_is_not_known_is_missing_not_zero(tmp_path: Path) -> None:
     assert pd.isna(charges_so_far(hospital(tmp_path / "absent", stays=STAYS)))
     none = "stay_id | incurred_on | category | amount"
     assert pd.isna(charges_so_far(hospital(tmp_path / "none", stays=STAYS, charges=none)))
+    # Without dates nothing says how many days they cover.
+    dated = hospital(tmp_path / "undated", stays=STAYS, charges=CHARGES)
+    undated = replace(dated, declaration=dated.declaration.model_copy(update={"timeline": "none"}))
+    now = rows(undated, Point.DISCHARGE).loc["now"]
+    assert now["charges_so_far"] == 150 + 5 + 500 + 50 + 10 + 7
+    assert pd.isna(now["charges_per_day_so_far"])
     # At 14:00 of the first day no day has ended yet.
     assert pd.isna(charges_so_far(hospital(tmp_path / "early", stays=STAYS, charges=CHARGES), hours=6))
