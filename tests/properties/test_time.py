@@ -32,6 +32,8 @@ def patients(draw: st.DrawFn) -> dict[str, pd.DataFrame]:
         "visits": [],
         "observations": [],
         "procedures": [],
+        "charges": [],
+        "medications": [],
     }
     for patient in range(draw(st.integers(1, 3))):
         for number in range(draw(st.integers(1, 4))):
@@ -78,6 +80,22 @@ def patients(draw: st.DrawFn) -> dict[str, pd.DataFrame]:
                     "unit": "g/dL",
                 }
             )
+            tables["charges"].append(
+                {
+                    "stay_id": stay,
+                    "incurred_on": (at + dt.timedelta(days=draw(st.integers(0, 3)))).date(),
+                    "category": draw(st.sampled_from(["drugs", "surgery", "nursing"])),
+                    "amount": draw(st.decimals(0, 9_000, places=2)),
+                }
+            )
+            tables["medications"].append(
+                {
+                    "patient_id": f"P{patient}",
+                    "started_at": at + dt.timedelta(hours=draw(st.integers(-200, 60))),
+                    "ended_at": None,
+                    "code": draw(st.sampled_from(["B01AA03", "A10AB01", "C09AA05", "C07AB02"])),
+                }
+            )
         for number in range(draw(st.integers(0, 3))):
             tables["visits"].append(
                 {
@@ -91,6 +109,8 @@ def patients(draw: st.DrawFn) -> dict[str, pd.DataFrame]:
     columns = {
         "visits": ["visit_id", "patient_id", "visited_at", "kind", "cost"],
         "procedures": ["stay_id", "position", "code"],
+        "charges": ["stay_id", "incurred_on", "category", "amount"],
+        "medications": ["patient_id", "started_at", "ended_at", "code"],
         "diagnoses": ["stay_id", "kind", "position", "code", "present_on_admission"],
     }
     return {
@@ -98,9 +118,20 @@ def patients(draw: st.DrawFn) -> dict[str, pd.DataFrame]:
     }
 
 
-def feature_rows(tables: dict[str, pd.DataFrame], point: Point, *, buckets: int = 1) -> pd.DataFrame:
+def feature_rows(
+    tables: dict[str, pd.DataFrame], point: Point, *, buckets: int = 1, shift: dt.timedelta = dt.timedelta()
+) -> pd.DataFrame:
     with tempfile.TemporaryDirectory() as folder:
-        frame = rows(hospital(Path(folder), buckets=buckets, observed_until="2025-12-31", **tables), point)
+        frame = rows(
+            hospital(
+                Path(folder),
+                buckets=buckets,
+                observed_from=str(START.date() + shift),
+                observed_until=str(dt.date(2025, 12, 31) + shift),
+                **tables,
+            ),
+            point,
+        )
     return frame[["prediction_time", *(feature.name for feature in features_at(point))]]
 
 
@@ -138,6 +169,12 @@ def test_records_after_the_prediction_time_change_no_feature(
         "visits": tables["visits"][tables["visits"]["visited_at"] <= cut],
         "observations": tables["observations"][tables["observations"]["taken_at"] <= cut],
         "procedures": tables["procedures"],
+        # A charge without a time of its own is known at the end of its day.
+        "charges": tables["charges"][
+            tables["charges"]["stay_id"].isin(known["stay_id"])
+            & (tables["charges"]["incurred_on"] < cut.date())
+        ],
+        "medications": tables["medications"][tables["medications"]["started_at"] <= cut],
     }
     early = feature_rows(then, point)
     late = feature_rows(tables, point)
@@ -158,6 +195,52 @@ def test_neither_the_order_of_rows_nor_the_number_of_buckets_matters(
     pd.testing.assert_frame_equal(
         feature_rows(tables, point), feature_rows(shuffled, point, buckets=buckets), check_dtype=False
     )
+
+
+@pytest.mark.parametrize("point", [Point.ADMISSION, Point.DISCHARGE])
+@few
+@given(tables=patients())
+def test_rows_of_other_patients_change_nothing(point: Point, tables: dict[str, pd.DataFrame]) -> None:
+    """Every row is there twice: once more as that of another patient."""
+    twice = {}
+    for name, frame in tables.items():
+        copy = frame.copy()
+        for column in {"patient_id", "stay_id", "visit_id"} & {*frame.columns}:
+            copy[column] = "twin of " + copy[column].astype("str")
+        twice[name] = pd.concat([frame, copy])
+    alone, beside = feature_rows(tables, point), feature_rows(twice, point)
+    pd.testing.assert_frame_equal(alone, beside.loc[alone.index], check_dtype=False)
+
+
+@pytest.mark.parametrize("point", [Point.ADMISSION, Point.DISCHARGE])
+@few
+@given(tables=patients(), days=st.integers(-9_000, -1), whole_cycles=st.booleans())
+def test_moving_the_whole_extract_in_time_changes_calendar_features_alone(
+    point: Point, tables: dict[str, pd.DataFrame], days: int, whole_cycles: bool
+) -> None:
+    # In four years, leap day included, every birthday comes back on its day.
+    shift = dt.timedelta(days=-(-days // 1461) * 1461 if whole_cycles else days)
+    moved = {}
+    for name, frame in tables.items():
+        moved[name] = frame.copy()
+        for column in frame.columns:
+            if column.endswith(("_at", "_on")) and frame[column].notna().any():
+                moved[name][column] = [at if at is None else at + shift for at in frame[column]]
+    whose = tables["stays"][["patient_id"]].drop_duplicates()
+    born_on = dt.date(1950, 5, 17)
+    here, there = (
+        feature_rows(
+            {**extract, "patients": whose.assign(birth_date=born_on + by, sex="female")}, point, shift=by
+        )
+        for extract, by in ((tables, dt.timedelta()), (moved, shift))
+    )
+    assert (there["prediction_time"] - here["prediction_time"] == shift).all()
+    names = [
+        feature.name
+        for feature in features_at(point)
+        if not feature.calendar and (whole_cycles or feature.name != "age_years")
+    ]
+    pd.testing.assert_frame_equal(here[names], there[names], check_dtype=False)
 
 
 @pytest.mark.parametrize("point", [Point.ADMISSION, Point.DISCHARGE])
