@@ -6,10 +6,11 @@ other do.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -22,6 +23,8 @@ from features.settings import FeatureSettings
 from features.tables import TableError
 
 Result = TypeVar("Result")
+
+_AGAIN_SECONDS = 0.05
 
 
 @contextmanager
@@ -88,14 +91,19 @@ def each_bucket(
             for bucket in buckets:
                 waiting.append((bucket, pool.submit(worked, bucket)))
                 if len(waiting) > ahead:
-                    done, result = waiting.popleft()
-                    yield done, result.result()
-            for done, result in waiting:
-                yield done, result.result()
+                    yield waiting[0][0], waiting[0][1].result()
+                    waiting.popleft()
+            while waiting:
+                yield waiting[0][0], waiting[0][1].result()
+                waiting.popleft()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            for own in tuple(running):
-                own.interrupt()
+            # An interrupt ends one query: between two of them it is lost, and the work would go on.
+            while any(not result.done() for _, result in waiting):
+                for own in tuple(running):
+                    with suppress(duckdb.ConnectionException):  # done meanwhile
+                        own.interrupt()
+                time.sleep(_AGAIN_SECONDS)
 
 
 def _at_once(buckets: int, settings: FeatureSettings) -> int:

@@ -152,13 +152,23 @@ def files_of(folder: Path, name: str) -> list[Path]:
 def unpacked(archive: Path, folder: Path) -> list[Path]:
     """Unpack the files of a zip into `folder`, a piece at a time, by their bare names.
 
-    Raises TableError for a damaged or encrypted archive and for two files of one name.
+    Raises TableError for an archive that is damaged, encrypted or packed in a rare way, that would fill
+    the disk, or that holds two files of one name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     try:
         with zipfile.ZipFile(archive) as content:
+            # No more than it says here is ever unpacked of a file.
+            n_bytes = sum(member.file_size for member in content.infolist())
+            if n_bytes > shutil.disk_usage(folder).free:
+                raise TableError(
+                    f"{archive.name}: unpacks to {n_bytes / 1e9:,.1f} GB, more than the disk has left. "
+                    "Make room, or read its files one by one."
+                )
             for member in content.infolist():
+                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise TableError(f"{archive.name}: packed in a way that is not read. Unpack it by hand.")
                 name = PurePosixPath(member.filename).name
                 if member.is_dir() or not name:
                     continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -121,6 +122,27 @@ def test_a_zip_cannot_write_outside_its_folder(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("../../escaped.csv", "a\n1\n")
     assert unpacked(tmp_path / "a.zip", tmp_path / "out") == [tmp_path / "out" / "escaped.csv"]
+
+
+def test_a_zip_that_would_fill_the_disk_is_refused_before_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv", "a\n" * 1_000_000)  # 2 MB, packed to 2 kB
+    monkeypatch.setattr(
+        "features.sources.reading.shutil.disk_usage", lambda _folder: SimpleNamespace(free=1_999_999)
+    )
+    with pytest.raises(TableError, match="more than the disk has left"):
+        unpacked(tmp_path / "a.zip", tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("packed", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_packed_in_a_rare_way_is_refused(tmp_path: Path, packed: int) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", packed) as archive:
+        archive.writestr("a.csv", "a\n1\n")
+    with pytest.raises(TableError, match="packed in a way that is not read"):
+        unpacked(tmp_path / "a.zip", tmp_path / "out")
 
 
 def test_what_the_format_fixes_need_not_be_declared_but_the_period_must(tmp_path: Path) -> None:
