@@ -11,7 +11,8 @@ from pathlib import Path
 import duckdb
 
 from features.dataset import Declaration, connect
-from features.drift import compared, jumps
+from features.drift import compared
+from features.jumps import jumps
 from features.progress import Progress, silent
 from features.pseudonyms import IdKey, use_key
 from features.quality import Quality, RuleRow, TableCount

@@ -12,7 +12,7 @@ from pathlib import Path
 from features.atomic import written_aside
 from features.check import TRUTH, Checked, examine
 from features.dataset import UNSEEN_STAYS, DataSet, bucket_sql, connect, empty_select
-from features.drift import jumps
+from features.jumps import jumps
 from features.progress import Progress, silent
 from features.pseudonyms import read_key
 from features.quality import Quality, TableCount

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from features.dataset import Declaration
-from features.drift import Finding
+from features.differences import Finding
 from features.shape import Shape
 
 

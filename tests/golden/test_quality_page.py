@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from features.dataset import CodeSystems, Declaration
-from features.drift import Finding
+from features.differences import Finding
 from features.quality import Quality, RuleRow, TableCount
 from features.shape import ColumnShape, Mix, Shape, TableShape
 from tests.command import succeeded, wardcast

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from features.check import check
-from features.drift import WHAT_TO_DO, Finding, compared, distance, jumps
+from features.differences import WHAT_TO_DO, Finding, distance
+from features.drift import compared
 from features.ingest import ingest
+from features.jumps import jumps
 from features.shape import ColumnShape, Mix, Shape, TableShape
 from tests.unit.test_shape import folder_of
 
