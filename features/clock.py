@@ -85,7 +85,7 @@ def relations(point: Point, *, has_timeline: bool, settings: FeatureSettings) ->
     # Before the admission the episode has no stay yet: what is known is known of the booked one.
     stays = "(SELECT index_id, stay_id FROM index_rows)" if point is Point.PREADMISSION else "these_stays"
     return {
-        "this_stay": _this_stay_sql(later_columns, is_admitted),
+        "this_stay": _this_stay_sql(later_columns, is_admitted, is_last=point is Point.DISCHARGE),
         "earlier_stays": _earlier_stays_sql(later_columns),
         "earlier_diagnoses": _EARLIER_DIAGNOSES_SQL,
         "these_diagnoses": _these_sql(stays, "known_diagnoses", "d.*", "diagnosis_flags", knows_diagnosis),
@@ -103,7 +103,16 @@ def relations(point: Point, *, has_timeline: bool, settings: FeatureSettings) ->
     }
 
 
-def _this_stay_sql(later_columns: str, is_admitted: str) -> str:
+def _this_stay_sql(later_columns: str, is_admitted: str, *, is_last: bool) -> str:
+    """The stay that is scored; `came_as` is the admission type of the episode's first.
+
+    `is_last`: at the discharge it is the episode's last stay; before, the first itself.
+    """
+    came_as, first = "s.admission_type", ""
+    if is_last:
+        came_as = "f.came_as"
+        first = """JOIN (SELECT t.index_id, arg_min(s.admission_type, (s.admitted_at, s.stay_id)) AS came_as
+        FROM these_stays t JOIN stays s USING (stay_id) GROUP BY t.index_id) f ON f.index_id = i.index_id"""
     # Of a booked patient the age that counts is that of the day of admission, as planned.
     came = f"CASE WHEN {is_admitted} THEN i.anchor_at ELSE coalesce(s.planned_admission_at, i.anchor_at) END"
     return f"""
@@ -112,10 +121,11 @@ def _this_stay_sql(later_columns: str, is_admitted: str) -> str:
              THEN {age_years(f"({came})", "p.birth_date")} ELSE s.age_years END AS age_years,
         s.stay_id, s.hospital_id, s.booked_at, s.planned_admission_at,
         CASE WHEN {is_admitted} THEN s.admitted_at END AS admitted_at, s.admission_type,
-        s.admission_source, s.admission_department, s.payer, {later_columns}
+        {came_as} AS came_as, s.admission_source, s.admission_department, s.payer, {later_columns}
     FROM index_rows i
     JOIN stays s ON s.stay_id = i.stay_id
-    JOIN patients p ON p.patient_id = i.patient_id"""
+    JOIN patients p ON p.patient_id = i.patient_id
+    {first}"""
 
 
 def _earlier_stays_sql(later_columns: str) -> str:

@@ -52,6 +52,19 @@ def _calendar(
     )
 
 
+CAME_AS = Feature(
+    name="came_as",
+    label="Admission type of the episode",
+    type="category",
+    unit="",
+    available_from=Point.DISCHARGE,
+    description="Intermediate.",
+    relation="this_stay",
+    expression="nullif(came_as, 'unknown')",
+    tables=("stays",),
+)
+"""As what the patient came: a transfer or the second half of a split stay does not change it."""
+
 FEATURES = (
     _category(
         "admission_type",

@@ -11,6 +11,7 @@ import csv
 from pathlib import Path
 from typing import Literal
 
+from features.families.admission import CAME_AS
 from features.feature import Feature
 from features.points import Point
 from features.sql import literal
@@ -22,7 +23,7 @@ _FROM: dict[Cuts, int] = {"0|1-5|>5": 1, "0-1|2-5|>5": 2}
 _COMMON = (
     ("haemoglobin_at_discharge < 12", 1),
     ("sodium_at_discharge < 135", 1),
-    ("admission_type IN ('emergency', 'urgent')", 1),
+    ("came_as IN ('emergency', 'urgent')", 1),
     ("length_of_stay_days >= 5", 2),
 )
 _DONZE = "Donzé et al., JAMA Intern Med 2013;173(8):632-638"
@@ -77,6 +78,7 @@ def _score(name: str, *, full: bool, cuts: Cuts) -> Feature:
         maximum=maximum,
         optional=not is_default,
         source=_DONZE if full else _AUBERT,
+        needs=(CAME_AS,),
     )
 
 

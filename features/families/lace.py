@@ -5,6 +5,7 @@ Source: van Walraven et al., CMAJ 2010;182(6):551-557. The comorbidity weights a
 
 from __future__ import annotations
 
+from features.families.admission import CAME_AS
 from features.feature import Feature
 from features.points import Point
 
@@ -37,12 +38,13 @@ FEATURES = (
         "(van Walraven, CMAJ 2010). Missing where an input is unknown.",
         relation="features",
         expression=f"{_steps('length_of_stay_days', STAY_POINTS)}"
-        f" + CASE WHEN admission_type IN ('emergency', 'urgent') THEN {ACUTE_ADMISSION_POINTS}"
-        " WHEN admission_type IS NOT NULL THEN 0 END"
+        f" + CASE WHEN came_as IN ('emergency', 'urgent') THEN {ACUTE_ADMISSION_POINTS}"
+        " WHEN came_as IS NOT NULL THEN 0 END"
         f" + {_capped('lace_comorbidity_weight', COMORBIDITY_CAP)}"
         f" + {_capped('n_emergency_visits_prior_180d', EMERGENCY_VISIT_CAP)}",
         tables=(),
         minimum=0,
         maximum=19,
+        needs=(CAME_AS,),
     ),
 )

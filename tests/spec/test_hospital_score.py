@@ -1,8 +1,9 @@
 """HOSPITAL
 
 At discharge (Donzé et al., JAMA Intern Med 2013;173(8):632-8): last haemoglobin below 12 g/dL 1; discharged
-from an oncology service 2; last sodium below 135 mmol/L 1; any procedure 1; urgent or emergent admission 1;
-five nights or more 2; admissions of the year before 0, 2 or 5: 0 to 13 points. Bands: 0–4, 5–6, 7 and more.
+from an oncology service 2; last sodium below 135 mmol/L 1; any procedure 1; urgent or emergent admission 1
+(by the first stay of the episode); five nights or more 2; admissions of the year before 0, 2 or 5: 0 to 13
+points. Bands: 0–4, 5–6, 7 and more.
 
 `hospital_score` is the simplified form (Aubert et al., Swiss Med Wkly 2017;147:w14335): no procedure, and a
 cancer diagnosis for the oncology service, 0 to 12 points. `hospital_score_full` is the published one; a
@@ -114,3 +115,23 @@ def test_a_form_is_missing_where_one_of_its_inputs_is_unknown(tmp_path: Path) ->
     assert pd.isna(uncoded["hospital_score_full"])
     unmeasured = rows(patient(tmp_path / "c", without=("observations",)), Point.DISCHARGE).loc["1"]
     assert unmeasured[["hospital_score", "hospital_score_full"]].isna().all()
+
+
+def test_of_a_transferred_patient_the_first_admission_counts(tmp_path: Path) -> None:
+    extract = hospital(
+        tmp_path,
+        observed_from="2022-01-01",
+        stays="""
+        stay_id | patient_id | hospital_id | admitted_at         | discharged_at       | admission_type | discharge_department
+        1       | 7          | H1          | 2024-01-10 08:00:00 | 2024-01-11 10:00:00 | emergency      | cardiology
+        2       | 7          | H2          | 2024-01-11 11:00:00 | 2024-01-13 10:00:00 | elective       | cardiology
+        """,  # noqa: E501
+        observations="""
+        patient_id | taken_at            | code   | value | unit
+        7          | 2024-01-12 12:00:00 | 718-7  | 13    | g/dL
+        7          | 2024-01-12 12:00:00 | 2951-2 | 140   | mmol/L
+        """,
+    )
+    # Three nights; the urgency of the first admission is the one point.
+    found = rows(extract, Point.DISCHARGE).loc["2"]
+    assert (found["hospital_score"], found["hospital_score_full"]) == (1, 1)

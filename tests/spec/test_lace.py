@@ -1,12 +1,12 @@
 """LACE
 
 At discharge (van Walraven et al., CMAJ 2010;182(6):551-7), 0 to 19 points. **L**: nights of the episode,
-none 0, 1 1, 2 2, 3 3, 4–6 4, 7–13 5, 14 and more 7. **A**: urgent or emergency admission 3. **C**: the sum
-of LACE's own weights over the discharge diagnoses of the episode
-(`features/codes/comorbidities_lace_2010.csv`), up to 3 as it is, from 4 on 5; the severe form of a
-condition supersedes the mild one, and a tumour counts once. **E**: emergency visits of the 180 days before
-the admission without the one that led to it (of the 24 hours before), up to 3 as they are, from 4 on 4.
-Bands: 0–4, 5–9, 10 and more. Missing where an input is unknown.
+none 0, 1 1, 2 2, 3 3, 4–6 4, 7–13 5, 14 and more 7. **A**: urgent or emergency admission 3, by the first stay
+of the episode: who came as an emergency and was transferred came as an emergency. **C**: the sum of LACE's
+own weights over the discharge diagnoses of the episode (`features/codes/comorbidities_lace_2010.csv`), up to
+3 as it is, from 4 on 5; the severe form of a condition supersedes the mild one, and a tumour counts once.
+**E**: emergency visits of the 180 days before the admission without the one that led to it (of the 24 hours
+before), up to 3 as they are, from 4 on 4. Bands: 0–4, 5–9, 10 and more. Missing where an input is unknown.
 
 Limit: previous myocardial infarction cannot be told from a present one by its codes; both count.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from features.points import Point
-from tests.hospital import hospital, rows
+from tests.hospital import hospital, rows, told
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,31 @@ def test_lace(
     )
     # The visit of June lies more than 180 days before; the one of 9 January led to the admission.
     assert rows(extract, Point.DISCHARGE)["lace_index"].tolist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("came_as", "moved_as", "expected"),
+    # 11 nights of both stays -> 5; came urgently 3 or not 0; Z00 0; no visits 0.
+    [("emergency", "elective", 8), ("elective", "emergency", 5), ("unknown", "emergency", None)],
+)
+def test_of_a_transferred_patient_the_first_admission_counts(
+    tmp_path: Path, came_as: str, moved_as: str, expected: int | None
+) -> None:
+    extract = hospital(
+        tmp_path,
+        stays=f"""
+        stay_id | patient_id | hospital_id | admitted_at         | discharged_at       | admission_type
+        1       | 7          | H1          | 2024-01-10 08:00:00 | 2024-01-15 10:00:00 | {came_as}
+        2       | 7          | H2          | 2024-01-15 11:00:00 | 2024-01-21 10:00:00 | {moved_as}
+        """,
+        diagnoses="stay_id | position | code\n1 | 1 | Z000\n2 | 1 | Z000",
+        visits="visit_id | patient_id | visited_at",
+    )
+    found = rows(extract, Point.DISCHARGE)
+    assert told(found, "lace_index") == {"2": expected}
+    # The feature is that of the stay itself.
+    assert told(found, "length_of_stay_days") == {"2": 11}
+    assert found["admission_type"].to_dict() == {"2": moved_as}
 
 
 def test_lace_is_missing_where_emergency_visits_are_unknown(tmp_path: Path) -> None:
