@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pytest
 
-from features.comorbidity import frailty_flags
+from features.comorbidity import frailty_flags, frailty_score_sql
 from features.points import Point
 from tests.hospital import hospital, rows
 
@@ -65,7 +66,7 @@ def test_both_years_must_be_observed(tmp_path: Path) -> None:
     assert scores(tmp_path, DIAGNOSES, observed_from="2022-02-01") == [None, None]
 
 
-def test_the_categories_are_those_of_the_package_pycomorb() -> None:
+def test_categories_and_weights_are_those_of_the_package_pycomorb() -> None:
     import polars as pl
     import pycomorb
 
@@ -73,8 +74,9 @@ def test_the_categories_are_those_of_the_package_pycomorb() -> None:
     table = pl.DataFrame({"id": codes, "code": codes})
     theirs = pycomorb.HospitalFrailtyRiskScore(table)
     expected = dict(zip(theirs["id"], theirs["HFRS Score"], strict=True))
-    flags = frailty_flags(codes, "icd10")
-    has_category = (flags["frailty_low"] > 0) | (flags["frailty_high"] > 0)
-    ours = set(flags.loc[has_category, "code"])
-    assert ours == {code for code, score in expected.items() if score > 0}
-    assert len(ours) == 109
+    with duckdb.connect() as con:
+        con.register("flags", frailty_flags(codes, "icd10"))
+        score = frailty_score_sql("frailty_low", "frailty_high")
+        ours = dict(con.execute(f"SELECT code, {score} FROM flags").fetchall())
+    assert sum(weight > 0 for weight in ours.values()) == 109
+    assert ours == pytest.approx(expected)
