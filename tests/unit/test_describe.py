@@ -109,6 +109,16 @@ def test_no_value_of_fewer_than_ten_rows_is_shown(proposed: tuple[str, dict[str,
     assert "1,100" not in text
 
 
+def test_the_names_of_persons_are_not_shown_however_their_column_is_spelled(tmp_path: Path) -> None:
+    file = tmp_path / "wards.csv"
+    rows = [f"{number},{('Meier', 'Huber')[number % 2]},{('3A', '3B')[number % 2]}" for number in range(40)]
+    file.write_text("\n".join(["id,DoctorName,Ward", *rows]) + "\n")
+    text = describe(file)
+    assert "3A" in text  # 20 rows of each
+    assert "Meier" not in text
+    assert '#   "DoctorName": says who somebody is' in text
+
+
 @pytest.mark.parametrize(
     ("content", "encoding"),
     [
