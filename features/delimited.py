@@ -111,9 +111,9 @@ def _copy(
             f"nullstr = {_NO_VALUE}, strict_mode = true, null_padding = false, hive_partitioning = false)) "
             f"TO {literal(target)} (FORMAT parquet, ROW_GROUP_SIZE {_rows_per_group(len(names))})"
         )
+    except (duckdb.OutOfMemoryException, duckdb.InterruptException, duckdb.IOException):
+        raise  # of the machine, such as a disk that is full: the file's content is never one of these
     except duckdb.Error as error:
-        if isinstance(error, (duckdb.OutOfMemoryException, duckdb.InterruptException)):
-            raise
         # Only the line's number: the engine's own message quotes the line.
         line = re.search(r"Line: (\d+)", str(error))
         where = f" (first at line {line.group(1)})" if line else ""

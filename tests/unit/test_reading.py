@@ -7,8 +7,11 @@ import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
+import duckdb
 import pytest
 
+from features.dataset import connect
+from features.delimited import csv_to_parquet
 from features.sources.declared import declared
 from features.sources.reading import dated, files_of, mapped, reader, unpacked
 from features.tables import TableError
@@ -76,6 +79,12 @@ def test_a_gzip_file_with_a_changed_byte_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv.gz").write_bytes(packed.replace(b"1,2", b"7,2"))
     with reader(tmp_path / "staging") as source, pytest.raises(TableError, match="damaged or cut off"):
         source.open("rows", [tmp_path / "a.csv.gz"])
+
+
+def test_a_disk_that_cannot_be_written_to_is_not_laid_to_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n")
+    with connect(threads=1, memory_limit_mb=100) as data, pytest.raises(duckdb.IOException):
+        csv_to_parquet(data, tmp_path / "a.csv", tmp_path / "no folder" / "a.parquet")
 
 
 def test_a_last_value_may_be_empty(tmp_path: Path) -> None:
