@@ -17,7 +17,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("wardcast", "features", "models", "evaluation", "training", "serving")
-FOLDERS = (*PACKAGES, "mlflow", "notebooks", "tests", "benchmarks", "docs", ".ci")
+FOLDERS = (*PACKAGES, "mlflow", "examples", "notebooks", "tests", "benchmarks", "docs", ".ci")
 OUTSIDE_THE_WHEEL = ("tests", "benchmarks")
 
 
