@@ -8,6 +8,9 @@ So far in the episode: the lowest haemoglobin, the highest creatinine; change as
 the episode and, by the days between the two, a day (missing with fewer than two values); change from before
 as the last value of the episode minus the last of the 365 days before the admission.
 
+Limit: a value taken in the emergency department before the recorded admission is one from before, not of
+the first day, and may be the very value that the change from before is measured against.
+
 **HbA1c**: the latest value known, at most 365 days before the admission; at target below 7.0 %,
 to the one decimal that laboratories tell, so that 53 mmol/mol (6.9995 %) is not (ADA Standards of Care in
 Diabetes 2025, section 6: below 7 %, below 53 mmol/mol; `HBA1C_TARGET_PERCENT` in
