@@ -179,6 +179,8 @@ def ingest(
     if source == "synthetic" and path is not None:
         raise typer.BadParameter("synthetic reads no file; leave the path out, or name the file's source")
     if describe:
+        if as_json:
+            raise typer.BadParameter("--describe writes a mapping file in TOML; leave --json out")
         _propose_mapping(source, path, mapping)
         return
     given = {

@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from features.codes import categorise, ccs_prefixes
 from features.delimited import opened
 from features.progress import Progress, silent
 from features.sources.described import Column, is_diagnosis, says_who, words_of
@@ -31,6 +32,7 @@ MOST_VALUES_SHOWN = 20
 SAMPLE_ROWS = 100_000
 """Dates, numbers and codes are told by the first rows; missing and different values are counted over all."""
 _ENOUGH = 0.95
+_MOST_ROWS_AN_ID = 5
 _PIECE_BYTES = 1 << 20
 _DELIMITERS = (",", ";", "\t", "|")
 _SIGNS_OF_EMPTY = ("NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "?", "-", "--", ".")
@@ -149,6 +151,10 @@ def _column(source: Reader, name: str) -> Column:
     grouped = f"SELECT {value} AS value, count(*) AS n FROM {ROWS} WHERE {value} IS NOT NULL GROUP BY 1"
     (n_different,) = ask(f"SELECT count(*) FROM ({grouped})")
     kind, formats = _kind(source, name)
+    if kind in ("icd10", "icd9", "text") and _is_numbered(source, name):
+        kind = "numbered"
+    elif kind in ("icd10", "icd9") and not _has_known_categories(source, name, kind):
+        kind = "text"
     frequent: list[tuple[str, int]] = []
     if n_different <= MOST_VALUES_SHOWN and not says_who(words_of(name)):
         frequent = source.data.execute(
@@ -196,3 +202,29 @@ def _kind(source: Reader, name: str) -> tuple[str, tuple[str, ...]]:
     if n_thousands >= _ENOUGH * n:
         return "thousands", ()
     return ("icd10" if n_icd10 >= _ENOUGH * n else "text"), ()
+
+
+def _is_numbered(source: Reader, name: str) -> bool:
+    """Whether the values are a constant beginning and a number of constant width, few rows to each.
+
+    Numbers of patients may have the form of codes of ICD-10, and begin like some that exist.
+    """
+    value = identifier(name.lower())
+    n, n_different, n_beginnings, n_widths, n_formed = source.data.execute(
+        f"SELECT count(*), count(DISTINCT {value}), count(DISTINCT regexp_extract({value}, '^[^0-9]+')), "
+        f"count(DISTINCT length({value})), count(*) FILTER (regexp_full_match({value}, '[^0-9]+[0-9]{{4,}}'))"
+        f" FROM {ROWS} WHERE {value} IS NOT NULL AND _row <= {SAMPLE_ROWS}"
+    ).fetchall()[0]
+    return bool(n_beginnings == n_widths == 1 and n_formed == n and n <= _MOST_ROWS_AN_ID * n_different)
+
+
+def _has_known_categories(source: Reader, name: str, kind: str) -> bool:
+    """Whether most of the different codes have a category in the code set."""
+    value = identifier(name.lower())
+    found = source.data.execute(
+        f"SELECT DISTINCT upper(replace({value}, '.', '')) FROM {ROWS} "
+        f"WHERE {value} IS NOT NULL AND _row <= {SAMPLE_ROWS}"
+    ).fetchall()
+    prefixes = ccs_prefixes("icd10" if kind == "icd10" else "icd9cm")
+    known = categorise((code for (code,) in found), prefixes)
+    return sum(ccs is not None for ccs in known.values()) > len(known) / 2

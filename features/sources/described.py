@@ -32,6 +32,8 @@ _IDENTITY = re.compile(
 )
 _DIAGNOSIS = re.compile(r"(^|_)(dx|diag|diagnos[a-z]*|icd)[_a-z]*([0-9]*)($|_)")
 
+_KINDS = {"thousands": "number with thousands commas", "numbered": "text with a running number"}
+
 
 def words_of(name: str) -> str:
     """The name of a column in lower case with underscores.
@@ -56,8 +58,10 @@ def is_diagnosis(words: str) -> bool:
 class Column:
     """What is known of a column of the file.
 
-    `kind` is empty, number, thousands (numbers with commas), date, icd10, icd9 or text. `frequent` are its
-    values with at least ten rows each, most frequent first, where it has few; `n_rare` counts the others.
+    `kind` is empty, number, thousands (numbers with commas), date, icd10, icd9, numbered (a constant
+    beginning and a number of constant width, such as P00123, different in one row of five or more) or text.
+    `frequent` are its values with at least ten rows each, most frequent first, where it has few; `n_rare`
+    counts the others.
     """
 
     name: str
@@ -87,7 +91,7 @@ class Column:
 
     def summary(self) -> str:
         """One line: kind, share that is missing, how many different values, and the frequent ones."""
-        kind = {"thousands": "number with thousands commas", "empty": "empty"}.get(self.kind, self.kind)
+        kind = _KINDS.get(self.kind, self.kind)
         if self.formats:
             kind += f" ({' or '.join(self.formats)})"
         unique = ", every one different" if self.is_unique else ""

@@ -365,7 +365,9 @@ def _why_no_input(column: Column) -> str:
         return "says who somebody is"
     if _GROUPS.search(column.words):
         return "for subgroup reports rather than an input"
-    if (column.is_unique and column.kind != "thousands") or _ID_WORDS.search(column.words):
+    if column.kind == "numbered" or _ID_WORDS.search(column.words):
+        return "may be an id"
+    if column.is_unique and column.kind != "thousands":
         return "may be an id"
     if column.kind == "date":
         return "a date"

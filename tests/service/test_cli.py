@@ -108,6 +108,7 @@ def test_the_installed_command_is_this_one(tmp_path):
         ["ingest", "canonical", ".", "--mapping", "m.toml"],
         ["ingest", "canonical", ".", "--describe"],
         ["ingest", "table", "--describe"],
+        ["ingest", "table", "x.csv", "--describe", "--json"],
         ["ingest", "table", ".", "--option", "mapping=m.toml"],
         ["score", ".", "--out", "x.csv", "--since", "yesterday"],
         ["score", ".", "--out", "x.csv", "--top", "0"],

@@ -119,6 +119,25 @@ def test_the_names_of_persons_are_not_shown_however_their_column_is_spelled(tmp_
     assert '#   "DoctorName": says who somebody is' in text
 
 
+def described(folder: Path, header: str, rows: list[str]) -> tuple[str, dict[str, Any]]:
+    (folder / "t.csv").write_text("\n".join([header, *rows]) + "\n", "utf-8")
+    text = describe(folder / "t.csv")
+    parse_mapping(text, "proposal")
+    return text, tomllib.loads(text)
+
+
+def test_numbers_of_patients_and_unknown_codes_are_no_diagnoses(tmp_path: Path) -> None:
+    # Thirty numbers of two rows each: P00 is a category of ICD-10. U84 to U93 have none in the code set.
+    rows = [
+        f"P{123 + n // 2:05},{('I50.0', 'E11.9', 'J18.9')[n % 3]},U{84 + n % 10}.{n % 9}" for n in range(60)
+    ]
+    text, found = described(tmp_path, "Kennung,Erste,Gruppe", rows)
+    assert "diagnoses" not in found  # by their content alone three codes may be wards
+    text, found = described(tmp_path, "dx_a,diag1,diag2", rows)
+    assert found["diagnoses"] == [{"columns": ["diag1"], "kind": "discharge"}]
+    assert '#   "dx_a": may be an id' in text
+
+
 @pytest.mark.parametrize(
     ("content", "encoding"),
     [
