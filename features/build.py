@@ -102,7 +102,7 @@ def build(
     step = f"features at {moment}"
     with written_aside(out) as fresh, engine(dataset, settings) as con:
         facts = declared_facts(con, dataset, point)
-        features = features_at(point, optional=settings.optional_features)
+        features = _features(dataset, point, settings)
         by = complications_rest_on(con, dataset)
         check_prices(con, dataset, settings)
         sql = _learning_sql(dataset, point, features, facts, settings, complication_by=by)
@@ -150,7 +150,7 @@ def rows_for_scoring(
     extract, before an admission also the booked stays that have not come yet; with `since`, only those
     with a prediction time from then on.
     """
-    features = features_at(point, optional=settings.optional_features)
+    features = _features(dataset, point, settings)
     until = dataset.declaration.observed_until
     conditions = ["true"]
     if until is not None:
@@ -169,6 +169,13 @@ def rows_for_scoring(
 
         wanted = [bucket for bucket in range(dataset.declaration.buckets) if bucket not in skip]
         yield from each_bucket(con, wanted, rows, settings)
+
+
+def _features(dataset: DataSet, point: Point, settings: FeatureSettings) -> tuple[Feature, ...]:
+    """The features of the point; dates that are shifted patient by patient are no calendar."""
+    is_shifted = dataset.declaration.has_timeline and not dataset.declaration.has_calendar
+    features = features_at(point, optional=settings.optional_features)
+    return tuple(feature for feature in features if not (feature.calendar and is_shifted))
 
 
 def prepare_bucket(

@@ -47,15 +47,18 @@ def known_diagnoses_sql(settings: FeatureSettings, code_system: str) -> str:
 def known_procedures_sql(settings: FeatureSettings, code_system: str) -> str:
     """Procedures with the time from which each was known.
 
-    A booked procedure is known when it was booked or else at admission, one that was performed at that
-    time, any other at discharge; the last two after the coding lag, and none later than the discharge's.
+    A planned procedure of a booked or elective stay is known from the booking, or else at admission. In any
+    other stay nobody says when it was planned, so that it is known like all others: one that was performed at
+    that time, any other at discharge, both after the coding lag, and none later than the discharge's.
     """
     lag = _hours(settings.coding_lag_hours)
     return f"""
     SELECT p.* EXCLUDE (known_at, code_system), s.patient_id,
         coalesce(p.code_system, '{code_system}') AS code_system,
-        coalesce(p.known_at, CASE WHEN p.is_planned THEN coalesce(s.booked_at, s.admitted_at)
-                                  ELSE least(p.performed_at, s.discharged_at) + {lag} END) AS known_at
+        coalesce(p.known_at,
+            CASE WHEN p.is_planned AND (s.booked_at IS NOT NULL OR s.admission_type = 'elective')
+                 THEN coalesce(s.booked_at, s.admitted_at)
+                 ELSE least(p.performed_at, s.discharged_at) + {lag} END) AS known_at
     FROM procedures p JOIN stays s USING (stay_id)"""
 
 

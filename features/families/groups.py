@@ -83,6 +83,8 @@ FEATURES = (
         expression="CASE WHEN bool_or(is_planned) THEN 1 WHEN count(*) = count(is_planned) THEN 0 END",
         tables=("procedures",),
         when_none=0,
+        # The planned group says more, and an extract that records no plans would say "none" here.
+        optional=True,
     ),
     Feature(
         name="main_procedure_group",

@@ -114,7 +114,9 @@ def _known_at(name: str, frame: pd.DataFrame, stays: pd.DataFrame) -> pd.Series 
             return frame["known_at"].fillna(first.where(frame["kind"] == "admitting", left_at + CODING_LAG))
         done = pd.concat([frame["performed_at"], left_at], axis=1).min(axis=1) + CODING_LAG
         booked = booked_at.fillna(came_at)
-        return frame["known_at"].fillna(booked.where(frame["is_planned"].fillna(False).astype(bool), done))
+        elective = frame["stay_id"].map(stays["admission_type"]) == "elective"
+        is_planned = frame["is_planned"].fillna(False).astype(bool) & (booked_at.notna() | elective)
+        return frame["known_at"].fillna(booked.where(is_planned, done))
     happened_at = {
         "observations": "taken_at",
         "charges": "incurred_on",

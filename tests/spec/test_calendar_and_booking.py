@@ -2,7 +2,8 @@
 
 Calendar features read the date or the clock of the admission itself: hour, weekday (1 Monday to 7 Sunday),
 month (season), and optionally weekend and night (20:00 to 8:00). They are marked `calendar`: all other
-features stay the same if every date of the extract moves by the same number of days.
+features stay the same if every date of the extract moves by the same number of days. Where dates are shifted
+patient by patient (`timeline = "shifted"`) they are left out.
 
 The booked waiting time runs from the booking to the planned admission, or to the admission where no day was
 planned. Before the admission the plan is what is known of it: admission type and source, department, payer,
@@ -90,10 +91,9 @@ def test_before_the_admission_the_plan_is_known(tmp_path: Path) -> None:
     assert (planned["admission_type"], planned["payer"]) == ("elective", "P1")
     assert planned["admitting_diagnosis_group"] == "Osteoarthritis"
     assert planned["planned_procedure_group"] == "Arthroplasty knee"
-    assert planned["has_planned_procedure"] == 1
     # The day on which the patient will come is not known.
     assert pd.isna(before.loc["undated", "booked_waiting_days"])
-    assert before.loc["undated", "has_planned_procedure"] == 0
+    assert pd.isna(before.loc["undated", "planned_procedure_group"])
 
 
 def test_at_the_admission_the_waiting_time_is_known_without_a_plan(tmp_path: Path) -> None:
@@ -116,3 +116,10 @@ def test_without_dates_nothing_says_whether_it_was_booked(tmp_path: Path) -> Non
         "undated": 1,
         "came": 0,
     }
+
+
+def test_dates_that_are_shifted_by_patient_are_no_calendar(tmp_path: Path) -> None:
+    dated = hospital(tmp_path, stays=STAYS)
+    shifted = replace(dated, declaration=dated.declaration.model_copy(update={"timeline": "shifted"}))
+    left_out = {*rows(dated, Point.ADMISSION)} - {*rows(shifted, Point.ADMISSION)}
+    assert left_out == {"admission_hour", "admission_weekday", "admission_month"}
