@@ -11,7 +11,15 @@ from pathlib import Path
 
 from features.atomic import written_aside
 from features.check import TRUTH, Checked, examine
-from features.dataset import UNSEEN_STAYS, DataSet, bucket_sql, connect, empty_select
+from features.dataset import (
+    UNSEEN_STAYS,
+    DataSet,
+    Declaration,
+    bucket_sql,
+    connect,
+    empty_select,
+    read_declaration,
+)
 from features.jumps import jumps
 from features.progress import Progress, silent
 from features.pseudonyms import read_key
@@ -19,7 +27,7 @@ from features.quality import Quality, TableCount
 from features.shape import SHAPE_FILE, shape_of
 from features.sources import stage_extract, stage_of
 from features.sql import literal, parquet_rows
-from features.tables import Table, TableError
+from features.tables import TABLES, Table, TableError
 
 STAYS_PER_BUCKET = 80_000
 """Stays that one bucket holds, so that the work on one bucket stays under 1 GB."""
@@ -42,14 +50,17 @@ def ingest(
 
     `out` gets one folder per table (bucketed by patient), `dataset.toml`, `quality.json`, `shape.json`
     and the rows that broke a rule in `quarantine/`. It appears only when it is complete; a data set that
-    stood there is replaced. `buckets` defaults to one per 80,000 stays. The same input gives the same bytes.
+    stood there is replaced, and a warning of the returned report names it if it was another one. `buckets`
+    defaults to one per 80,000 stays. The same input gives the same bytes.
     With `hash_ids`, the file of a secret key, patients, stays and visits get pseudonyms everywhere (see
     `features.pseudonyms`); what the data contract does not declare, and a made-up truth, is then not kept.
 
     Raises TableError for a fatal problem, or if the quarantined share of all rows or of one table
-    passes `max_quarantine_share`, KeyFileError for a key that cannot be used; nothing is left at `out` then.
+    passes `max_quarantine_share`, or if `out` holds what an ingest did not write or lies in a data set,
+    KeyFileError for a key that cannot be used; nothing is left at `out` then.
     """
     _refuse_foreign_folder(out, path)
+    former = _former_declaration(out)
     key = read_key(hash_ids, apart_from=[out, *([path] if path else [])]) if hash_ids else None
     stage_of(source)  # a name that is not known is refused before anything is written
     with written_aside(out, folder=True) as fresh:
@@ -80,15 +91,66 @@ def ingest(
         (fresh / SHAPE_FILE).write_text(quality.shape.to_json(), "utf-8")
         if (staging / TRUTH).is_dir() and key is None:
             shutil.move(staging / TRUTH, fresh / TRUTH)
-    return quality
+    # Said, and not written: the same input gives the same report.
+    return replace(quality, warnings=(*quality.warnings, *_replaced(out, former, quality.declaration)))
 
 
 def _refuse_foreign_folder(out: Path, path: Path | None) -> None:
-    """A mistyped `--out` must not replace somebody's folder, nor the extract itself."""
+    """A mistyped `--out` must not replace somebody's folder, what lies in it, nor the extract itself."""
     if path is not None and (path.resolve() == out.resolve() or out.resolve() in path.resolve().parents):
         raise TableError(f"{out}: holds the source itself. Name another folder for the data set.")
-    if out.exists() and not (out / "quality.json").is_file() and not _is_empty_folder(out):
+    around = next((folder for folder in out.resolve().parents if _is_data_set(folder)), None)
+    if around is not None:
+        raise TableError(f"{out}: lies in the data set {around}. Name a folder outside of it.")
+    if not out.exists() or _is_empty_folder(out):
+        return
+    if not (out / "quality.json").is_file():
         raise TableError(f"{out}: exists and is not a data set of wardcast's. Name another folder.")
+    foreign = _foreign_entries(out)
+    if foreign:
+        more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
+        raise TableError(
+            f"{out}: the data set there would be replaced, and with it what an ingest did not write: "
+            f"{', '.join(foreign[:3])}{more}. Move it away, or name another folder for the data set."
+        )
+
+
+def _is_data_set(folder: Path) -> bool:
+    return (folder / "dataset.toml").is_file() and any(
+        (folder / name).exists() for name in ("quality.json", "stays", "stays.parquet", "stays.csv")
+    )
+
+
+def _foreign_entries(out: Path) -> list[str]:
+    """What lies in a data set's folder and was not written by an ingest, by its place there."""
+    files = {"dataset.toml", "quality.json", SHAPE_FILE, UNSEEN_STAYS}
+    folders = {*TABLES, "quarantine", TRUTH}
+    foreign = []
+    for entry in sorted(out.iterdir()):
+        if entry.name in folders and entry.is_dir() and not entry.is_symlink():
+            foreign += [
+                file.relative_to(out).as_posix()
+                for file in sorted(entry.rglob("*"))
+                if not file.is_dir() and file.suffix != ".parquet"
+            ]
+        elif entry.name not in files or not entry.is_file():
+            foreign.append(entry.name)
+    return foreign
+
+
+def _former_declaration(out: Path) -> Declaration | None:
+    """The declaration of the data set that stands at `out`; None where there is none, or none to read."""
+    try:
+        return read_declaration(out)
+    except TableError:
+        return None
+
+
+def _replaced(out: Path, former: Declaration | None, now: Declaration) -> tuple[str, ...]:
+    """A warning if the data set that stood there was another one."""
+    if former is None or (former.name, former.source) == (now.name, now.source):
+        return ()
+    return (f"{out}: replaces the data set {former.name} (source {former.source}) that stood there.",)
 
 
 def _is_empty_folder(out: Path) -> bool:

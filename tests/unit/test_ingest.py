@@ -252,6 +252,34 @@ def test_a_folder_that_is_no_data_set_is_never_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "mine" / "thesis.txt").is_file()
 
 
+def test_what_a_person_keeps_in_a_data_set_s_folder_is_never_deleted(tmp_path: Path) -> None:
+    source, out = write_folder(tmp_path / "in", CLEAN), tmp_path / "out"
+    ingest("canonical", source, out)
+    ingest("canonical", source, out)  # what an ingest wrote may be replaced
+    for name in ("thesis.docx", "other/dataset.toml", "stays/notes.txt", "zoo/cat.jpg"):
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).touch()
+    with pytest.raises(TableError, match=r"not write: other, stays/notes\.txt, thesis\.docx and 1 more"):
+        ingest("canonical", source, out)
+    assert (out / "thesis.docx").is_file()
+
+
+def test_a_data_set_is_not_written_into_another_one(tmp_path: Path) -> None:
+    source, out = write_folder(tmp_path / "in", CLEAN), tmp_path / "out"
+    ingest("canonical", source, out)
+    with pytest.raises(TableError, match="lies in the data set"):
+        ingest("canonical", source, out / "newer")
+
+
+def test_whoever_replaces_another_data_set_is_told_its_name(tmp_path: Path) -> None:
+    source, out = write_folder(tmp_path / "in", CLEAN), tmp_path / "out"
+    ingest("synthetic", None, out, options={"admissions": 50})
+    former = open_dataset(out).declaration
+    (said,) = (text for text in ingest("canonical", source, out).warnings if "replaces" in text)
+    assert said == f"{out}: replaces the data set {former.name} (source {former.source}) that stood there."
+    assert not any("replaces" in text for text in ingest("canonical", source, out).warnings)
+
+
 def test_damaged_bytes_inside_a_parquet_file_are_fatal_and_named(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "in", CLEAN)
     many = pd.DataFrame(
