@@ -18,7 +18,7 @@ from typing import Any
 from features.codes import categorise, ccs_prefixes
 from features.delimited import opened
 from features.progress import Progress, silent
-from features.sources.described import Column, is_diagnosis, says_who, words_of
+from features.sources.described import Column, is_diagnosis, says_who
 from features.sources.proposal import proposed
 from features.sources.reading import Reader, reader
 from features.sources.table import as_parquet, one_file
@@ -52,13 +52,19 @@ _DATE_FORMATS = (
     "%m/%d/%Y %H:%M:%S",
     "%d.%m.%Y",
     "%d.%m.%Y %H:%M",
+    "%d.%m.%Y %H:%M:%S",
     "%d-%m-%Y",
     "%d-%b-%Y",
     "%d%b%Y",
     "%Y%m%d",
+    "%Y年%m月%d日",
 )
 _WITH_THOUSANDS = r"[+-]?([0-9]{1,3}(,[0-9]{3})+|[0-9]+)(\.[0-9]*)?"
-_ICD10 = "[A-Z][0-9][0-9A-Z](\\.?[0-9A-Z]{1,4})?"
+_WITH_COMMA = {
+    "decimal": "[+-]?[0-9]+(,[0-9]+)?",
+    "decimal_thousands": "[+-]?([0-9]{1,3}(\\.[0-9]{3})+|[0-9]+)(,[0-9]*)?",
+}
+_ICD10 = "[A-Z][0-9][0-9A-Z](\\.?[0-9A-Zx]{1,4}(x[0-9]{3})?)?[+*]?"
 _ICD9 = "([0-9]{3}(\\.?[0-9]{1,2})?|V[0-9]{2}(\\.?[0-9]{1,2})?|E[0-9]{3}(\\.?[0-9])?)"
 
 
@@ -156,7 +162,7 @@ def _column(source: Reader, name: str) -> Column:
     elif kind in ("icd10", "icd9") and not _has_known_categories(source, name, kind):
         kind = "text"
     frequent: list[tuple[str, int]] = []
-    if n_different <= MOST_VALUES_SHOWN and not says_who(words_of(name)):
+    if n_different <= MOST_VALUES_SHOWN and not says_who(name):
         frequent = source.data.execute(
             f"SELECT value, n FROM ({grouped}) WHERE n >= {FEWEST_ROWS_SHOWN} ORDER BY n DESC, value"
         ).fetchall()
@@ -181,26 +187,30 @@ def _kind(source: Reader, name: str) -> tuple[str, tuple[str, ...]]:
         + (f" AND length({value}) = 8)" if form == "%Y%m%d" else ")")
         for form in _DATE_FORMATS
     ]
-    forms = [f"regexp_full_match({value}, {literal(form)})" for form in (_WITH_THOUSANDS, _ICD10, _ICD9)]
+    patterns = (_ICD10, _ICD9, _WITH_THOUSANDS, *_WITH_COMMA.values())
+    forms = [f"regexp_full_match({value}, {literal(form)})" for form in patterns]
     counts = [f"count(*) FILTER ({form})" for form in forms]
     found = source.data.execute(
         f"SELECT count(*), count(try_cast({value} AS DOUBLE)), {', '.join([*counts, *dates])} "
         f"FROM {ROWS} WHERE {value} IS NOT NULL AND _row <= {SAMPLE_ROWS}"
     ).fetchall()[0]
-    n, n_numbers, n_thousands, n_icd10, n_icd9 = found[:5]
-    by_format = dict(zip(_DATE_FORMATS, found[5:], strict=True))
+    n, n_numbers, n_icd10, n_icd9 = found[:4]
+    written = dict(zip(("thousands", *_WITH_COMMA), found[4:7], strict=True))
+    by_format = dict(zip(_DATE_FORMATS, found[7:], strict=True))
     most = max(by_format.values())
     if not n:
         return "empty", ()
     if most >= _ENOUGH * n:
         return "date", tuple(form for form, count in by_format.items() if count == most)
     # Codes of ICD-9 may look like numbers: only the name tells.
-    if n_icd9 >= _ENOUGH * n and (n_numbers < _ENOUGH * n or is_diagnosis(words_of(name))):
+    if n_icd9 >= _ENOUGH * n and (n_numbers < _ENOUGH * n or is_diagnosis(name)):
         return "icd9", ()
     if n_numbers >= _ENOUGH * n:
         return "number", ()
-    if n_thousands >= _ENOUGH * n:
-        return "thousands", ()
+    # The first of those that read the most: 1,234 alone is taken for a thousand and more.
+    form = max(written, key=lambda each: written[each])
+    if written[form] >= _ENOUGH * n:
+        return form, ()
     return ("icd10" if n_icd10 >= _ENOUGH * n else "text"), ()
 
 

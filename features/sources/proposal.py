@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from features.facts import NAME, RESERVED
-from features.sources.described import Column, is_diagnosis
+from features.sources.described import Column, is_diagnosis, meanings
 from features.sources.table_mapping import FileForm, fact_name
 
 _MOST_FACTS = 290
@@ -24,8 +24,16 @@ _SEX = {
     "unknown": "unknown",
     "other": "other",
     "o": "other",
+    "männlich": "male",
+    "weiblich": "female",
+    "divers": "other",
+    "d": "other",
+    "unbekannt": "unknown",
     "男": "male",
+    "男性": "male",
     "女": "female",
+    "女性": "female",
+    "未知": "unknown",
 }
 _URGENCY = {
     "emergency": "emergency",
@@ -34,6 +42,11 @@ _URGENCY = {
     "elective": "elective",
     "planned": "elective",
     "newborn": "newborn",
+    "notfall": "emergency",
+    "dringend": "urgent",
+    "elektiv": "elective",
+    "geplant": "elective",
+    "急诊": "emergency",
     "not available": "unknown",
     "unknown": "unknown",
 }
@@ -44,6 +57,11 @@ _DISPOSITION = {
     "died": "died",
     "dead": "died",
     "hospice": "hospice",
+    "nach hause": "home",
+    "verstorben": "died",
+    "hospiz": "hospice",
+    "医嘱离院": "home",
+    "死亡": "died",
     "rehabilitation": "rehabilitation",
 }
 
@@ -101,7 +119,9 @@ def proposed(path: Path, form: FileForm, columns: list[Column]) -> Iterator[str]
     made = _Proposal({}, set())
     _identities(made, columns)
     _of_patients_and_stays(made, columns)
+    _age_needed(made)
     systems = _diagnoses(made, columns)
+    _procedures(made, columns)
     facts = list(_facts(made, columns))
     yield "# A proposal of `wardcast ingest table FILE --describe`. It is valid as it stands, and careful:"
     yield "# decide every TODO, and move what is known at admission from discharge to admission."
@@ -117,6 +137,7 @@ def proposed(path: Path, form: FileForm, columns: list[Column]) -> Iterator[str]
     for section in ("patients", "stays"):
         yield from ("", f"[{section}]", *made.sections.get(section, ()))
     yield from made.sections.get("diagnoses", ())
+    yield from made.sections.get("procedures", ())
     yield from facts
     yield from _outcomes(columns)
 
@@ -185,7 +206,10 @@ def _file(form: FileForm) -> Iterator[str]:
 
 
 def _identities(made: _Proposal, columns: list[Column]) -> None:
-    patient = next((each for each in columns if _fits("patients.patient_id", each)), None)
+    named = [each for each in columns if _fits("patients.patient_id", each)]
+    # A name may be of the patient in one house and of the stay in the next: what repeats is the patient.
+    certain = [each for each in named if not (_fits("stays.stay_id", each) and each.is_unique)]
+    patient = next(iter(certain), None)
     rest = [each for each in columns if each is not patient and each.is_unique]
     stay = next((each for each in rest if _fits("stays.stay_id", each)), None)
     row = {"row_number": "true"}
@@ -218,13 +242,15 @@ def _of_patients_and_stays(made: _Proposal, columns: list[Column]) -> None:
 def _fits(target: str, column: Column) -> bool:
     """Whether the name is one of the target's and the content can be that."""
     words = next(pattern.words for pattern in _TARGETS if pattern.target == target)
-    if not re.fullmatch(words, column.words) or column.kind == "empty":
+    if column.kind == "empty":
+        return False
+    if not re.fullmatch(words, column.words) and target not in meanings(column.name):
         return False
     name = target.split(".")[1]
     if name.endswith(("_at", "_date")):
         return column.kind == "date"
     if name == "total_cost":
-        return column.kind in ("number", "thousands")
+        return column.is_number
     return column.kind != "date"
 
 
@@ -242,8 +268,7 @@ def _one_target(made: _Proposal, target: str, column: Column) -> None:
     elif name == "age_years":
         _age(made, column)
     elif name == "total_cost":
-        thousands = {"thousands": _text(",")} if column.kind == "thousands" else {}
-        made.say(target, column, thousands, "the total of the stay, in the data set's currency?")
+        made.say(target, column, column.number_form, "the total of the stay, in the data set's currency?")
     else:
         made.say(target, column, {}, "some are empty" if name == "hospital_id" and column.n_missing else "")
 
@@ -264,8 +289,8 @@ def _by_dictionary(
 
 
 def _age(made: _Proposal, column: Column) -> None:
-    if column.kind == "number":
-        made.say("stays.age_years", column, {"floor": "true"})
+    if column.is_number:
+        made.say("stays.age_years", column, {**column.number_form, "floor": "true"})
         return
     cases = {}
     for value, _ in column.frequent:
@@ -278,29 +303,63 @@ def _age(made: _Proposal, column: Column) -> None:
     made.say("stays.age_years", column, {"map": _inline(cases)} if cases else {}, todo)
 
 
+def _age_needed(made: _Proposal) -> None:
+    lines = [*made.sections.get("patients", ()), *made.sections.get("stays", ())]
+    if not any(line.startswith(("birth_date = ", "age_years = ")) for line in lines):
+        made.add(
+            "stays.age_years",
+            "# TODO age_years = { column = ..., floor = true }, or birth_date under [patients]:\n"
+            "# without either every stay is quarantined",
+        )
+
+
 def _diagnoses(made: _Proposal, columns: list[Column]) -> str:
-    """Propose columns of codes as diagnoses, in their order; return the code systems that this declares."""
+    """Propose columns of codes as diagnoses; return the code systems that this declares.
+
+    Those named as principal diagnoses come first, the others in their order; those made at admission are
+    entries of their own.
+    """
     coded = [
         each
         for each in columns
         if each.name not in made.used
         and each.kind in ("icd10", "icd9")
         # A ward may be named like a code.
-        and (is_diagnosis(each.words) or each.n_different > _FEW_VALUES)
+        and (is_diagnosis(each.name) or each.n_different > _FEW_VALUES)
         and not each.is_unique
     ]
     if not coded:
         return "{}  # TODO { diagnosis = ..., procedure = ... }, if the file holds codes"
     kind = "icd10" if all(each.kind == "icd10" for each in coded) else "icd9cm"
-    names = ", ".join(_text(each.name) for each in coded)
-    made.add("diagnoses", "\n[[diagnoses]]  # TODO is the first the principal diagnosis?", *coded)
-    made.add("diagnoses", f"columns = [{names}]")
-    made.add("diagnoses", 'kind = "discharge"  # TODO admitting, if they were made at admission')
+    admitting = [each for each in coded if "diagnoses.admitting" in meanings(each.name)]
+    coded = sorted(
+        (each for each in coded if each not in admitting),
+        key=lambda each: "diagnoses.principal" not in meanings(each.name),
+    )
+    if admitting:
+        made.add("diagnoses", "\n[[diagnoses]]", *admitting)
+        made.add("diagnoses", f"columns = [{_names(admitting)}]")
+        made.add("diagnoses", 'kind = "admitting"')
+    if coded:
+        made.add("diagnoses", "\n[[diagnoses]]  # TODO is the first the principal diagnosis?", *coded)
+        made.add("diagnoses", f"columns = [{_names(coded)}]")
+        made.add("diagnoses", 'kind = "discharge"  # TODO admitting, if they were made at admission')
     flags = [each for each in columns if re.search(r"(^|_)(poa|present_on_admission)", each.words)]
     if flags:
-        flagged = ", ".join(_text(each.name) for each in flags)
-        made.add("diagnoses", f"# TODO present_on_admission = [{flagged}]", *flags)
+        made.add("diagnoses", f"# TODO present_on_admission = [{_names(flags)}]", *flags)
     return f'{{ diagnosis = "{kind}" }}  # TODO icd10, icd10cm, icd10gb, icd10cn_insurance or icd9cm'
+
+
+def _procedures(made: _Proposal, columns: list[Column]) -> None:
+    """Columns named like procedures, as a comment: their code system cannot be told."""
+    coded = [each for each in columns if each.name not in made.used and "procedures" in meanings(each.name)]
+    if coded:
+        made.add("procedures", "\n# TODO with dataset.code_systems.procedure: icd9cm3 or icd10pcs", *coded)
+        made.add("procedures", f"# [[procedures]]\n# columns = [{_names(coded)}]")
+
+
+def _names(columns: list[Column]) -> str:
+    return ", ".join(_text(each.name) for each in columns)
 
 
 def _facts(made: _Proposal, columns: list[Column]) -> Iterator[str]:
@@ -316,12 +375,7 @@ def _facts(made: _Proposal, columns: list[Column]) -> Iterator[str]:
             why = "more facts than there can be"
         if why:
             never.append((column, why))
-        elif (
-            column.kind == "thousands"
-            or not NAME.fullmatch(name)
-            or RESERVED.fullmatch(name)
-            or name in names
-        ):
+        elif column.number_form or not NAME.fullmatch(name) or RESERVED.fullmatch(name) or name in names:
             name = _free_name(name, names)
             own.append((column, name))
         else:
@@ -331,8 +385,7 @@ def _facts(made: _Proposal, columns: list[Column]) -> Iterator[str]:
     for column, name in own:
         yield from ("", "[[facts]]", f"name = {_text(name)}", f"column = {_text(column.name)}")
         yield 'available_from = "discharge"  # TODO admission, if it is known then'
-        if column.kind == "thousands":
-            yield 'thousands = ","'
+        yield from (f"{key} = {mark}" for key, mark in column.number_form.items())
     if plain:
         yield from (
             "",
@@ -359,21 +412,21 @@ def _why_no_input(column: Column) -> str:
     n_there = column.n_rows - column.n_missing
     if column.leak:
         return f"may be {column.leak}"
-    if any(re.fullmatch(pattern.words, column.words) for pattern in _OUTCOMES):
+    if _outcomes_named(column):
         return "may be an outcome"
     if column.is_identity:
         return "says who somebody is"
-    if _GROUPS.search(column.words):
+    if _GROUPS.search(column.words) or "group" in meanings(column.name):
         return "for subgroup reports rather than an input"
-    if column.kind == "numbered" or _ID_WORDS.search(column.words):
-        return "may be an id"
-    if column.is_unique and column.kind != "thousands":
-        return "may be an id"
     if column.kind == "date":
         return "a date"
+    if column.kind == "numbered" or _ID_WORDS.search(column.words):
+        return "may be an id"
+    if column.is_unique and not column.number_form:
+        return "may be an id"
     if column.kind == "empty" or column.n_different == 1:
         return "empty" if column.kind == "empty" else "the same in every row"
-    if column.kind != "number" and column.kind != "thousands" and column.n_different > max(100, n_there / 2):
+    if not column.is_number and column.n_different > max(100, n_there / 2):
         return "free text"
     return ""
 
@@ -382,9 +435,17 @@ def _outcomes(columns: list[Column]) -> Iterator[str]:
     yield "\n# TODO outcomes that the file gives; a row where one is empty counts as unknown, not as no."
     yield "# [outcomes]"
     for column in columns:
-        fitting = [pattern.target for pattern in _OUTCOMES if re.fullmatch(pattern.words, column.words)]
-        if column.leak == "money of the stay" and column.kind in ("number", "thousands"):
+        fitting = _outcomes_named(column)
+        if column.leak == "money of the stay" and column.is_number:
             fitting.append("episode_cost")
         for target in fitting:
-            thousands = {"thousands": _text(",")} if column.kind == "thousands" else {}
-            yield f"# {target} = {_inline({'column': _text(column.name), **thousands})}"
+            yield f"# {target} = {_inline({'column': _text(column.name), **column.number_form})}"
+
+
+def _outcomes_named(column: Column) -> list[str]:
+    listed = meanings(column.name)
+    return [
+        pattern.target
+        for pattern in _OUTCOMES
+        if re.fullmatch(pattern.words, column.words) or f"outcomes.{pattern.target}" in listed
+    ]

@@ -138,6 +138,74 @@ def test_numbers_of_patients_and_unknown_codes_are_no_diagnoses(tmp_path: Path) 
     assert '#   "dx_a": may be an id' in text
 
 
+def test_german_names_and_numbers_with_decimal_commas_are_understood(tmp_path: Path) -> None:
+    header = "Patientennummer;Aufnahmedatum;Entlassungsdatum;Geburtsdatum;Geschlecht;Fachabteilung;"
+    header += "Nebendiagnose 1;Hauptdiagnose;Gesamtkosten;Kostenträger;Natrium;Nachname;Verweildauer;Termin"
+    rows = [
+        f"P{123 + n // 2:05};{1 + n % 28:02}.05.2020 10:30;{1 + n % 28:02}.06.2020 09:00;"
+        f"{1 + n // 2:02}.03.1950;{('männlich', 'weiblich')[n // 2 % 2]};{('Innere', 'Chirurgie')[n % 2]};"
+        f"{('N39.0', 'E87.6')[n % 2]};{('I50.0', 'E11.9', 'J18.9')[n % 3]};{n + 1}.{100 + n},50;AOK;"
+        f"{130 + n % 11},4;{('Meier', 'Huber')[n % 2]};{n % 9};{n % 28 + 1:02}.0{n // 28 + 1}.2021"
+        for n in range(40)
+    ]
+    text, found = described(tmp_path, header, rows)
+    assert found["patients"] == {
+        "patient_id": "Patientennummer",
+        "birth_date": {"column": "Geburtsdatum", "format": "%d.%m.%Y"},
+        "sex": {
+            "column": "Geschlecht",
+            "map": {"männlich": "male", "weiblich": "female"},
+            "missing": "unknown",
+        },
+    }
+    assert found["stays"]["admitted_at"] == {"column": "Aufnahmedatum", "format": "%d.%m.%Y %H:%M"}
+    assert found["stays"]["discharged_at"]["column"] == "Entlassungsdatum"
+    assert found["stays"]["admission_department"] == "Fachabteilung"
+    assert found["stays"]["payer"] == "Kostenträger"
+    # 40.139,50 is forty thousand and a half.
+    assert found["stays"]["total_cost"] == {"column": "Gesamtkosten", "thousands": ".", "decimal": ","}
+    assert found["diagnoses"] == [{"columns": ["Hauptdiagnose", "Nebendiagnose 1"], "kind": "discharge"}]
+    assert [{key: fact[key] for key in ("column", "decimal")} for fact in found["facts"]] == [
+        {"column": "Natrium", "decimal": ","}
+    ]
+    assert "Meier" not in text
+    assert '#   "Verweildauer": may be length of stay' in text
+    assert '#   "Termin": a date' in text  # every one different
+
+
+def test_chinese_names_are_understood(tmp_path: Path) -> None:
+    header = "病案号,住院号,姓名,性别,年龄,入院时间,出院时间,主要诊断编码,其他诊断编码1,手术编码,科室,"
+    header += "总费用,付费方式,离院方式"
+    rows = [
+        f"{1000 + n // 2},{5000 + n},{('王', '李')[n % 2]},{'男女'[n // 2 % 2]},{50 + n // 2},"
+        f"2020-05-{1 + n % 28:02} 10:30,2020-06-{1 + n % 28:02} 09:00,{('I10.x00', 'E11.900')[n % 2]},"
+        f"{('N39.000', 'J18.900')[n % 2]},{('36.0601', '')[n % 2]},内科,{1000 + n}.50,医保,"
+        f"{('医嘱离院', '死亡')[n % 2]}"
+        for n in range(40)
+    ]
+    text, found = described(tmp_path, header, rows)
+    assert found["patients"]["patient_id"] == "病案号"
+    assert found["patients"]["sex"]["map"] == {"男": "male", "女": "female"}
+    assert found["stays"] == {
+        "stay_id": "住院号",
+        "admitted_at": {"column": "入院时间", "format": "%Y-%m-%d %H:%M"},
+        "discharged_at": {"column": "出院时间", "format": "%Y-%m-%d %H:%M"},
+        "admission_department": "科室",
+        "payer": "付费方式",
+        "discharge_disposition": {"column": "离院方式", "map": {"医嘱离院": "home", "死亡": "died"}},
+        "total_cost": "总费用",
+        "age_years": {"column": "年龄", "floor": True},
+    }
+    assert found["diagnoses"] == [{"columns": ["主要诊断编码", "其他诊断编码1"], "kind": "discharge"}]
+    assert '# columns = ["手术编码"]' in text
+    assert "王" not in text
+
+
+def test_a_proposal_without_an_age_says_that_one_is_needed(tmp_path: Path) -> None:
+    text, _ = described(tmp_path, "id,mood", [f"{n},{'ab'[n % 2]}" for n in range(40)])
+    assert "# TODO age_years = { column = ..., floor = true }, or birth_date under [patients]" in text
+
+
 @pytest.mark.parametrize(
     ("content", "encoding"),
     [
