@@ -144,15 +144,18 @@ class FileForm(_Strict):
 class _Coded(_Strict):
     """Codes of a stay: one column a position, or one column that `split` takes apart.
 
-    What stands beside each code (flags, times) is taken apart likewise.
+    What stands beside each code (flags, times) is taken apart likewise. No column at all says that no stay
+    had a code.
     """
 
-    columns: Annotated[tuple[str, ...], Field(min_length=1)]
+    columns: tuple[str, ...]
     position: Annotated[int, Field(ge=1)] | None = None
     split: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _one_column_splits(self) -> _Coded:
+        if not self.columns and self.model_fields_set != {"columns"}:
+            raise ValueError("columns = [] says that there were no codes. Leave out what stands beside it")
         if self.split is not None and len(self.columns) != 1:
             raise ValueError("split takes one column apart; give the others entries of their own")
         return self
@@ -306,6 +309,13 @@ class TableMapping(_Strict):
     @model_validator(mode="after")
     def _is_consistent(self) -> TableMapping:
         self.positions("diagnoses"), self.positions("procedures")
+        for section in ("diagnoses", "procedures"):
+            entries = getattr(self, section)
+            if len(entries) > 1 and not all(coded.columns for coded in entries):
+                raise ValueError(
+                    f"{section}: columns = [] says that there were no codes, but there are {len(entries)} "
+                    "entries. Leave out one or the other"
+                )
         for name, n in Counter(fact.name for fact in self.all_facts).items():
             if n > 1:
                 raise ValueError(f"facts: {n} have the name {name}; give one of them another in [[facts]]")

@@ -181,8 +181,16 @@ def _defaults(table: str, given: dict[str, Value]) -> list[str]:
 def _codes(mapping: TableMapping, section: Literal["diagnoses", "procedures"]) -> Iterator[str]:
     entries: Sequence[Diagnoses | Procedures] = getattr(mapping, section)
     for coded, position in zip(entries, mapping.positions(section), strict=True):
+        if not coded.columns:
+            yield _no_codes(section)
         for place, column in enumerate(coded.columns):
             yield _code(mapping, coded, column, place, position + place)
+
+
+def _no_codes(section: Literal["diagnoses", "procedures"]) -> str:
+    # With a column for its code system: where there is no code, none needs to be declared.
+    columns = ["stay_id", "position", "code", "code_system", *(["kind"] if section == "diagnoses" else [])]
+    return f"SELECT {', '.join(f'NULL::VARCHAR AS {name}' for name in columns)} WHERE false"
 
 
 def _code(

@@ -11,8 +11,10 @@ import duckdb
 import pandas as pd
 import pytest
 
+from features.build import build
 from features.dataset import open_dataset
 from features.ingest import ingest
+from features.points import Point
 from features.quality import Quality
 from features.sources.table_mapping import parse_mapping
 from features.tables import TABLES, TableError
@@ -273,6 +275,29 @@ def test_charges_of_several_columns_become_rows(tmp_path: Path) -> None:
     ]
 
 
+def test_no_columns_say_that_there_were_no_codes_and_readmission_can_be_derived(tmp_path: Path) -> None:
+    declared = DECLARED.replace(
+        'timeline = "none"',
+        'timeline = "real"\nobserved_from = 2020-01-01\nobserved_until = 2020-12-31',
+    ).replace("code_systems = {}", 'code_systems = { diagnosis = "icd10" }')
+    ids = IDS + 'admitted_at = "a"\ndischarged_at = "b"\ndischarge_disposition = { value = "home" }\n'
+    codes = '[[diagnoses]]\ncolumns = ["d"]\nknown_at = "b"\n'
+    table = "person,id,a,b,d\n7,1,2020-03-01,2020-03-05,I50.0\n7,2,2020-03-20,2020-03-22,I50.0\n"
+    unknown = mapped(tmp_path, table, declared + ids + codes)
+    assert any(warning.startswith("procedures: no such table") for warning in unknown.warnings)
+    none = mapped(tmp_path, table, declared + ids + codes + "[[procedures]]\ncolumns = []\n")
+    assert none.counts["procedures"].n_out == 0
+    assert not any("procedures" in warning for warning in none.warnings)
+    made = build(open_dataset(tmp_path / "out"), Point.DISCHARGE, tmp_path / "rows.parquet").read()
+    # The first stay's return after 15 days; the second's follow-up is complete without one.
+    assert made.sort_values("stay_id")["label_readmission"].tolist() == [True, False]
+
+
+def test_where_there_are_no_diagnoses_no_code_system_is_needed(tmp_path: Path) -> None:
+    quality = mapped(tmp_path, "person,id\n7,1\n", DECLARED + IDS + "[[diagnoses]]\ncolumns = []\n")
+    assert quality.counts["diagnoses"].n_out == 0
+
+
 @pytest.mark.parametrize(
     ("mapping", "words"),
     [
@@ -312,6 +337,10 @@ def test_charges_of_several_columns_become_rows(tmp_path: Path) -> None:
             '[stays]\nstay_id = "id"\n[[diagnoses]]\ncolumns = ["id"]\nsplit = ";"\n'
             '[[diagnoses]]\ncolumns = ["id"]',
             "diagnoses.2: give its position",
+        ),
+        (
+            '[stays]\nstay_id = "id"\n[[procedures]]\ncolumns = []\n[[procedures]]\ncolumns = ["id"]',
+            "procedures: columns = [] says that there were no codes, but there are 2 entries.",
         ),
         (
             '[stays]\nstay_id = "id"\n[charges]\nincurred_on = "id"\namounts = { drinks = "id" }',
