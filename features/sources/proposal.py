@@ -440,6 +440,10 @@ def _outcomes(columns: list[Column]) -> Iterator[str]:
             fitting.append("episode_cost")
         for target in fitting:
             yield f"# {target} = {_inline({'column': _text(column.name), **column.number_form})}"
+    if any("readmission" in _outcomes_named(column) for column in columns):
+        yield "# A readmission is used only with:"
+        yield "# [dataset.labels]"
+        yield '# readmission = { kind = "given", definition = "…" }'
 
 
 def _outcomes_named(column: Column) -> list[str]:

@@ -55,7 +55,7 @@ def stage(
         progress("reading the file", 0, 1)
         columns = open_table(source, path, how.file)
         progress("reading the file", 1, 1)
-        problems = [*_missing_columns(how, columns), *_bad_formats(source, how)]
+        problems = [*_missing_columns(how, columns), *_bad_formats(source, how), *_unused(how, meaning)]
         if problems:
             raise TableError("\n".join((f"{place.name} does not fit {path.name}.", *problems)))
         wrong = _no_numbers(source, how)
@@ -159,6 +159,16 @@ def _bad_formats(source: Reader, mapping: TableMapping) -> list[str]:
     return problems
 
 
+def _unused(mapping: TableMapping, meaning: Declaration) -> list[str]:
+    """Outcomes that would be mapped for nothing."""
+    if "readmission" not in mapping.outcomes or meaning.labels.readmission.kind == "given":
+        return []
+    return [
+        "outcomes.readmission: not used while readmission is derived from dates and codes. Remove it, or add "
+        'these two lines:\n[dataset.labels]\nreadmission = { kind = "given", definition = "…" }'
+    ]
+
+
 def _no_numbers(source: Reader, mapping: TableMapping) -> list[str]:
     problems = []
     for path, fact in zip(mapping.facts_path, mapping.all_facts, strict=True):
@@ -167,9 +177,9 @@ def _no_numbers(source: Reader, mapping: TableMapping) -> list[str]:
         n_rows, first_row = source.data.execute(unreadable_numbers_sql(fact)).fetchall()[0]
         if n_rows:
             problems.append(
-                f"{path}: {n_rows} values of {fact.column} (first at row {first_row}). Name them in "
-                'file.empty, give them in map, say else = "" if they are as good as none, or make the fact '
-                "a category."
+                f"{path}: {n_rows} values of {fact.column} (first at row {first_row}). If they are written "
+                'like 130,4 or 1.234,5, say decimal = "," and thousands = "."; else name them in file.empty, '
+                'give them in map, say else = "" if they are as good as none, or make the fact a category.'
             )
     return problems
 
@@ -189,18 +199,27 @@ def _contradictions(source: Reader, mapping: TableMapping) -> list[str]:
 
 
 def _nearly_numbers(source: Reader, mapping: TableMapping) -> list[str]:
-    """Facts that a few texts among their numbers turn into categories, a level for each number."""
+    """Facts that texts among their numbers, or decimal commas, turn into categories, a level for each."""
     open_ended = [fact for fact in mapping.all_facts if fact.type is None and fact.columns]
     if not open_ended:
         return []
     counted = source.data.execute(numbers_sql(open_ended)).fetchall()[0]
-    pairs = zip(counted[::2], counted[1::2], strict=True)
-    return [
-        f"facts: {n - n_numbers} of {n} values of {fact.name} are no numbers, so that all of it is read as a "
-        'category. If it is a number, say type = "number" in [[facts]] and what the others mean.'
-        for fact, (n, n_numbers) in zip(open_ended, pairs, strict=True)
-        if n / 2 <= n_numbers < n
-    ]
+    counts = zip(counted[::3], counted[1::3], counted[2::3], strict=True)
+    notes = []
+    for fact, (n, n_numbers, n_commas) in zip(open_ended, counts, strict=True):
+        if n_commas and n / 2 <= n_numbers + n_commas:
+            notes.append(
+                f"facts: {n_commas} of {n} values of {fact.name} look like numbers with a comma, so that all "
+                'of it is read as a category. If it is a number, say decimal = "," (130,4; with thousands = '
+                '"." for 1.234,5) or thousands = "," (1,234) in [[facts]].'
+            )
+        elif n / 2 <= n_numbers < n:
+            notes.append(
+                f"facts: {n - n_numbers} of {n} values of {fact.name} are no numbers, so that all of it is "
+                'read as a category. If it is a number, say type = "number" in [[facts]] and what the others '
+                "mean."
+            )
+    return notes
 
 
 def _not_mapped(mapping: TableMapping, columns: tuple[str, ...]) -> list[str]:

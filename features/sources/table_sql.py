@@ -23,6 +23,7 @@ ROWS = "file_rows"
 """The view of the file's rows, as `Reader.open` makes it."""
 _CODE, _PLACE = identifier(" code"), identifier(" place")
 """No column of a text file begins with a blank."""
+_WITH_COMMA = r"[+-]?([0-9]{1,3}(\.[0-9]{3})+|[0-9]+)(,[0-9]+)+"
 _DEFAULTS = {
     "patients": {"sex": "unknown"},
     "stays": {"hospital_id": "unknown", "status": "discharged", "admission_type": "unknown"},
@@ -91,9 +92,17 @@ def unreadable_numbers_sql(fact: Fact) -> str:
 
 
 def numbers_sql(facts: Sequence[Fact]) -> str:
-    """SQL of two counts for each fact, in one row: its values, and those that read as numbers."""
+    """SQL of three counts for each fact, in one row: values, those that read as numbers, those with commas.
+
+    The last are those that would be numbers with a comma between decimals or thousands.
+    """
     texts = [value_sql(fact) for fact in facts]
-    counts = [f"count({text}), count(try_cast({text} AS DOUBLE))" for text in texts]
+    comma = literal(_WITH_COMMA)
+    counts = [
+        f"count({text}), count(try_cast({text} AS DOUBLE)), "
+        f"count(*) FILTER (regexp_full_match({text}, {comma}))"
+        for text in texts
+    ]
     return f"SELECT {', '.join(counts)} FROM {ROWS}"
 
 

@@ -201,6 +201,16 @@ def test_chinese_names_are_understood(tmp_path: Path) -> None:
     assert "王" not in text
 
 
+def test_a_readmission_is_proposed_with_the_two_lines_that_make_it_count(tmp_path: Path) -> None:
+    text, _ = described(tmp_path, "id,readmitted", [f"{n},{n % 2}" for n in range(40)])
+    todo = [line.removeprefix("# ") for line in text.split("# [outcomes]")[1].splitlines()]
+    settings = [line for line in todo if line.startswith(("[", "readmission = "))]
+    assert tomllib.loads("\n".join(["[outcomes]", *settings])) == {
+        "outcomes": {"readmission": {"column": "readmitted"}},
+        "dataset": {"labels": {"readmission": {"kind": "given", "definition": "…"}}},
+    }
+
+
 def test_a_proposal_without_an_age_says_that_one_is_needed(tmp_path: Path) -> None:
     text, _ = described(tmp_path, "id,mood", [f"{n},{'ab'[n % 2]}" for n in range(40)])
     assert "# TODO age_years = { column = ..., floor = true }, or birth_date under [patients]" in text

@@ -275,6 +275,35 @@ def test_charges_of_several_columns_become_rows(tmp_path: Path) -> None:
     ]
 
 
+def test_a_readmission_that_would_not_be_used_is_refused_with_the_lines_to_add(tmp_path: Path) -> None:
+    outcome = '[outcomes]\nreadmission = "r"\n'
+    words = refused(tmp_path, "person,id,r\n7,1,1\n", DECLARED + IDS + outcome)
+    assert "outcomes.readmission: not used while readmission is derived" in words
+    lines = words.split("these two lines:\n")[1].replace("…", "within 30 days")
+    quality = mapped(tmp_path, "person,id,r\n7,1,1\n", DECLARED + IDS + outcome + lines)
+    assert quality.counts["outcomes"].n_out == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("130,4", "131"), ("1.234,5", "12,25"), ("1,234", "1,234,567")]
+)
+def test_numbers_with_commas_are_told_before_they_become_a_category(
+    tmp_path: Path, first: str, second: str
+) -> None:
+    table = f"person;id;x\n7;1;{first}\n8;2;{second}\n"
+    form = '[file]\ndelimiter = ";"\n'
+    quality = mapped(tmp_path, table, DECLARED + IDS + form + '[facts_from]\nadmission = ["x"]\n')
+    note = next(warning for warning in quality.warnings if warning.startswith("facts: "))
+    assert "of 2 values of x look like numbers with a comma" in note
+    assert 'say decimal = ","' in note
+
+
+def test_a_refusal_of_what_is_no_number_names_the_ways_to_write_one(tmp_path: Path) -> None:
+    fact = '[[facts]]\nname = "x"\ncolumn = "x"\navailable_from = "admission"\ntype = "number"\n'
+    words = refused(tmp_path, 'person,id,x\n7,1,"130,4"\n', DECLARED + IDS + fact)
+    assert 'decimal = "," and thousands = "."' in words
+
+
 def test_no_columns_say_that_there_were_no_codes_and_readmission_can_be_derived(tmp_path: Path) -> None:
     declared = DECLARED.replace(
         'timeline = "none"',
