@@ -10,15 +10,16 @@ from pathlib import Path
 
 import duckdb
 
-from features.dataset import Declaration, connect
+from features.dataset import UNSEEN_STAYS, Declaration, connect
 from features.drift import compared
 from features.jumps import jumps
 from features.progress import Progress, silent
-from features.pseudonyms import IdKey, use_key
+from features.pseudonyms import IdKey, pseudonym_sql, use_key
 from features.quality import Quality, RuleRow, TableCount
 from features.rules import BEYOND_TOTAL, WHAT_TO_DO, after_observation, conditions
 from features.shape import read_shape, shape_of
 from features.sources import Extract, stage_extract
+from features.sql import parquet_rows
 from features.staged import Staged, missing_columns, open_staged
 from features.tables import TABLES, Table, TableError
 from features.unknowns import outcome_warnings
@@ -39,7 +40,8 @@ TRUTH = "truth"
 class Checked:
     """Staged tables with a verdict on every row, held in the data engine `data`.
 
-    The engine holds, per table, `bad_<table>` (_row, reason), and `kept_patients` and `kept_stays`.
+    The engine holds, per table, `bad_<table>` (_row, reason), and `kept_patients` and `kept_stays`, and
+    `earlier_unseen`, the stays that an earlier ingest of the extract set aside, where there are any.
     """
 
     data: duckdb.DuckDBPyConnection
@@ -47,6 +49,7 @@ class Checked:
     staged: dict[str, Staged]
     rules: tuple[RuleRow, ...]
     warnings: tuple[str, ...]
+    has_earlier_unseen: bool = False
 
     def n_quarantined(self, table: str) -> int:
         """Rows of a table that some rule quarantines."""
@@ -66,9 +69,13 @@ class Checked:
         )
 
     def unseen_stays_sql(self) -> str:
-        """Patient and admission of each quarantined stay; the admission is null where it is in doubt."""
+        """Patient and admission of each quarantined stay; the admission is null where it is in doubt.
+
+        Those that an earlier ingest set aside stay among them.
+        """
+        earlier = "SELECT * FROM earlier_unseen UNION ALL " if self.has_earlier_unseen else ""
         return (
-            "SELECT t.patient_id, CASE WHEN split_part(b.reason, ': ', 1) NOT IN "
+            f"{earlier}SELECT t.patient_id, CASE WHEN split_part(b.reason, ': ', 1) NOT IN "
             f"({_DOUBTFUL_DATES}) THEN t.admitted_at END AS admitted_at "
             f"FROM ({self._typed('stays')}) t JOIN bad_stays b ON t._row = b._row "
             "WHERE t.patient_id IS NOT NULL AND coalesce(t.status, '') NOT IN ('booked', 'cancelled') "
@@ -138,9 +145,17 @@ def examine(
         *(
             f"{folder.name}: not a table of the data contract; it is left out."
             for folder in sorted(staging.iterdir())
-            if folder.name not in TABLES and folder.name != TRUTH
+            if folder.name not in (*TABLES, TRUTH, UNSEEN_STAYS)
         ),
     ]
+    earlier = _earlier_unseen(data, staging / UNSEEN_STAYS, hash_ids=key is not None)
+    warnings += earlier
+    empty = [name for name, table in staged.items() if declaration.requires(table.table) and not table.n_rows]
+    if empty:
+        warnings.append(
+            f"{', '.join(empty)}: no rows at all, only the header. Ask for the rows: nothing can be "
+            "learned or predicted without them."
+        )
     for done, (name, table) in enumerate(staged.items()):
         progress("checking tables", done, len(staged))
         _judge(data, table, declaration)
@@ -150,7 +165,33 @@ def examine(
             warnings += _late_discharges(data, table, declaration)
     warnings += outcome_warnings(data, staged, declaration)
     progress("checking tables", len(staged), len(staged))
-    return Checked(data, declaration, staged, tuple(rules), tuple(warnings))
+    return Checked(data, declaration, staged, tuple(rules), tuple(warnings), bool(earlier))
+
+
+def _earlier_unseen(data: duckdb.DuckDBPyConnection, file: Path, *, hash_ids: bool) -> list[str]:
+    """Read what an earlier ingest knew of the stays it set aside into `earlier_unseen`; say how many."""
+    if not file.is_file():
+        return []
+    patient = pseudonym_sql("patient_id") if hash_ids else "patient_id"
+    try:
+        data.execute(
+            f"CREATE TABLE earlier_unseen AS SELECT {patient} AS patient_id, "
+            f"admitted_at::TIMESTAMP AS admitted_at FROM {parquet_rows(file)}"
+        )
+    except duckdb.Error as error:
+        raise TableError(
+            f"{UNSEEN_STAYS}: cannot be read as the stays that an ingest set aside (patient_id, "
+            "admitted_at). Ingest the extract again, or remove the file."
+        ) from error
+    n_stays, n_patients = data.execute(
+        "SELECT count(*), count(DISTINCT patient_id) FROM earlier_unseen"
+    ).fetchall()[0]
+    if not n_stays:
+        return []
+    return [
+        f"{UNSEEN_STAYS}: an earlier ingest set {n_stays} stays of {n_patients} patients aside; what became "
+        "of these patients stays unknown. Once the stays are corrected and in the extract, remove the file."
+    ]
 
 
 def _open_all(

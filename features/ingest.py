@@ -84,7 +84,7 @@ def ingest(
             declaration = extract.declaration.model_copy(update=settled)
             checked = replace(checked, declaration=declaration)
             quality = _write_tables(checked, fresh, scratch, progress)
-            if checked.n_quarantined("stays"):
+            if checked.n_quarantined("stays") or checked.has_earlier_unseen:
                 _copy(checked, checked.unseen_stays_sql(), fresh / UNSEEN_STAYS)
         (fresh / "dataset.toml").write_text(quality.declaration.to_toml(), "utf-8")
         (fresh / "quality.json").write_text(quality.to_json(), "utf-8")

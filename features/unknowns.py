@@ -11,6 +11,12 @@ from features.measures import unused_value_warnings
 from features.settings import DEFAULT_SETTINGS
 from features.staged import Staged
 
+SILENT_DAYS = 31
+"""Days without a stay at an end of what is declared observed, from which on that end is doubted."""
+
+SILENT_STAYS = 20
+"""Stays that such days must miss, by the extract's own number a day, which it takes as many to tell."""
+
 
 def outcome_warnings(
     data: duckdb.DuckDBPyConnection, staged: Mapping[str, Staged], declaration: Declaration
@@ -27,15 +33,53 @@ def outcome_warnings(
         )
     if not declaration.has_timeline:
         return warnings
+    if declaration.has_calendar:
+        warnings += _silent_ends(data, staged["stays"], declaration)
     if declaration.labels.readmission.kind == "derived":
         if "procedures" not in staged:
             warnings.append(
                 "procedures: no such table, so whether a return was planned cannot be told and readmission "
-                "labels are missing. Add it; an empty one says that there were none."
+                "labels are missing. Add it; an empty one says that there were none (in a mapping file of "
+                "the source table: [[procedures]] with columns = [])."
             )
         if declaration.deaths == "in_hospital":
             warnings += _unknown_ends(data, staged["stays"], declaration)
     return [*warnings, *_endless_stays(data, staged["stays"], declaration)]
+
+
+def _silent_ends(data: duckdb.DuckDBPyConnection, stays: Staged, declaration: Declaration) -> list[str]:
+    """Ends of the observed time in which nothing happened: outcomes there would be taken for known."""
+    since, until = declaration.observed_from, declaration.observed_until
+    if since is None or until is None:
+        return []
+    event = declaration.complete_by
+    at = f"{'discharged_at' if event == 'discharge' else 'admitted_at'}::DATE"
+    n_stays, first, last = data.execute(
+        f"SELECT count(*), min({at}), max({at}) FROM ({stays.typed_sql(declaration.time_zone)}) "
+        f"WHERE coalesce(status, '') NOT IN ('booked', 'cancelled') AND {at} BETWEEN '{since}' AND '{until}'"
+    ).fetchall()[0]
+    if n_stays < SILENT_STAYS:
+        return []
+    daily = n_stays / ((last - first).days + 1)
+    warnings = []
+    for days, where, what_follows in (
+        (
+            (until - last).days,
+            f"the last {event} lies {{days}} days before observed_until",
+            "outcomes of the last stays are taken for known, as none, that nobody recorded",
+        ),
+        (
+            (first - since).days,
+            f"the first {event} lies {{days}} days after observed_from",
+            "the history of the first stays is taken for known, as none, that nobody recorded",
+        ),
+    ):
+        if days >= SILENT_DAYS and days * daily >= SILENT_STAYS:
+            warnings.append(
+                f"stays: {where.format(days=days)}, which would hold about {days * daily:,.0f} stays by "
+                f"the other days: {what_follows}. Declare the dates between which the extract is complete."
+            )
+    return warnings
 
 
 def _unknown_ends(data: duckdb.DuckDBPyConnection, stays: Staged, declaration: Declaration) -> list[str]:

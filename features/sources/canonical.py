@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from features.dataset import Declaration, read_declaration
+from features.dataset import UNSEEN_STAYS, Declaration, read_declaration
 from features.progress import Progress, silent
 from features.tables import TableError
 
@@ -16,12 +16,17 @@ _NOT_TABLES = ("quarantine", "truth")
 
 
 def stage(path: Path | None, staging: Path, *, progress: Progress = silent) -> Declaration:
-    """Link the folder's tables into `staging`; nothing is copied and the folder stays untouched.
+    """Link the folder's tables into `staging`, and what it knows of stays that it does not hold.
+
+    Nothing is copied and the folder stays untouched.
 
     Raises TableError if there is no folder, no `dataset.toml`, or a table is there twice.
     """
-    if path is None or not path.is_dir():
-        raise TableError("The source canonical reads a folder of tables. Name one that exists.")
+    if path is None:
+        raise TableError("The source canonical reads a folder of tables. Name one.")
+    if not path.is_dir():
+        said = "is a file" if path.exists() else "no such folder"
+        raise TableError(f"{path}: {said}. The source canonical reads a folder of tables; name one.")
     declaration = read_declaration(path)
     entries = sorted(entry for entry in path.iterdir() if _is_table(entry))
     names = [entry.stem if entry.is_file() else entry.name for entry in entries]
@@ -39,11 +44,13 @@ def stage(path: Path | None, staging: Path, *, progress: Progress = silent) -> D
         else:
             target.mkdir()
             (target / entry.name).symlink_to(entry.absolute())
+    if (path / UNSEEN_STAYS).is_file():
+        (staging / UNSEEN_STAYS).symlink_to((path / UNSEEN_STAYS).absolute())
     progress("linking tables", len(entries), len(entries))
     return declaration
 
 
 def _is_table(entry: Path) -> bool:
-    if entry.name.startswith((".", "_")) or entry.name in _NOT_TABLES:
+    if entry.name.startswith((".", "_")) or entry.name in (*_NOT_TABLES, UNSEEN_STAYS):
         return False
     return entry.is_dir() or entry.suffix in SUFFIXES

@@ -563,3 +563,52 @@ def test_a_broken_rule_names_its_columns_and_what_they_may_hold(tmp_path: Path) 
     assert quality.rules[1].what_to_do == (
         "Map the value to one of those that the data contract allows. sex: male, female, other, unknown."
     )
+
+
+@pytest.mark.parametrize("complete_by", ["discharge", "admission"])
+@pytest.mark.parametrize(("n_days", "found"), [(30, []), (31, ["until"]), (62, ["until"])])
+def test_an_end_without_stays_is_doubted_where_twenty_were_to_be_expected(
+    tmp_path: Path, complete_by: str, n_days: int, found: list[str]
+) -> None:
+    # A stay a day from 1 January to 10 April 2024, each of a day: 31 silent days miss 31 stays.
+    days = pd.date_range("2024-01-01", "2024-04-10").astype("str")
+    lines = [f"{n} | 7 | H | discharged | {day} | {day} | emergency | 1" for n, day in enumerate(days)]
+    tables = CLEAN | {
+        "stays": "\n".join([STAYS.strip().splitlines()[0], *lines]),
+        "diagnoses": DIAGNOSES.strip().splitlines()[0],
+    }
+    until = pd.Timestamp("2024-04-10") + pd.Timedelta(days=n_days)
+    quality = check(
+        write_folder(
+            tmp_path,
+            tables,
+            observed_from="2024-01-01",
+            observed_until=f"{until:%Y-%m-%d}",
+            complete_by=f'"{complete_by}"',
+        )
+    )
+    said = [text for text in quality.warnings if "which would hold" in text]
+    assert len(said) == len(found)
+    if n_days == 62:
+        assert said[0].startswith(
+            f"stays: the last {complete_by} lies 62 days before observed_until, which would hold about 62 "
+        )
+
+
+def test_a_start_without_stays_is_doubted_but_not_a_few_stays_pause(tmp_path: Path) -> None:
+    # 3 stays tell no number a day.
+    few = check(write_folder(tmp_path / "few", CLEAN, observed_from="2020-01-01"))
+    assert not any("which would hold" in text for text in few.warnings)
+    # 20 stays in 20 days; 1 January lies 31 days after 1 December.
+    lines = [f"{n} | 7 | H | discharged | 2024-01-{n:02} | 2024-01-{n:02} | urgent | 1" for n in range(1, 21)]
+    tables = CLEAN | {
+        "stays": "\n".join([STAYS.strip().splitlines()[0], *lines]),
+        "diagnoses": DIAGNOSES.strip().splitlines()[0],
+    }
+    declared = {"observed_from": "2023-12-01", "observed_until": "2024-01-20"}
+    (said,) = (
+        text
+        for text in check(write_folder(tmp_path / "late", tables, **declared)).warnings
+        if "which would hold" in text
+    )
+    assert said.startswith("stays: the first discharge lies 31 days after observed_from, which would hold")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hmac
 import json
 import shutil
 from pathlib import Path
@@ -401,6 +402,43 @@ def test_quarantined_stays_are_remembered_by_patient_and_day(tmp_path: Path) -> 
         ("8", None),
         ("8", dt.datetime(2024, 2, 2, 8)),
         ("9", None),
+    ]
+
+
+def test_what_an_earlier_ingest_did_not_see_stays_unknown(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    ingest("canonical", write_folder(tmp_path / "in", dirty()), first, max_quarantine_share=1)
+    said = (
+        "unseen_stays.parquet: an earlier ingest set 1 stays of 1 patients aside; what became of these "
+        "patients stays unknown. Once the stays are corrected and in the extract, remove the file."
+    )
+    assert check(first).warnings == (said,)
+    assert said in ingest("canonical", first, second).warnings
+    unseen = [duckdb.sql(open_dataset(out).unseen_stays(0)).fetchall() for out in (first, second)]
+    assert unseen[0] == unseen[1] == [("8", None)]
+    key = tmp_path / "key"
+    key.write_bytes(bytes(range(32)))
+    key.chmod(0o600)
+    ingest("canonical", first, tmp_path / "hashed", hash_ids=key)
+    ((hashed, _),) = duckdb.sql(open_dataset(tmp_path / "hashed").unseen_stays(0)).fetchall()
+    assert hashed == hmac.new(bytes(range(32)), b"8", "sha256").hexdigest()[:32]
+
+
+def test_a_memory_of_unseen_stays_that_is_none_is_named(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "in", CLEAN)
+    pd.DataFrame({"a": [1]}).to_parquet(folder / "unseen_stays.parquet")
+    with pytest.raises(TableError, match="cannot be read as the stays that an ingest set aside"):
+        check(folder)
+
+
+def test_an_extract_of_headers_alone_is_told_by_its_empty_tables(tmp_path: Path) -> None:
+    bare = CLEAN | {
+        name: CLEAN[name].strip().splitlines()[0] for name in ("stays", "diagnoses", "observations")
+    }
+    quality = ingest("canonical", write_folder(tmp_path / "in", bare), tmp_path / "out")
+    assert [text for text in quality.warnings if "no rows" in text] == [
+        "stays, diagnoses: no rows at all, only the header. Ask for the rows: nothing can be learned or "
+        "predicted without them."
     ]
 
 
