@@ -12,7 +12,7 @@ import io
 import re
 import zlib
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Literal, cast
 
 import duckdb
 
@@ -28,6 +28,18 @@ _GZIP_DAMAGE = (gzip.BadGzipFile, EOFError, zlib.error)
 _DAMAGED = "is damaged or cut off. Fetch it again."
 _NO_VALUE = "'\n', allow_quoted_nulls = false"
 """The engine forgives a value too many where that is null; no unquoted value is a line break, so none is."""
+
+
+class WrongFormError(TableError):
+    """The file has another `setting` (delimiter, encoding) than it is read with; `what` is that alone.
+
+    The message goes on with what to do where a source takes no such setting.
+    """
+
+    def __init__(self, what: str, setting: Literal["delimiter", "encoding"], advice: str) -> None:
+        super().__init__(f"{what} {advice}")
+        self.what = what
+        self.setting = setting
 
 
 def csv_to_parquet(
@@ -53,12 +65,12 @@ def csv_to_parquet(
     if _is_utf8(encoding):
         if file.suffix == ".gz":
             _refuse_damage(file)
-        _copy(data, file, target, names, delimiter, quote)
+        _copy(data, file, target, names, delimiter, quote, encoding)
         return
     recoded = target.with_suffix(".utf8.csv")
     try:
         _recode(file, recoded, encoding)
-        _copy(data, recoded, target, names, delimiter, quote)
+        _copy(data, recoded, target, names, delimiter, quote, encoding)
     finally:
         recoded.unlink(missing_ok=True)
 
@@ -80,15 +92,14 @@ def read_header(
         text = codecs.getincrementaldecoder(_with_mark(encoding))(errors="strict").decode(start)
         header = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
     except (UnicodeDecodeError, csv.Error):
-        raise TableError(_not_text(encoding)) from None
+        raise _not_text(encoding) from None
     except _GZIP_DAMAGE:
         raise TableError(_DAMAGED) from None
     if not header:
         raise TableError("is empty. Leave it out, or write at least a header.")
     if len(header) == 1 and delimiter != ";" and ";" in header[0]:
-        raise TableError(
-            f"is separated by semicolons. Write it again with {_NAMES.get(delimiter, 'other')}s."
-        )
+        advice = f"Write it again with {_NAMES.get(delimiter, 'other')}s."
+        raise WrongFormError("is separated by semicolons.", "delimiter", advice)
     names = [name.strip() for name in header]
     if names_the_unnamed and any(names):
         names = [name or f"column_{place}" for place, name in enumerate(names, start=1)]
@@ -99,7 +110,13 @@ def read_header(
 
 
 def _copy(
-    data: duckdb.DuckDBPyConnection, file: Path, target: Path, names: list[str], delimiter: str, quote: str
+    data: duckdb.DuckDBPyConnection,
+    file: Path,
+    target: Path,
+    names: list[str],
+    delimiter: str,
+    quote: str,
+    encoding: str,
 ) -> None:
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
     values = ", ".join(f"nullif({identifier(name)}, '') AS {identifier(name)}" for name in names)
@@ -119,8 +136,9 @@ def _copy(
         where = f" (first at line {line.group(1)})" if line else ""
         quotes = "quotes doubled inside quoted values" if quote else "no value in quotes"
         raise TableError(
-            f"cannot be read as CSV{where}: a {_NAMES.get(delimiter, 'character')}-separated file in UTF-8, "
-            f"{quotes}, the same number of values in every line. Write it again in this form."
+            f"cannot be read as CSV{where}: a {_NAMES.get(delimiter, 'character')}-separated file in "
+            f"{_shown(encoding)}, {quotes}, the same number of values in every line. Write it again in this "
+            "form."
         ) from None
     finally:
         data.execute("SET preserve_insertion_order = false")
@@ -140,7 +158,7 @@ def _recode(file: Path, target: Path, encoding: str) -> None:
                 out.write(decoder.decode(piece))
             out.write(decoder.decode(b"", final=True))
     except UnicodeDecodeError:
-        raise TableError(_not_text(encoding)) from None
+        raise _not_text(encoding) from None
     except _GZIP_DAMAGE:
         raise TableError(_DAMAGED) from None
 
@@ -169,6 +187,11 @@ def _with_mark(encoding: str) -> str:
     return "utf-8-sig" if _is_utf8(encoding) else encoding
 
 
-def _not_text(encoding: str) -> str:
-    name = codecs.lookup(encoding).name.upper()
-    return f"is not text in {name}. Name its encoding, or write it again in {name}."
+def _not_text(encoding: str) -> WrongFormError:
+    name = _shown(encoding)
+    advice = f"Name its encoding, or write it again in {name}."
+    return WrongFormError(f"is not text in {name}.", "encoding", advice)
+
+
+def _shown(encoding: str) -> str:
+    return codecs.lookup(encoding).name.upper()

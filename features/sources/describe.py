@@ -128,13 +128,22 @@ def _first_piece(file: Path) -> bytes:
 
 
 def _encoding(piece: bytes) -> str:
-    """UTF-8 where the piece is that; else GB18030 where bytes beyond ASCII come in pairs, or Latin-1."""
+    """UTF-8 where the piece is that; else GB18030 where bytes beyond ASCII come in pairs, or Windows-1252.
+
+    Windows-1252 has all printed characters of Latin-1, which is left for the few bytes that it does not know.
+    """
     try:
         codecs.getincrementaldecoder("utf-8")().decode(piece)
+        return "utf-8"
     except UnicodeDecodeError:
         runs = [len(run) for run in re.findall(rb"[\x80-\xff]+", piece)]
-        return "gb18030" if sum(run for run in runs if run % 2 == 0) > 0.8 * sum(runs) else "latin-1"
-    return "utf-8"
+    if sum(run for run in runs if run % 2 == 0) > 0.8 * sum(runs):
+        return "gb18030"
+    try:
+        piece.decode("cp1252")
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "cp1252"
 
 
 def _refuse_without_header(names: tuple[str, ...]) -> None:

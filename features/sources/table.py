@@ -18,7 +18,7 @@ from tempfile import mkdtemp
 import duckdb
 
 from features.dataset import Declaration, parse_declaration
-from features.delimited import csv_to_parquet, read_header
+from features.delimited import WrongFormError, csv_to_parquet, read_header
 from features.progress import Progress, silent
 from features.sources import Extract
 from features.sources.declared import declared
@@ -98,6 +98,9 @@ def as_parquet(source: Reader, path: Path, form: FileForm) -> tuple[Path, tuple[
     try:
         names = read_header(file, delimiter=delimiter, encoding=form.encoding, names_the_unnamed=True)
         csv_to_parquet(source.data, file, target, delimiter=delimiter, encoding=form.encoding, header=names)
+    except WrongFormError as error:
+        advice = f"Set its {error.setting} under [file] in the mapping file."
+        raise TableError(f"{file.name} {error.what} {advice}") from None
     except TableError as error:
         raise TableError(f"{file.name} {error}") from None
     return target, tuple(names)

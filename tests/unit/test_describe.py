@@ -220,7 +220,9 @@ def test_a_proposal_without_an_age_says_that_one_is_needed(tmp_path: Path) -> No
     ("content", "encoding"),
     [
         ("姓别,年龄\n男,50\n".encode("gb18030"), "gb18030"),
-        ("Größe,Alter\nschön,50\n".encode("latin-1"), "latin-1"),
+        ("Größe,Alter\nschön,50\n".encode("latin-1"), "cp1252"),
+        ("Größe,Kosten\nschön,50 €\n".encode("cp1252"), "cp1252"),
+        ("Größe,Alter\nschön\x81,50\n".encode("latin-1"), "latin-1"),
         ("Größe,Alter\nschön,50\n".encode(), "utf-8"),
     ],
 )

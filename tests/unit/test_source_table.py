@@ -304,6 +304,25 @@ def test_a_refusal_of_what_is_no_number_names_the_ways_to_write_one(tmp_path: Pa
     assert 'decimal = "," and thousands = "."' in words
 
 
+@pytest.mark.parametrize(
+    ("content", "form", "words"),
+    [
+        (b"person;id\n7;1\n", "", "t.csv is separated by semicolons. Set its delimiter under [file]"),
+        (b"person,id\n\xe4,1\n", "", "t.csv is not text in UTF-8. Set its encoding under [file]"),
+        (b"person,id\n\xe4,1,2\n", 'encoding = "latin-1"', "a comma-separated file in ISO8859-1,"),
+    ],
+)
+def test_a_file_of_another_form_is_answered_with_the_setting_that_reads_it(
+    tmp_path: Path, content: bytes, form: str, words: str
+) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    (tmp_path / "t.csv.toml").write_text(f"{DECLARED}{IDS}[file]\n{form}\n", "utf-8")
+    with pytest.raises(TableError) as error:
+        ingest("table", tmp_path / "t.csv", tmp_path / "out")
+    assert words in str(error.value)
+    assert "Write it again with" not in str(error.value)
+
+
 def test_no_columns_say_that_there_were_no_codes_and_readmission_can_be_derived(tmp_path: Path) -> None:
     declared = DECLARED.replace(
         'timeline = "none"',
