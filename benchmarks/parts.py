@@ -76,7 +76,7 @@ def scale(work: Path, rows: int) -> Part:
         repeats = _REPEATS if n <= rows else 1
         ways = {
             way: asdict(best_of(repeats, f"scale_tasks.{way}", data=data, out=work / f"{way}-{n}.parquet"))
-            for way in ("reference", "builder")
+            for way in ("reference", "features", "builder")
         }
         sizes[n] = ways
     return {"rows": rows, "sizes": sizes}

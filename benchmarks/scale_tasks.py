@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.measuring import Measured
 from benchmarks.reference_query import codes_of, run_reference
 from benchmarks.scale_data import make_extract
-from features.build import build
+from features.buckets import each_bucket, engine
+from features.build import build, features_of, keyed_sql, prepare_bucket
 from features.dataset import open_dataset
 from features.points import Point
 from features.settings import DEFAULT_SETTINGS
@@ -38,6 +42,25 @@ def reference(data: Path, out: Path) -> Measured:
             spill=Path(spill),
         )
     measured.facts = _size(out)
+    return measured
+
+
+def features(data: Path, out: Path) -> Measured:
+    """Cohort and features at admission, without labels: what the reference query is a part of."""
+    measured, dataset, settings = Measured(), open_dataset(data), DEFAULT_SETTINGS
+    with measured.timed(), engine(dataset, settings) as con, ExitStack() as last:
+        built = features_of(dataset, Point.ADMISSION, settings)
+        sql = keyed_sql(dataset, Point.ADMISSION, built, (), settings)
+
+        def rows(own: duckdb.DuckDBPyConnection, bucket: int) -> pa.Table:
+            prepare_bucket(own, dataset, Point.ADMISSION, bucket, settings)
+            return own.sql(sql).to_arrow_table()
+
+        writer = None
+        for _, table in each_bucket(con, range(dataset.declaration.buckets), rows, settings):
+            writer = writer or last.enter_context(pq.ParquetWriter(out, table.schema, compression="zstd"))
+            writer.write_table(table)
+    measured.facts = _size(out) | {"features": len(built)}
     return measured
 
 

@@ -23,13 +23,12 @@ from features.assemble import features_sql
 from features.atomic import written_aside
 from features.buckets import each_bucket, engine
 from features.catalogue import features_at
-from features.clock import known_diagnoses_sql, known_procedures_sql
+from features.clock import coded_stays_sql, known_diagnoses_sql, known_procedures_sql
 from features.cohort import candidates_sql, index_rows_sql, judged_episodes_sql
 from features.complications import ComplicationBy, complications_rest_on
 from features.dataset import CodeSystems, DataSet, Declaration
 from features.episode_cost import check_prices
 from features.episodes import (
-    CODED_STAYS_SQL,
     EPISODE_STAYS_SQL,
     EPISODES_SQL,
     THESE_STAYS_SQL,
@@ -102,7 +101,7 @@ def build(
     step = f"features at {moment}"
     with written_aside(out) as fresh, engine(dataset, settings) as con:
         facts = declared_facts(con, dataset, point)
-        features = _features(dataset, point, settings)
+        features = features_of(dataset, point, settings)
         by = complications_rest_on(con, dataset)
         check_prices(con, dataset, settings)
         sql = _learning_sql(dataset, point, features, facts, settings, complication_by=by)
@@ -150,7 +149,7 @@ def rows_for_scoring(
     extract, before an admission also the booked stays that have not come yet; with `since`, only those
     with a prediction time from then on.
     """
-    features = _features(dataset, point, settings)
+    features = features_of(dataset, point, settings)
     until = dataset.declaration.observed_until
     conditions = ["true"]
     if until is not None:
@@ -159,7 +158,7 @@ def rows_for_scoring(
         conditions.append(f"prediction_time >= TIMESTAMP '{since.isoformat(sep=' ')}'")
     with engine(dataset, settings) as con:
         facts = declared_facts(con, dataset, point)
-        sql = f"{_keyed_sql(dataset, point, features, facts, settings)} ORDER BY stay_id"
+        sql = f"{keyed_sql(dataset, point, features, facts, settings)} ORDER BY stay_id"
 
         def rows(own: duckdb.DuckDBPyConnection, bucket: int) -> pd.DataFrame:
             prepare_bucket(own, dataset, point, bucket, settings, with_booked=True)
@@ -171,7 +170,7 @@ def rows_for_scoring(
         yield from each_bucket(con, wanted, rows, settings)
 
 
-def _features(dataset: DataSet, point: Point, settings: FeatureSettings) -> tuple[Feature, ...]:
+def features_of(dataset: DataSet, point: Point, settings: FeatureSettings) -> tuple[Feature, ...]:
     """The features of the point; dates that are shifted patient by patient are no calendar."""
     is_shifted = dataset.declaration.has_timeline and not dataset.declaration.has_calendar
     features = features_at(point, optional=settings.optional_features)
@@ -216,9 +215,10 @@ def lay_out(
     """Make, from the canonical tables on the connection, what every point needs: codes and episodes."""
     diagnoses = known_diagnoses_sql(settings, systems.diagnosis or "")
     procedures = known_procedures_sql(settings, systems.procedure or "")
+    coded = coded_stays_sql(settings, systems.diagnosis or "")
     con.execute(f"CREATE OR REPLACE TEMP VIEW known_diagnoses AS {diagnoses}")
     con.execute(f"CREATE OR REPLACE TEMP VIEW known_procedures AS {procedures}")
-    con.execute(f"CREATE OR REPLACE TEMP TABLE coded_stays AS {CODED_STAYS_SQL}")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE coded_stays AS {coded}")
     stays = EPISODE_STAYS_SQL if has_timeline else UNDATED_EPISODE_STAYS_SQL
     con.execute(f"CREATE OR REPLACE TEMP TABLE episode_stays AS {stays}")
     con.execute(f"CREATE OR REPLACE TEMP TABLE episodes AS {EPISODES_SQL}")
@@ -238,13 +238,14 @@ def lay_out_index_rows(con: duckdb.DuckDBPyConnection, rows_sql: str) -> None:
     )
 
 
-def _keyed_sql(
+def keyed_sql(
     dataset: DataSet,
     point: Point,
     features: tuple[Feature, ...],
     facts: tuple[Feature, ...],
     settings: FeatureSettings,
 ) -> str:
+    """SQL of a prepared bucket's rows: identifiers, point, prediction time, and the features by name."""
     has_timeline = dataset.declaration.has_timeline
     sql = features_sql(features, point, has_timeline=has_timeline, settings=settings, facts=facts)
     return f"""
@@ -277,7 +278,7 @@ def _learning_sql(
         l.row_discharged_on, l.row_label_end_on_readmission, l.row_label_end_on_complication,
         l.row_label_end_on_cost, l.row_first_event, l.row_died_in_hospital,
         {_row_groups(features)}
-    FROM ({_keyed_sql(dataset, point, features, facts, settings)}) f
+    FROM ({keyed_sql(dataset, point, features, facts, settings)}) f
     LEFT JOIN labels l USING (episode_id)
     ORDER BY f.stay_id"""
 

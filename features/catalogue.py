@@ -8,10 +8,9 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
 
-from features.clock import known_diagnoses_sql, known_procedures_sql, relations
+from features.clock import coded_stays_sql, known_diagnoses_sql, known_procedures_sql, relations
 from features.codes import code_files
 from features.episodes import (
-    CODED_STAYS_SQL,
     EPISODE_STAYS_SQL,
     THESE_STAYS_SQL,
     UNDATED_EPISODE_STAYS_SQL,
@@ -104,7 +103,11 @@ def _machinery() -> list[str]:
         for has_timeline in (True, False)
         for sql in relations(point, has_timeline=has_timeline, settings=settings).values()
     ]
-    known = [known_diagnoses_sql(settings, "icd10"), known_procedures_sql(settings, "icd9cm3")]
-    links = [CODED_STAYS_SQL, EPISODE_STAYS_SQL, UNDATED_EPISODE_STAYS_SQL, THESE_STAYS_SQL]
+    known = [
+        known_diagnoses_sql(settings, "icd10"),
+        coded_stays_sql(settings, "icd10"),
+        known_procedures_sql(settings, "icd9cm3"),
+    ]
+    links = [EPISODE_STAYS_SQL, UNDATED_EPISODE_STAYS_SQL, THESE_STAYS_SQL]
     codes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in code_files()]
     return [*cuts, *known, *links, *codes, version("pycomorb")]

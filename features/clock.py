@@ -44,6 +44,31 @@ def known_diagnoses_sql(settings: FeatureSettings, code_system: str) -> str:
     FROM diagnoses d JOIN stays s USING (stay_id)"""
 
 
+def coded_stays_sql(settings: FeatureSettings, code_system: str) -> str:
+    """What the discharge codes of a stay say together, by the moment from which they were known.
+
+    Rows that name no moment are gathered before their stay tells it: there are many more codes than stays.
+    """
+    return f"""
+    SELECT g.* EXCLUDE (known_at),
+        coalesce(g.known_at, s.discharged_at + {_hours(settings.coding_lag_hours)}) AS known_at
+    FROM (
+        SELECT d.stay_id, d.known_at, bit_or(f.charlson) AS charlson, bit_or(f.elixhauser) AS elixhauser,
+            CASE WHEN count(f.frailty_low) = count(*) THEN bit_or(f.frailty_low) END AS frailty_low,
+            CASE WHEN count(f.frailty_low) = count(*) THEN bit_or(f.frailty_high) END AS frailty_high,
+            min(left(d.code, 3)) FILTER (d.position = 1) AS principal_code3,
+            max(f.exclusion) FILTER (d.position = 1) AS principal_exclusion,
+            bool_or(f.is_always_planned) FILTER (d.position = 1) AS principal_is_always_planned,
+            -- Of a diagnosis without a category it is not known whether it is acute.
+            bool_or(CASE WHEN f.ccs_title IS NOT NULL THEN f.is_acute END) FILTER (d.position = 1)
+                AS principal_is_acute,
+            count(d.present_on_admission) AS n_flags
+        FROM diagnoses d LEFT JOIN diagnosis_flags f
+            ON f.code = d.code AND f.code_system = coalesce(d.code_system, '{code_system}')
+        WHERE d.kind = 'discharge' GROUP BY d.stay_id, d.known_at
+    ) g JOIN stays s USING (stay_id)"""
+
+
 def known_procedures_sql(settings: FeatureSettings, code_system: str) -> str:
     """Procedures with the time from which each was known.
 

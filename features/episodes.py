@@ -6,22 +6,6 @@ never change how earlier ones are merged.
 
 from __future__ import annotations
 
-# What the discharge codes of a stay say together, by the moment from which they were known.
-CODED_STAYS_SQL = """
-SELECT d.stay_id, d.known_at, bit_or(f.charlson) AS charlson, bit_or(f.elixhauser) AS elixhauser,
-    CASE WHEN count(f.frailty_low) = count(*) THEN bit_or(f.frailty_low) END AS frailty_low,
-    CASE WHEN count(f.frailty_low) = count(*) THEN bit_or(f.frailty_high) END AS frailty_high,
-    min(left(d.code, 3)) FILTER (d.position = 1) AS principal_code3,
-    max(f.exclusion) FILTER (d.position = 1) AS principal_exclusion,
-    bool_or(f.is_always_planned) FILTER (d.position = 1) AS principal_is_always_planned,
-    -- Of a diagnosis without a category it is not known whether it is acute.
-    bool_or(CASE WHEN f.ccs_title IS NOT NULL THEN f.is_acute END) FILTER (d.position = 1)
-        AS principal_is_acute,
-    count(d.present_on_admission) AS n_flags
-FROM known_diagnoses d LEFT JOIN diagnosis_flags f USING (code, code_system)
-WHERE d.kind = 'discharge' GROUP BY d.stay_id, d.known_at
-"""
-
 # `continuation_known_at` is when it was known that the stay continues the one before it, `joined_known_at`
 # when it was known that it belongs to the episode's first. The discharge that counts is the latest among the
 # earlier stays: a short stay may lie within a longer one. The windows sort only what they need.
