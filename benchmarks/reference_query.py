@@ -47,7 +47,8 @@ SELECT * EXCLUDE (earlier), {flags} FROM history
 
 def codes_of(dataset: DataSet) -> pd.DataFrame:
     """Every code of the data set with its comorbidities as bits: known before the clock starts."""
-    codes = duckdb.sql(f"SELECT DISTINCT code FROM ({dataset.select(DIAGNOSES)}) ORDER BY code").fetchall()
+    query = f"SELECT DISTINCT code FROM ({dataset.select(DIAGNOSES)}) ORDER BY code"
+    codes = duckdb.execute(query).fetchall()
     system = dataset.declaration.code_systems.diagnosis
     assert system is not None
     found = code_flags_for({"diagnoses": [(code, system) for (code,) in codes], "procedures": []})

@@ -62,10 +62,9 @@ def _scale(part: dict[str, Any]) -> Iterator[str]:
     yield f"## Features at admission, {first:,} to {max(sizes):,} admissions"
     yield ""
     yield (
-        "8 diagnoses and 20 laboratory values an admission, against the reference query: the history of earlier "
-        "stays and packed comorbidity flags alone. `features`: cohort and "
-        f"{facts['features']} features; `builder`: these with {facts['columns'] - facts['features']} labels and "
-        "keys, cohort flow and data hash."
+        "8 diagnoses and 20 laboratory values an admission, against the reference query: the history of "
+        f"earlier stays and packed comorbidity flags alone. `features`: cohort and {facts['features']} features; "
+        f"`builder`: these with {facts['columns'] - facts['features']} labels and keys, flow and data hash."
     )
     yield ""
     yield (
