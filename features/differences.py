@@ -10,10 +10,12 @@ from typing import Literal
 from features.shape import FEWEST_ROWS, Mix, TableShape
 
 Kind = Literal[
-    "table_new", "table_vanished", "column_new", "column_vanished", "value_new", "value_vanished", "rows",
-    "missing", "mix", "numbers", "incomplete_end", "gap", "missing_jump", "mix_jump",
+    "declaration", "table_new", "table_vanished", "column_new", "column_vanished", "value_new",
+    "value_vanished", "rows", "missing", "mix", "numbers", "incomplete_end", "gap", "missing_jump",
+    "mix_jump",
 ]  # fmt: skip
 WHAT_TO_DO: dict[Kind, str] = {
+    "declaration": "Ask which is right: models of the one declaration do not hold for the other.",
     "table_new": "Look whether models that never saw it should be trained again.",
     "table_vanished": "Ask for the table: its features are missing without it.",
     "column_new": "Look whether models that never saw it should be trained again.",
@@ -81,12 +83,14 @@ class Finding:
 
 def distance(one: Mapping[str, float], other: Mapping[str, float]) -> float:
     """Jensen-Shannon distance of two mixes (base 2): 0 the same, 1 nothing in common."""
+    import numpy as np
     from scipy.spatial.distance import jensenshannon
 
     if not sum(one.values()) or not sum(other.values()):
         return 0.0
     names = [*dict.fromkeys([*one, *other])]
-    found = float(jensenshannon([one.get(n, 0) for n in names], [other.get(n, 0) for n in names], base=2))
+    with np.errstate(invalid="ignore"):
+        found = float(jensenshannon([one.get(n, 0) for n in names], [other.get(n, 0) for n in names], base=2))
     return 0.0 if math.isnan(found) else found  # what is equal but for rounding
 
 
@@ -94,21 +98,44 @@ def beyond_chance(now: Mix, was: Mix, least: float, chance: float) -> float | No
     """The distance of two mixes if it is more than `least` and than chance makes it; None if not."""
     if min(now.total, was.total) < FEWEST_ROWS:
         return None
-    apart = distance(now.values | {"": now.rest}, was.values | {"": was.rest})
+    apart = distance(*levelled(now, was))
     # Of two samples of one mix the divergence is about (k - 1)/8 × (1/n + 1/m) nats.
     k = len({*now.values, *was.values})
     by_chance = k / 8 * (1 / now.total + 1 / was.total) / math.log(2)
     return apart if apart**2 > max(least**2, chance * by_chance) else None
 
 
-def movers(now: Mix, was: Mix, most: int = 3) -> str:
-    """The values that changed most, as words."""
-    shares = {
-        v: (was.values.get(v, 0) / was.total, now.values.get(v, 0) / now.total)
-        for v in {*now.values, *was.values}
+def levelled(now: Mix, was: Mix) -> tuple[dict[str, float], dict[str, float]]:
+    """The shares of two mixes, as near to each other as pooling lets them be; `""` is the rest.
+
+    How many of the pooled rows hold a value that a side does not show, or hides in some month, is not known:
+    its rest may hold as many as the other side has. What a side shows whole stays as it is.
+    """
+    return _filled(now, was), _filled(was, now)
+
+
+def _filled(mix: Mix, other: Mix) -> dict[str, float]:
+    shares = {value: n / mix.total for value, n in mix.values.items()}
+    rest = mix.rest / mix.total
+    lacking = {
+        value: n / other.total - shares.get(value, 0.0)
+        for value, n in other.values.items()
+        if (value in mix.hidden or value not in mix.values) and n / other.total > shares.get(value, 0.0)
     }
-    moved = sorted(shares.items(), key=lambda item: (-round(abs(item[1][1] - item[1][0]), 6), item[0]))[:most]
-    words = [f"{quoted(value)} {before:.1%} to {after:.1%}" for value, (before, after) in moved]
+    part = min(1.0, rest / sum(lacking.values())) if lacking else 0.0
+    filled = {value: shares.get(value, 0.0) + part * share for value, share in lacking.items()}
+    return shares | filled | {"": max(rest - part * sum(lacking.values()), 0.0)}
+
+
+def movers(now: Mix, was: Mix, most: int = 3) -> str:
+    """The values that changed most, however many are pooled, with the shares that are shown, as words."""
+    after, before = levelled(now, was)
+    change = {v: round(abs(after.get(v, 0.0) - before.get(v, 0.0)), 6) for v in {*now.values, *was.values}}
+    moved = sorted(change, key=lambda value: (-change[value], value))[:most]
+    words = [
+        f"{quoted(v)} {was.values.get(v, 0) / was.total:.1%} to {now.values.get(v, 0) / now.total:.1%}"
+        for v in moved
+    ]
     return f" (most: {', '.join(words)})" if words else ""
 
 

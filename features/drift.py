@@ -23,10 +23,13 @@ from features.differences import (
 )
 from features.shape import FEWEST_ROWS, QUANTILES, Mix, Shape, TableShape
 
+MANY_MONTHS = 4
+"""Months with another number of rows that are told as one."""
+
 
 def compared(now: Shape, was: Shape, settings: DriftSettings = DEFAULT_DRIFT) -> tuple[Finding, ...]:
-    """The differences of a shape from an earlier one, by table and column."""
-    found: list[Finding] = []
+    """The differences of a shape from an earlier one: what is declared first, then by table and column."""
+    found = list(_compared_meaning(now, was))
     for name in dict.fromkeys([*was.tables, *now.tables]):
         if name not in now.tables:
             n_rows = was.tables[name].n_rows
@@ -39,6 +42,18 @@ def compared(now: Shape, was: Shape, settings: DriftSettings = DEFAULT_DRIFT) ->
         else:
             found += _compared_table(name, now.tables[name], was.tables[name], settings)
     return tuple(found)
+
+
+def _compared_meaning(now: Shape, was: Shape) -> Iterator[Finding]:
+    if now.meaning is None or was.meaning is None:
+        return
+    earlier = was.meaning.model_dump()
+    for name, value in now.meaning.model_dump().items():
+        if value != earlier[name]:
+            text = (
+                f"dataset.toml: {name} is {value or 'not declared'}, {earlier[name] or 'not declared'} before"
+            )
+            yield Finding("declaration", "dataset.toml", name, "", None, None, text)
 
 
 def _compared_table(
@@ -74,6 +89,7 @@ def _compared_table(
 def _compared_rows(name: str, now: TableShape, was: TableShape, settings: DriftSettings) -> Iterator[Finding]:
     earlier, later = months_of(was), months_of(now)
     noise = row_noise(was, settings)
+    found: list[Finding] = []
     # The last month of an extract is seldom complete.
     for month in earlier[:-1]:
         before, after = was.rows_by_month.get(month, 0), now.rows_by_month.get(month, 0)
@@ -81,9 +97,11 @@ def _compared_rows(name: str, now: TableShape, was: TableShape, settings: DriftS
             continue
         if abs(after - before) > max(settings.rows * before, noise(before)):
             text = f"{name}: {after:,} rows in {month}, {before:,} before ({after / before - 1:+.0%})"
-            yield Finding("rows", name, "", month, before, after, text)
+            found.append(Finding("rows", name, "", month, before, after, text))
+    yield from _in_few_words(name, found, "before")
     usual = median([was.rows_by_month.get(month, 0) for month in earlier[-13:-1]] or [0])
     low, high = settings.monthly_rows
+    found = []
     for month in later:
         after = now.rows_by_month.get(month, 0)
         # The last one is for `jumps`, which knows on which day the extract ends.
@@ -91,7 +109,25 @@ def _compared_rows(name: str, now: TableShape, was: TableShape, settings: DriftS
             continue
         if not low * usual - noise(usual) <= after <= high * usual + noise(usual):
             text = f"{name}: {after:,} rows in {month}, about {usual:,.0f} a month in the earlier extract"
-            yield Finding("rows", name, "", month, usual, after, text)
+            found.append(Finding("rows", name, "", month, usual, after, text))
+    yield from _in_few_words(name, found, "by the months of the earlier extract")
+
+
+def _in_few_words(name: str, found: Sequence[Finding], than: str) -> Iterator[Finding]:
+    """The months one by one where they are few; else one finding for those with more, or with fewer."""
+    for is_more in (True, False):
+        months = [each for each in found if ((each.now or 0) > (each.was or 0)) == is_more]
+        if len(months) < MANY_MONTHS:
+            continue
+        found = [each for each in found if each not in months]
+        before, after = sum(each.was or 0 for each in months), sum(each.now or 0 for each in months)
+        first, last = months[0].month, months[-1].month
+        text = (
+            f"{name}: about {after / before:.1f} times as many rows in {len(months)} months, from {first} "
+            f"to {last} ({after:,.0f}, {before:,.0f} {than})"
+        )
+        yield Finding("rows", name, "", first, before, after, text)
+    yield from found
 
 
 def _compared_mix(

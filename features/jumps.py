@@ -139,4 +139,6 @@ def _together(mixes: Sequence[Mix], pooled: set[str]) -> Mix:
     values: Counter[str] = Counter()
     for mix in mixes:
         values.update({value: n for value, n in mix.values.items() if value not in pooled})
-    return Mix(values=dict(values), rest=sum(mix.total for mix in mixes) - sum(values.values()))
+    hidden = {value for mix in mixes for value in mix.hidden}
+    rest = sum(mix.total for mix in mixes) - sum(values.values())
+    return Mix(values=dict(values), rest=rest, hidden=tuple(sorted(hidden)))

@@ -70,7 +70,10 @@ class ColumnShape(_Record):
 
 
 class TableShape(_Record):
-    """One table; months (`2024-03`) are those of its event, or of its stay. Patients are counted roughly."""
+    """One table; months (`2024-03`) are those of its event, or of its stay. Patients are counted roughly.
+
+    Months of fewer than `FEWEST_PATIENTS` patients are not in `patients_by_month`.
+    """
 
     n_rows: int
     n_patients: int
@@ -82,15 +85,30 @@ class TableShape(_Record):
     def rows_per_patient(self) -> float:
         """Rows that come together, of one patient (within a month, where there are months): at least 1."""
         if self.patients_by_month:
-            return max(sum(self.rows_by_month.values()) / max(sum(self.patients_by_month.values()), 1), 1.0)
+            n_rows = sum(self.rows_by_month.get(month, 0) for month in self.patients_by_month)
+            return max(n_rows / max(sum(self.patients_by_month.values()), 1), 1.0)
         return max(self.n_rows / max(self.n_patients, 1), 1.0)
 
 
+class Meaning(_Record):
+    """What the declaration says of every row; where it differs, rows mean something else."""
+
+    currency: str
+    cost_basis: str
+    time_zone: str
+    timeline: str
+    complete_by: str
+    deaths: str
+    diagnosis_codes: str | None
+    procedure_codes: str | None
+
+
 class Shape(_Record):
-    """The shape of a data set's kept rows."""
+    """The shape of a data set's kept rows; `meaning` is None in one written before it was kept."""
 
     version: Literal[1] = 1
     observed_until: dt.date | None
+    meaning: Meaning | None = None
     tables: dict[str, TableShape]
 
     def to_json(self) -> str:
@@ -131,7 +149,20 @@ def shape_of(
         tables[name] = _table_shape(data, TABLES[name])
     progress("measuring the shape", len(rows), len(rows))
     data.execute("DROP VIEW shape_rows; DROP TABLE shape_stays")
-    return Shape(observed_until=declaration.observed_until, tables=tables)
+    return Shape(observed_until=declaration.observed_until, meaning=_meaning_of(declaration), tables=tables)
+
+
+def _meaning_of(declaration: Declaration) -> Meaning:
+    return Meaning(
+        currency=declaration.currency,
+        cost_basis=declaration.cost_basis,
+        time_zone=declaration.time_zone,
+        timeline=declaration.timeline,
+        complete_by=declaration.complete_by,
+        deaths=declaration.deaths,
+        diagnosis_codes=declaration.code_systems.diagnosis,
+        procedure_codes=declaration.code_systems.procedure,
+    )
 
 
 def _dated_sql(table: Table, rows: str, declaration: Declaration) -> str:
@@ -175,7 +206,7 @@ def _table_shape(data: duckdb.DuckDBPyConnection, table: Table) -> TableShape:
         n_rows=sum(rows.values()),
         n_patients=n_patients,
         rows_by_month={row[0]: row[1] for row in dated},
-        patients_by_month={row[0]: row[2] for row in dated},
+        patients_by_month={row[0]: row[2] for row in dated if row[2] >= FEWEST_PATIENTS},
         columns=columns,
     )
 

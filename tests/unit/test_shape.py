@@ -74,6 +74,13 @@ def write_declared(folder: Path, line: str) -> Path:
     return folder
 
 
+def test_months_of_few_patients_are_not_counted_by_patients(tmp_path: Path) -> None:
+    # 9 of the stays of February lie in March.
+    left = [f"2024-01-{12 + i % 2} 10:00" for i in range(60)] + ["2024-02-12 10:00"] * 51
+    stays = shape_of_stays(tmp_path, discharged_at=left + ["2024-03-02 10:00"] * 9).tables["stays"]
+    assert list(stays.patients_by_month) == ["2024-01", "2024-02"]
+
+
 def test_missing_shares_are_told_overall_and_by_month(tmp_path: Path) -> None:
     shape = shape_of_stays(tmp_path, payer=["city"] * 90 + [None] * 30)
     payer = shape.tables["stays"].columns["payer"]
