@@ -63,7 +63,8 @@ def _scale(part: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         "8 diagnoses and 20 laboratory values an admission, against the reference query: the history of "
-        f"earlier stays and packed comorbidity flags alone. `features`: cohort and {facts['features']} features; "
+        "earlier stays and packed comorbidity flags alone. "
+        f"`features`: cohort and {facts['features']} features; "
         f"`builder`: these with {facts['columns'] - facts['features']} labels and keys, flow and data hash."
     )
     yield ""
