@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 import duckdb
@@ -234,10 +234,24 @@ def parse_declaration(settings: Mapping[str, object], file: Path) -> Declaration
         return Declaration.model_validate(settings)
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or 'dataset'}: {problem['msg']}"
+            f"{'.'.join(str(part) for part in problem['loc']) or 'dataset'}: {problem_words(problem)}"
             for problem in error.errors(include_url=False, include_input=False)
         )
         raise TableError(f"{file}: {problems}. Correct these settings.") from error
+
+
+def problem_words(problem: Mapping[str, Any]) -> str:
+    """What is wrong with a setting, from a validation error's entry."""
+    kind, message = str(problem["type"]), str(problem["msg"])
+    if kind.startswith("date_"):
+        return "is no date. Write it like 2020-12-31, without quotes"
+    if kind == "too_short":
+        return "is empty. Name at least one"
+    if kind == "missing":
+        return "is required"
+    if kind == "extra_forbidden":
+        return "no such key here. Remove it or correct its name"
+    return message.removeprefix("Value error, ").replace("Input should be", "must be")
 
 
 def open_dataset(folder: Path) -> DataSet:

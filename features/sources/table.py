@@ -50,13 +50,18 @@ def stage(
     place = mapping or path.with_name(f"{path.name}.toml")
     how = read_mapping(place)
     says = {"name": path.name.split(".")[0], "source": "table 1", **how.dataset}
-    meaning = declared(path, declaration, says) if declaration else _parsed(says, place)
+    meaning, undeclared = None, []
+    try:
+        meaning = declared(path, declaration, says) if declaration else _parsed(says, place)
+    except TableError as error:
+        undeclared = [str(error)]
     with reader(staging) as source:
         progress("reading the file", 0, 1)
         columns = open_table(source, path, how.file)
         progress("reading the file", 1, 1)
-        problems = [*_missing_columns(how, columns), *_bad_formats(source, how), *_unused(how, meaning)]
-        if problems:
+        problems = [*_missing_columns(how, columns), *_bad_formats(source, how)]
+        problems += _unused(how, meaning) if meaning else undeclared
+        if problems or meaning is None:
             raise TableError("\n".join((f"{place.name} does not fit {path.name}.", *problems)))
         wrong = _no_numbers(source, how)
         if wrong:

@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from features.dataset import DiagnosisSystem, ProcedureSystem
+from features.dataset import DiagnosisSystem, ProcedureSystem, problem_words
 from features.facts import NAME, RESERVED
 from features.tables import CHARGE_CATEGORIES, OUTCOMES, PATIENTS, STAYS, Table, TableError
 
@@ -393,9 +393,7 @@ def _place(loc: tuple[int | str, ...]) -> str:
 
 
 def _words(problem: Mapping[str, Any]) -> str:
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        message = "no such key here. Remove it or correct its name"
-    elif problem["type"] == "missing":
-        message = "is required. Add it"
+    message = problem_words(problem)
+    if problem["type"] == "missing":
+        message += ". Add it"
     return message if message.endswith((".", "?")) else f"{message}."

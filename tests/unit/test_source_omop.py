@@ -42,7 +42,7 @@ def changed(folder: Path, name: str, old: str, new: str) -> Path:
 def test_what_an_extract_means_is_declared(tmp_path: Path) -> None:
     folder = copied(tmp_path)
     (folder / "dataset.toml").unlink()
-    with pytest.raises(TableError, match=r"currency: Field required; cost_basis: Field required"):
+    with pytest.raises(TableError, match=r"currency: is required; cost_basis: is required"):
         ingest("omop", folder, tmp_path / "out")
     shutil.copy(EXTRACT / "dataset.toml", tmp_path / "meaning.toml")
     changed(tmp_path, "meaning.toml", "observed_until = 2022-12-31\n", "")

@@ -323,6 +323,17 @@ def test_a_file_of_another_form_is_answered_with_the_setting_that_reads_it(
     assert "Write it again with" not in str(error.value)
 
 
+def test_what_is_not_declared_and_what_the_file_lacks_is_told_at_once_in_plain_words(tmp_path: Path) -> None:
+    declared = DECLARED.replace('currency = "EUR"', 'observed_from = "soon"')
+    words = refused(tmp_path, "person,idd\n7,1\n", declared + IDS)
+    assert "observed_from: is no date. Write it like 2020-12-31" in words
+    assert "currency: is required" in words
+    assert "stays.stay_id: the file has no column id. Did you mean idd?" in words
+    any_of = "[outcomes]\ncomplication = { any_of = { columns = [], values = [1] } }\n"
+    words = refused(tmp_path, "person,id\n7,1\n", DECLARED + IDS + any_of)
+    assert "any_of.columns: is empty. Name at least one." in words
+
+
 def test_no_columns_say_that_there_were_no_codes_and_readmission_can_be_derived(tmp_path: Path) -> None:
     declared = DECLARED.replace(
         'timeline = "none"',
@@ -412,7 +423,7 @@ def test_a_missing_mapping_file_is_told_with_the_way_to_one(tmp_path: Path) -> N
 
 
 def test_what_the_declaration_lacks_is_told(tmp_path: Path) -> None:
-    assert "currency: Field required" in refused(tmp_path, "id,person\n1,7\n", IDS)
+    assert "currency: is required" in refused(tmp_path, "id,person\n1,7\n", IDS)
 
 
 def test_a_declaration_stands_over_the_mappings_own(tmp_path: Path) -> None:
