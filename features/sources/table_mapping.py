@@ -308,24 +308,30 @@ class TableMapping(_Strict):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> TableMapping:
-        self.positions("diagnoses"), self.positions("procedures")
+        problems = []
         for section in ("diagnoses", "procedures"):
+            try:
+                self.positions(section)
+            except ValueError as error:
+                problems.append(str(error))
             entries = getattr(self, section)
             if len(entries) > 1 and not all(coded.columns for coded in entries):
-                raise ValueError(
+                problems.append(
                     f"{section}: columns = [] says that there were no codes, but there are {len(entries)} "
                     "entries. Leave out one or the other"
                 )
         for name, n in Counter(fact.name for fact in self.all_facts).items():
             if n > 1:
-                raise ValueError(f"facts: {n} have the name {name}; give one of them another in [[facts]]")
+                problems.append(f"facts: {n} have the name {name}; give one of them another in [[facts]]")
         used = {column.lower(): path for path, column in self.used()}
         for reason, columns in self.left_out.items():
-            both = [column for column in columns if column.lower() in used]
-            if both:
-                raise ValueError(
-                    f"left_out: {both[0]} must not be used ({reason}), but {used[both[0].lower()]} uses it"
-                )
+            problems += [
+                f"left_out: {column} must not be used ({reason}), but {used[column.lower()]} uses it"
+                for column in columns
+                if column.lower() in used
+            ]
+        if problems:
+            raise ValueError(".\n".join(problems))
         return self
 
 

@@ -334,6 +334,14 @@ def test_what_is_not_declared_and_what_the_file_lacks_is_told_at_once_in_plain_w
     assert "any_of.columns: is empty. Name at least one." in words
 
 
+def test_all_contradictions_of_a_mapping_are_told_at_once(tmp_path: Path) -> None:
+    contradicting = '[facts_from]\nadmission = ["x", "X"]\n[left_out]\nlate = ["x", "id"]\n'
+    words = refused(tmp_path, "person,id,x\n7,1,2\n", DECLARED + IDS + contradicting)
+    assert "facts: 2 have the name x" in words
+    assert "left_out: x must not be used (late)" in words
+    assert "left_out: id must not be used (late), but stays.stay_id uses it." in words
+
+
 def test_no_columns_say_that_there_were_no_codes_and_readmission_can_be_derived(tmp_path: Path) -> None:
     declared = DECLARED.replace(
         'timeline = "none"',
