@@ -59,9 +59,9 @@ def ingest(
     passes `max_quarantine_share`, or if `out` holds what an ingest did not write or lies in a data set,
     KeyFileError for a key that cannot be used; nothing is left at `out` then.
     """
+    key = read_key(hash_ids, apart_from=[out, *([path] if path else [])]) if hash_ids else None
     _refuse_foreign_folder(out, path)
     former = _former_declaration(out)
-    key = read_key(hash_ids, apart_from=[out, *([path] if path else [])]) if hash_ids else None
     stage_of(source)  # a name that is not known is refused before anything is written
     with written_aside(out, folder=True) as fresh:
         fresh.mkdir()
