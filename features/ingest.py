@@ -72,7 +72,7 @@ def ingest(
         if extract.must_hash_ids and key is None:
             raise TableError(
                 "The identifiers of this extract are those of persons, which are not kept. Name a key for "
-                "them (hash_ids)."
+                "them (--hash-ids)."
             )
         if key is not None and extract.declaration.hashed_ids is not None:
             raise TableError("The identifiers of this extract are hashed already. Leave the key out.")
@@ -175,8 +175,9 @@ def _refuse_bad_extract(checked: Checked, max_quarantine_share: float) -> None:
         "\n".join(
             (
                 f"More than {max_quarantine_share:.2%} of the rows would be quarantined: "
-                f"{', '.join(beyond)}. Correct the extract, or raise max_quarantine_share.",
+                f"{', '.join(beyond)}. Correct the extract, or raise --max-quarantine-share.",
                 *found,
+                *checked.warnings,
             )
         )
     )

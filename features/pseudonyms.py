@@ -57,6 +57,8 @@ def read_key(file: Path, *, apart_from: Iterable[Path]) -> IdKey:
     if any(place.is_relative_to(folder.resolve()) for folder in apart_from):
         raise KeyFileError(f"{name}: the key lies in the data's own folder. Keep it in another place.")
     try:
+        if place.is_dir():
+            raise KeyFileError(f"{name}: is a folder. Name the file of the key.")
         if not place.is_file():
             raise KeyFileError(f"{name}: no such file. Make one: openssl rand -out {name} 32")
         if stat.S_IMODE(place.stat().st_mode) & 0o077:

@@ -205,12 +205,18 @@ def test_too_much_quarantine_stops_with_rows_and_rules_and_leaves_nothing(tmp_pa
     # 1 of 3 stays, 1 of 4 diagnoses; 2 of 13 rows (3 + 3 + 4 + 2 + 1) of all tables.
     assert str(caught.value).splitlines() == [
         "More than 5.00% of the rows would be quarantined: stays 33.33%, diagnoses 25.00%, "
-        "all tables 15.38%. Correct the extract, or raise max_quarantine_share.",
+        "all tables 15.38%. Correct the extract, or raise --max-quarantine-share.",
         "stays: 1 of 3 rows discharged_before_admitted (first at row 1). "
         "Correct the times of admission and discharge.",
         "diagnoses: 1 of 4 rows unknown_stay (first at row 1). Add or correct the stay that the row names.",
     ]
     assert [entry.name for entry in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_refusal_tells_what_the_source_left_out_too(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "in", dirty() | {"wards": "a\n1"})
+    with pytest.raises(TableError, match=r"\nwards: not a table of the data contract; it is left out\.$"):
+        ingest("canonical", folder, tmp_path / "out")
 
 
 def test_a_share_just_at_the_limit_goes_on(tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ def test_a_key_is_kept_away_from_the_data(tmp_path: Path) -> None:
             ingest("canonical", folder, tmp_path / "out", hash_ids=file, max_quarantine_share=1.0)
     beside.unlink()
     for place in (tmp_path / "missing.key", tmp_path):
-        with pytest.raises(KeyFileError, match=r"no such file|own folder"):
+        with pytest.raises(KeyFileError, match=r"is a folder|own folder"):
             ingest("canonical", folder, tmp_path / "out", hash_ids=place)
     assert not (tmp_path / "out").exists()
     ingest("canonical", folder, tmp_path / "out", hash_ids=away, max_quarantine_share=1.0)
@@ -271,3 +271,9 @@ def test_the_command_line_takes_the_key_by_its_file(tmp_path: Path, key_file: Pa
     refused = wardcast(*asked, "other", cwd=tmp_path)
     assert (refused.code, "other accounts can use the key" in refused.err) == (1, True)
     assert not (tmp_path / "other").exists()
+
+
+def test_a_folder_in_the_place_of_the_key_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    with pytest.raises(KeyFileError, match=r"keys: is a folder\. Name the file of the key"):
+        read_key(tmp_path / "keys", apart_from=[])
