@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from features.catalogue import CATALOGUE
-from features.comorbidity import (
+from features.codes.comorbidity import (
     CHARLSON,
     CHARLSON_HIERARCHY,
     ELIXHAUSER,

@@ -14,12 +14,12 @@ import pandas as pd
 from benchmarks.pandas_comorbidity import comorbidity
 from benchmarks.pandas_rolling import rolling_comorbidity, rolling_stays, rolling_visits
 from features.catalogue import CATALOGUE
+from features.codes.measures import MEASURES, codes_of
 from features.coding import code_flags_for
 from features.dataset import DataSet
 from features.families.laboratory import FIRST_DAY
 from features.families.windows import LATEST_DAYS, WINDOWS_DAYS
 from features.feature import Feature
-from features.measures import MEASURES, codes_of
 from features.settings import DEFAULT_SETTINGS
 
 LANDMARK = pd.Timedelta(hours=DEFAULT_SETTINGS.landmark_hours)

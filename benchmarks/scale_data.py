@@ -13,10 +13,10 @@ from pathlib import Path
 import duckdb
 
 from features.codes import ccs_prefixes, procedure_ccs_prefixes
+from features.codes.measures import MEASURES, codes_of
 from features.dataset import CodeSystems, Declaration, bucket_sql, connect
 from features.families.laboratory import FIRST_DAY
 from features.ingest import STAYS_PER_BUCKET
-from features.measures import MEASURES, codes_of
 from features.sql import literal
 from features.tables import TABLES
 

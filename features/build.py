@@ -25,9 +25,7 @@ from features.buckets import each_bucket, engine
 from features.catalogue import features_at
 from features.clock import coded_stays_sql, known_diagnoses_sql, known_procedures_sql
 from features.cohort import candidates_sql, index_rows_sql, judged_episodes_sql
-from features.complications import ComplicationBy, complications_rest_on
 from features.dataset import CodeSystems, DataSet, Declaration
-from features.episode_cost import check_prices
 from features.episodes import (
     EPISODE_STAYS_SQL,
     EPISODES_SQL,
@@ -37,7 +35,9 @@ from features.episodes import (
 from features.facts import declared_facts
 from features.feature import Feature
 from features.flow import FlowStep, cohort_flow, count_flow, flow_svg
-from features.labels import LABELS, labels_sql
+from features.outcomes.complications import ComplicationBy, complications_rest_on
+from features.outcomes.episode_cost import check_prices
+from features.outcomes.labels import LABELS, labels_sql
 from features.points import Point
 from features.progress import Progress, silent
 from features.settings import DEFAULT_SETTINGS, FeatureSettings

@@ -13,8 +13,8 @@ which their kind becomes known.
 
 from __future__ import annotations
 
+from features.codes.measures import LOOKBACK_DAYS
 from features.feature import Relation
-from features.measures import LOOKBACK_DAYS
 from features.points import Point
 from features.settings import FeatureSettings
 from features.sql import age_years

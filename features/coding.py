@@ -23,10 +23,10 @@ from features.codes import (
     procedure_ccs_prefixes,
     single_planned_procedures,
 )
-from features.comorbidity import comorbidity_flags, frailty_flags
+from features.codes.comorbidity import comorbidity_flags, frailty_flags
+from features.codes.measures import measure_flags
+from features.codes.medications import medication_flags
 from features.dataset import DataSet
-from features.measures import measure_flags
-from features.medications import medication_flags
 from features.tables import DIAGNOSES, MEDICATIONS, OBSERVATIONS, PROCEDURES
 
 _COMPLICATION_BITS = {category: 1 << place for place, category in enumerate(COMPLICATION_CATEGORIES)}

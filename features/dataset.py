@@ -251,6 +251,8 @@ def problem_words(problem: Mapping[str, Any]) -> str:
         return "is required"
     if kind == "extra_forbidden":
         return "no such key here. Remove it or correct its name"
+    if kind == "string_pattern_mismatch":
+        return "has not the form that it must have (a currency: three capital letters, such as CNY)"
     return message.removeprefix("Value error, ").replace("Input should be", "must be")
 
 

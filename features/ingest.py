@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from features.atomic import written_aside
-from features.check import TRUTH, Checked, examine
 from features.dataset import (
     UNSEEN_STAYS,
     DataSet,
@@ -20,11 +19,12 @@ from features.dataset import (
     empty_select,
     read_declaration,
 )
-from features.jumps import jumps
 from features.progress import Progress, silent
 from features.pseudonyms import read_key
-from features.quality import Quality, TableCount
-from features.shape import SHAPE_FILE, shape_of
+from features.quality.check import TRUTH, Checked, examine
+from features.quality.jumps import jumps
+from features.quality.report import Quality, TableCount
+from features.quality.shape import SHAPE_FILE, shape_of
 from features.sources import stage_extract, stage_of
 from features.sql import literal, parquet_rows
 from features.tables import TABLES, Table, TableError

@@ -18,16 +18,16 @@ import pyarrow as pa
 from features.assemble import features_sql
 from features.build import lay_out, lay_out_index_rows
 from features.catalogue import features_at
+from features.codes.measures import has_unknown_unit
 from features.coding import CodedAs, code_flags_for, plain_flags_for
 from features.dataset import CodeSystems, connect
 from features.errors import UserError
 from features.feature import Feature
-from features.measures import has_unknown_unit
 from features.points import Point
-from features.rules import EVENT_COLUMNS
+from features.quality.rules import EVENT_COLUMNS
+from features.quality.staged import CODED_TABLES
 from features.scope import scope_warnings
 from features.settings import FeatureSettings
-from features.staged import CODED_TABLES
 from features.tables import SQL_TYPES, TABLES, Table
 
 Row = Mapping[str, object]

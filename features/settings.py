@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from features.prices import PriceIndex
+from features.outcomes.prices import PriceIndex
 
 # Marks what limits the machine and decides no value.
 _LIMIT = {"is_limit": True}

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from features.dataset import CodeSystems
 from features.online import AdmissionRecords
-from features.staged import CODED_TABLES
+from features.quality.staged import CODED_TABLES
 from features.tables import Column, Table
 from serving.problems import INVALID, MALFORMED, RECORDS_REQUIRED, FieldError, Problem, field_errors, invalid
 from serving.records import record_errors, status_errors, time_errors

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from features.dataset import CodeSystems
 from features.points import Point
-from features.rules import BEYOND_TOTAL, CODE_FORMS
+from features.quality.rules import BEYOND_TOTAL, CODE_FORMS
 from features.tables import TABLES
 from serving.problems import FieldError
 

@@ -17,7 +17,7 @@ from wardcast.failures import told
 
 if TYPE_CHECKING:
     from features.points import Point
-    from features.quality import Quality
+    from features.quality.report import Quality
     from models.champions import Champion
     from wardcast.settings import Settings
 
@@ -266,7 +266,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """The quality report alone, with what changed; exit 1 if a row breaks a rule."""
-    from features.check import check as report
+    from features.quality.check import check as report
     from wardcast.console import progress_bar
 
     _page_place(html)

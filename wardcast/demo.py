@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from features.dataset import Declaration
     from features.flow import FlowStep
-    from features.quality import Quality
+    from features.quality.report import Quality
 
 # What a demo leaves in its work folder: as long as it is there, nobody else has put a model there.
 _MARKER = ".wardcast-demo"

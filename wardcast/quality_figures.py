@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from features.shape import Mix, Shape, TableShape
+    from features.quality.shape import Mix, Shape, TableShape
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _MOST_COLUMNS, _MOST_GROUPS, _MOST_TICKS = 40, 8, 8

@@ -11,8 +11,8 @@ from features.atomic import written_aside
 from wardcast.quality_figures import declared_columns, html_text, pictures
 
 if TYPE_CHECKING:
-    from features.quality import Quality
-    from features.shape import Shape
+    from features.quality.report import Quality
+    from features.quality.shape import Shape
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _STYLE = """

@@ -13,7 +13,7 @@ from wardcast.console import program, say, show_table, with_interval
 if TYPE_CHECKING:
     from features.dataset import Declaration
     from features.flow import FlowStep
-    from features.quality import Quality
+    from features.quality.report import Quality
     from serving.score import Scored
     from training.promotion import ChampionRow
     from wardcast.pipeline import Outcome

@@ -16,7 +16,7 @@ from pydantic_settings import (
 )
 
 from features.errors import UserError
-from features.prices import read_price_index
+from features.outcomes.prices import read_price_index
 from features.settings import FeatureSettings
 
 CONFIG_FILE = Path("wardcast.toml")

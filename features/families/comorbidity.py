@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from features.comorbidity import (
+from features.codes.comorbidity import (
     CHARLSON,
     CHARLSON_HIERARCHY,
     ELIXHAUSER,

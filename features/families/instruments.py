@@ -1,13 +1,13 @@
 """Instrument scores: modified Rankin scale, Harris hip score, DAS28, at baseline and at follow-up.
 
-Codes and ranges: `features/measures.py`.
+Codes and ranges: `features/codes/measures.py`.
 """
 
 from __future__ import annotations
 
+from features.codes.measures import LOOKBACK_DAYS, MEASURES, Measure
 from features.families.laboratory import difference, intermediate, reading, value_of
 from features.feature import Feature
-from features.measures import LOOKBACK_DAYS, MEASURES, Measure
 from features.points import Point
 
 _BETTER = {"lower": "Lower is better.", "higher": "Higher is better."}

@@ -1,13 +1,13 @@
 """Laboratory values in one unit each: first day, last, extremes, course of the stay, and against before.
 
-Codes, units and plausible ranges: `features/measures.py`.
+Codes, units and plausible ranges: `features/codes/measures.py`.
 """
 
 from __future__ import annotations
 
 from features.clock import READING_SCALE, READING_VALUE
+from features.codes.measures import LOOKBACK_DAYS, MEASURES, Measure
 from features.feature import Feature
-from features.measures import LOOKBACK_DAYS, MEASURES, Measure
 from features.points import Point
 
 HBA1C_TARGET_PERCENT = 7.0

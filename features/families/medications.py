@@ -6,9 +6,9 @@ before the admission and had not ended by then.
 
 from __future__ import annotations
 
+from features.codes.measures import LOOKBACK_DAYS
+from features.codes.medications import CONDITION_BITS, GROUPS, MedicationGroup
 from features.feature import Feature, FeatureType
-from features.measures import LOOKBACK_DAYS
-from features.medications import CONDITION_BITS, GROUPS, MedicationGroup
 from features.points import Point
 
 POLYPHARMACY = 5

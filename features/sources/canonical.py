@@ -26,7 +26,9 @@ def stage(path: Path | None, staging: Path, *, progress: Progress = silent) -> D
         raise TableError("The source canonical reads a folder of tables. Name one.")
     if not path.is_dir():
         said = "is a file" if path.exists() else "no such folder"
-        raise TableError(f"{path}: {said}. The source canonical reads a folder of tables. Name one that exists.")
+        raise TableError(
+            f"{path}: {said}. The source canonical reads a folder of tables. Name one that exists."
+        )
     declaration = read_declaration(path)
     entries = sorted(entry for entry in path.iterdir() if _is_table(entry))
     names = [entry.stem if entry.is_file() else entry.name for entry in entries]

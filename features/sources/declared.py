@@ -25,7 +25,14 @@ def declared(extract: Path, file: Path | None, format_says: Mapping[str, object]
     place = file or beside
     if file is not None and not file.is_file():
         raise TableError(f"{file}: no such file. Name the file that declares the extract.")
-    return parse_declaration({**format_says, **(_read(place) if place.is_file() else {})}, place)
+    if place.is_file():
+        return parse_declaration({**format_says, **_read(place)}, place)
+    try:
+        return parse_declaration(format_says, place)
+    except TableError as error:
+        raise TableError(
+            f"No {FILE} declares this extract. Write one there, or name it with --declaration.\n{error}"
+        ) from None
 
 
 def _read(file: Path) -> dict[str, object]:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from features.dataset import CodeSystems, Declaration
-from features.differences import Finding
-from features.quality import Quality, RuleRow, TableCount
-from features.shape import ColumnShape, Mix, Shape, TableShape
+from features.quality.differences import Finding
+from features.quality.report import Quality, RuleRow, TableCount
+from features.quality.shape import ColumnShape, Mix, Shape, TableShape
 from tests.command import succeeded, wardcast
 from wardcast.quality_page import quality_page, write_quality_page
 

@@ -21,10 +21,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features.check import check
 from features.dataset import open_dataset
 from features.errors import UserError
 from features.ingest import ingest
+from features.quality.check import check
 from features.tables import TABLES
 from tests.tables import DECLARATION
 

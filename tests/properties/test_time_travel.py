@@ -15,7 +15,7 @@ from features.build import build, rows_for_scoring
 from features.catalogue import features_at
 from features.dataset import DataSet, open_dataset, read_declaration
 from features.ingest import ingest
-from features.labels import LABELS
+from features.outcomes.labels import LABELS
 from features.points import Point
 from features.settings import DEFAULT_SETTINGS
 from features.tables import TABLES

@@ -36,7 +36,7 @@ import pytest
 from features.build import PatientLevelData
 from features.catalogue import features_at
 from features.codes import COMPLICATION_CATEGORIES
-from features.complications import COMPLICATION_LABELS
+from features.outcomes.complications import COMPLICATION_LABELS
 from features.points import Point
 from tests.hospital import built, hospital, rows, told
 

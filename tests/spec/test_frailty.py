@@ -18,7 +18,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from features.comorbidity import frailty_flags, frailty_score_sql
+from features.codes.comorbidity import frailty_flags, frailty_score_sql
 from features.points import Point
 from tests.hospital import hospital, rows
 

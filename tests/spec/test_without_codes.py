@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from features.catalogue import CATALOGUE
-from features.check import check
 from features.dataset import CodeSystems, open_dataset
 from features.ingest import ingest
 from features.online import AdmissionRecords, OnlineFeatures
 from features.points import Point
+from features.quality.check import check
 from features.settings import DEFAULT_SETTINGS
 from features.tables import TableError
 from tests.hospital import built, hospital, rows

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from features.check import check
+from features.quality.check import check
 from features.tables import TableError
 from tests.tables import table, write_folder
 

@@ -24,7 +24,7 @@ from features.codes import (
     procedure_ccs_prefixes,
     single_planned_procedures,
 )
-from features.comorbidity import (
+from features.codes.comorbidity import (
     CHARLSON,
     CHARLSON_HIERARCHY,
     ELIXHAUSER,

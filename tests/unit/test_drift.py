@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from features.check import check
-from features.differences import WHAT_TO_DO, Finding, distance
-from features.drift import compared
 from features.ingest import ingest
-from features.jumps import jumps
-from features.shape import ColumnShape, Meaning, Mix, Shape, TableShape
+from features.quality.check import check
+from features.quality.differences import WHAT_TO_DO, Finding, distance
+from features.quality.drift import compared
+from features.quality.jumps import jumps
+from features.quality.shape import ColumnShape, Meaning, Mix, Shape, TableShape
 from tests.unit.test_shape import folder_of
 
 MONTHS = [f"{year}-{month:02}" for year in (2023, 2024) for month in range(1, 13)]

@@ -15,9 +15,9 @@ import pytest
 import features.ingest
 import features.sources.canonical
 from features.atomic import OutputError, written_aside
-from features.check import check
 from features.dataset import bucket_sql, open_dataset
 from features.ingest import ingest
+from features.quality.check import check
 from features.sources import Extract
 from features.tables import DIAGNOSES, OBSERVATIONS, PATIENTS, SQL_TYPES, STAYS, TABLES, TableError
 from tests.tables import table, write_folder

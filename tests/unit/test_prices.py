@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from features.errors import UserError
-from features.prices import PriceIndexError, read_price_index
+from features.outcomes.prices import PriceIndexError, read_price_index
 from wardcast.settings import load_settings
 
 

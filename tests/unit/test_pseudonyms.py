@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.build import build
-from features.check import check
 from features.dataset import open_dataset
 from features.ingest import ingest
 from features.points import Point
 from features.pseudonyms import IdKey, KeyFileError, pseudonym_sql, read_key, use_key
+from features.quality.check import check
 from features.tables import TABLES, TableError
 from tests.command import succeeded, wardcast
 from tests.tables import table, write_folder

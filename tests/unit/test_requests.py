@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from features.dataset import CodeSystems
-from features.rules import CODE_FORMS
+from features.quality.rules import CODE_FORMS
 from features.tables import TABLES
 from serving.documents import EXAMPLE_REQUEST
 from serving.problems import Problem

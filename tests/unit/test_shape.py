@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from features.check import check
 from features.ingest import ingest
-from features.shape import Mix, Shape, read_shape
+from features.quality.check import check
+from features.quality.shape import Mix, Shape, read_shape
 from features.tables import TableError
 from tests.tables import write_folder
 

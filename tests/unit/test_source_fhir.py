@@ -14,7 +14,7 @@ import pytest
 
 from features.dataset import open_dataset
 from features.ingest import ingest
-from features.quality import Quality
+from features.quality.report import Quality
 from features.sources.fhir import stage, stream
 from features.sources.fhir.elements import address, known, plain_address, text
 from features.sources.fhir.stream import Tally, name_of, resources_of

@@ -19,7 +19,7 @@ from features.dataset import connect, open_dataset
 from features.delimited import csv_to_parquet
 from features.ingest import ingest
 from features.points import Point
-from features.quality import Quality
+from features.quality.report import Quality
 from features.sources.front_page import layouts
 from features.tables import CHARGE_CATEGORIES, TABLES, TableError
 from tests.hospital import rows as features_of

@@ -12,7 +12,7 @@ import pytest
 
 from features.dataset import open_dataset
 from features.ingest import ingest
-from features.quality import Quality
+from features.quality.report import Quality
 from features.tables import TABLES, TableError
 
 EXTRACT = Path(__file__).parents[1] / "extracts" / "synpuf"

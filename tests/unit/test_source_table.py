@@ -15,7 +15,7 @@ from features.build import build
 from features.dataset import open_dataset
 from features.ingest import ingest
 from features.points import Point
-from features.quality import Quality
+from features.quality.report import Quality
 from features.sources.table_mapping import parse_mapping
 from features.tables import TABLES, TableError
 

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from features.dataset import Declaration
-from features.differences import Finding
-from features.shape import Shape
+from features.quality.differences import Finding
+from features.quality.shape import Shape
 
 
 @dataclass(frozen=True)

@@ -11,18 +11,18 @@ from pathlib import Path
 import duckdb
 
 from features.dataset import UNSEEN_STAYS, Declaration, connect
-from features.drift import compared
-from features.jumps import jumps
 from features.progress import Progress, silent
 from features.pseudonyms import IdKey, pseudonym_sql, use_key
-from features.quality import Quality, RuleRow, TableCount
-from features.rules import BEYOND_TOTAL, WHAT_TO_DO, after_observation, conditions
-from features.shape import read_shape, shape_of
+from features.quality.drift import compared
+from features.quality.jumps import jumps
+from features.quality.report import Quality, RuleRow, TableCount
+from features.quality.rules import BEYOND_TOTAL, WHAT_TO_DO, after_observation, conditions
+from features.quality.shape import read_shape, shape_of
+from features.quality.staged import Staged, missing_columns, open_staged
+from features.quality.unknowns import outcome_warnings
 from features.sources import Extract, stage_extract
 from features.sql import parquet_rows
-from features.staged import Staged, missing_columns, open_staged
 from features.tables import TABLES, Table, TableError
-from features.unknowns import outcome_warnings
 
 # Rules that a mistyped day of admission breaks.
 _DOUBTFUL_DATES = (

@@ -66,7 +66,7 @@ class LaceCondition(Condition):
 
 
 def _rows(name: str) -> list[dict[str, str]]:
-    path = Path(__file__).with_name("codes") / name
+    path = Path(__file__).with_name(name)
     with path.open(encoding="utf-8", newline="") as file:
         return [row | {"bit": str(1 << position)} for position, row in enumerate(csv.DictReader(file))]
 

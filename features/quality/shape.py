@@ -1,8 +1,8 @@
 """The shape of a data set: how many rows, how full, of what mix, by month. No patient can be told from it.
 
 It is written beside the quality report, outlives the data, and is what a later extract is compared with
-(`features.drift`). Values that fewer than `FEWEST_PATIENTS` patients have are pooled, overall and within a
-month; identifiers, names and free values are never looked at; quantiles are rounded.
+(`features.quality.drift`). Values that fewer than `FEWEST_PATIENTS` patients have are pooled, overall and
+within a month; identifiers, names and free values are never looked at; quantiles are rounded.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from features.dataset import Declaration
 from features.progress import Progress, silent
-from features.rules import EVENT_COLUMNS
+from features.quality.rules import EVENT_COLUMNS
+from features.quality.staged import CODED_TABLES
 from features.sql import identifier
-from features.staged import CODED_TABLES
 from features.tables import TABLES, Table, TableError
 
 SHAPE_FILE = "shape.json"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from features.shape import FEWEST_ROWS, Mix, TableShape
+from features.quality.shape import FEWEST_ROWS, Mix, TableShape
 
 Kind = Literal[
     "declaration", "table_new", "table_vanished", "column_new", "column_vanished", "value_new",

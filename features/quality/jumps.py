@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from features.differences import (
+from features.quality.differences import (
     DEFAULT_DRIFT,
     DriftSettings,
     Finding,
@@ -18,7 +18,7 @@ from features.differences import (
     row_noise,
     standard_error,
 )
-from features.shape import FEWEST_ROWS, ColumnShape, Mix, Shape, TableShape
+from features.quality.shape import FEWEST_ROWS, ColumnShape, Mix, Shape, TableShape
 
 # Whoever is still in hospital came in the last weeks of any extract.
 _OF_THE_LAST_DAY = {("stays", "status")}

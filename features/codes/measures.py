@@ -17,7 +17,7 @@ import duckdb
 import pandas as pd
 
 from features.dataset import Declaration
-from features.staged import Staged
+from features.quality.staged import Staged
 
 LOOKBACK_DAYS = 365
 """How far before an admission the values of a measure that looks back count."""
@@ -67,7 +67,7 @@ class _Conversion:
 
 
 def _rows(name: str) -> list[dict[str, str]]:
-    with (Path(__file__).with_name("codes") / name).open(encoding="utf-8", newline="") as file:
+    with (Path(__file__).with_name(name)).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 

@@ -38,7 +38,7 @@ class MedicationGroup:
 
 
 def _rows(name: str) -> list[dict[str, str]]:
-    with (Path(__file__).with_name("codes") / name).open(encoding="utf-8", newline="") as file:
+    with (Path(__file__).with_name(name)).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from features.codes import DIAGNOSIS_SYSTEMS, PROCEDURE_SYSTEMS
 from features.dataset import Declaration
-from features.staged import CODED_TABLES
+from features.quality.staged import CODED_TABLES
 from features.tables import Table
 
 WHAT_TO_DO: dict[str, str] = {

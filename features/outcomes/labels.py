@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from features.complications import COMPLICATION_LABELS, ComplicationBy, complications_sql
 from features.dataset import Declaration
-from features.episode_cost import COST_LABELS, episode_costs_sql, windows_days
+from features.outcomes.complications import COMPLICATION_LABELS, ComplicationBy, complications_sql
+from features.outcomes.episode_cost import COST_LABELS, episode_costs_sql, windows_days
 from features.points import Point
 from features.settings import FeatureSettings
 

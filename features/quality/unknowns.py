@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import duckdb
 
+from features.codes.measures import unused_value_warnings
 from features.dataset import Declaration
-from features.measures import unused_value_warnings
+from features.quality.staged import Staged
 from features.settings import DEFAULT_SETTINGS
-from features.staged import Staged
 
 SILENT_DAYS = 31
 """Days without a stay at an end of what is declared observed, from which on that end is doubted."""

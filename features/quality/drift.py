@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from features.differences import (
+from features.quality.differences import (
     DEFAULT_DRIFT,
     DriftSettings,
     Finding,
@@ -21,7 +21,7 @@ from features.differences import (
     row_noise,
     standard_error,
 )
-from features.shape import FEWEST_ROWS, QUANTILES, Mix, Shape, TableShape
+from features.quality.shape import FEWEST_ROWS, QUANTILES, Mix, Shape, TableShape
 
 MANY_MONTHS = 4
 """Months with another number of rows that are told as one."""

@@ -1,0 +1,1 @@
+"""What became of each episode: the labels, and what they rest on."""
