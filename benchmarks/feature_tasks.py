@@ -47,7 +47,7 @@ def pandas_features(data: Path, out: Path, rolling: bool) -> Measured:
     measured, dataset = Measured(), open_dataset(data)
     with measured.timed():
         features = build_with_pandas(dataset, out, rolling=rolling)
-    measured.facts = {"rows": len(features), "features": features.quality.shape[1]}
+    measured.facts = {"rows": len(features), "features": features.shape[1]}
     return measured
 
 

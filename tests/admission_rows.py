@@ -21,7 +21,7 @@ from training.fit import Fitted, Recipe, fit_model
 from training.targets import TARGETS
 
 Timeline = Literal["real", "shifted", "none"]
-NAMES = ("age_years", "n_stays_prior_365d", "admitting_diagnosis_group", "has_planned_procedure")
+NAMES = ("age_years", "n_stays_prior_365d", "admitting_diagnosis_group", "is_booked")
 FACT = Feature(
     name="ward_score",
     label="Ward score",
@@ -64,7 +64,7 @@ def admissions(n: int, *, seed: int = 0, stays_per_patient: int = 2, has_dates: 
             "age_years": random.integers(18, 95, n).astype(float),
             "n_stays_prior_365d": earlier,
             "admitting_diagnosis_group": np.where(random.random(n) < 0.05, None, group),
-            "has_planned_procedure": random.integers(0, 2, n),
+            "is_booked": random.integers(0, 2, n),
             "ward_score": np.where(random.random(n) < 0.3, np.nan, random.normal(size=n)),
             "label_readmission": readmitted,
             "label_complication": (random.random(n) < 0.1).astype(float),

@@ -26,7 +26,7 @@ ROWS = st.lists(
             "age_years": NUMBERS,
             "n_stays_prior_365d": NUMBERS,
             "admitting_diagnosis_group": st.one_of(st.none(), st.sampled_from(GROUPS), st.text(max_size=5)),
-            "has_planned_procedure": st.sampled_from([None, 0, 1]),
+            "is_booked": st.sampled_from([None, 0, 1]),
             "ward_score": NUMBERS,
         }
     ),

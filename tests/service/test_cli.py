@@ -262,7 +262,7 @@ def test_too_many_bad_rows_stop_the_extract_with_counts_and_rules(tmp_path):
     folder = write_folder(tmp_path / "in", TABLES_OF_TWO | {"stays": backwards})
     err = refused(folder)
     assert "stays: 1 of 2 rows discharged_before_admitted (first at row 1)." in err
-    assert "Correct the extract, or raise max_quarantine_share." in err
+    assert "Correct the extract, or raise --max-quarantine-share." in err
 
 
 def test_a_few_bad_rows_go_to_quarantine_and_check_exits_1(tmp_path):

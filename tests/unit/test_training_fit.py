@@ -49,12 +49,12 @@ def test_levels_are_those_of_enough_training_rows_by_name() -> None:
 
 
 def test_features_that_say_nothing_are_left_out_with_the_reason() -> None:
-    rows = ROWS.assign(age_years=np.nan, has_planned_procedure=1)
+    rows = ROWS.assign(age_years=np.nan, is_booked=1)
     specs, left_out = choose_specs(rows, FEATURES, TRAINING)
     assert [spec.name for spec in specs] == ["n_stays_prior_365d", "admitting_diagnosis_group", "ward_score"]
     assert left_out == {
         "age_years": "missing in every training row",
-        "has_planned_procedure": "the same in every training row",
+        "is_booked": "the same in every training row",
     }
 
 
