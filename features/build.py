@@ -110,16 +110,17 @@ def build(
             counts = prepare_bucket(own, dataset, point, bucket, settings)
             return counts, own.sql(sql).to_arrow_table()
 
+        progress(step, 0, buckets)
         with ExitStack() as closing_last:
             writer: pq.ParquetWriter | None = None
             for bucket, (counted, table) in each_bucket(con, range(buckets), rows, settings):
-                progress(step, bucket, buckets)
                 counts += counted
                 if writer is None:
                     writer = closing_last.enter_context(
                         pq.ParquetWriter(fresh, table.schema, compression="zstd")
                     )
                 writer.write_table(table)
+                progress(step, bucket + 1, buckets)
     flow = cohort_flow(counts, point, settings, dataset.declaration)
     flow_file = out.with_name(f"{out.name}.flow.json")
     with written_aside(flow_file) as fresh:
@@ -127,7 +128,6 @@ def build(
     title = f"{dataset.declaration.name}: who is an index admission at {moment}"
     with written_aside(out.with_name(f"{out.name}.flow.svg")) as fresh:
         fresh.write_text(flow_svg(flow, title), "utf-8")
-    progress(step, buckets, buckets)
     own = {feature.name for feature in features}
     extra = tuple(fact for fact in facts if fact.name not in own)
     return PatientLevelData(

@@ -17,7 +17,7 @@ from features.codes.measures import LOOKBACK_DAYS
 from features.feature import Relation
 from features.points import Point
 from features.settings import FeatureSettings
-from features.sql import age_years
+from features.sql import DAY_US, age_years
 
 _DISCHARGE_COLUMNS = (
     "discharged_at",
@@ -96,9 +96,9 @@ def relations(point: Point, *, has_timeline: bool, settings: FeatureSettings) ->
         knows_cost = f"s.discharged_at + {_hours(settings.cost_lag_hours)} <= i.prediction_time"
         knows_diagnosis = knows_procedure = "d.known_at <= i.prediction_time"
         knows_charge = (
-            "c.incurred_on <= i.prediction_time::DATE AND coalesce(c.known_at, " + _END_OF_DAY + ")"
+            "c.incurred_on <= i.prediction_time::DATE "
+            f"AND coalesce(c.known_at, {_END_OF_DAY}) <= i.prediction_time"
         )
-        knows_charge += " <= i.prediction_time"
         is_admitted = "s.admitted_at <= i.prediction_time"
         is_performed, is_whole = "d.performed_at <= i.prediction_time", "true"
     else:
@@ -229,21 +229,20 @@ READING_VALUE = 1 << 30
 by the value itself, so that the choice does not depend on the order of rows."""
 READING_SCALE = 10_000
 _READING_SECONDS = 1 << 33
-_DAY_US = 24 * 60 * 60 * 1_000_000
 
 # Values of known measures in their canonical unit; of a measure that looks back, those of the year before
 # too. What features cannot use is left out before the admissions are joined; times are whole microseconds,
 # which the engine compares many times faster than it moves dates by intervals.
 _MEASURED_VALUES_SQL = f"""
     SELECT i.index_id, i.anchor_at, o.measure, o.taken_us >= i.anchor_us AS is_of_stay,
-        o.taken_us BETWEEN i.anchor_us AND i.anchor_us + {_DAY_US} AS is_first_day,
+        o.taken_us BETWEEN i.anchor_us AND i.anchor_us + {DAY_US} AS is_first_day,
         o.taken_on <= i.anchor_on AS is_baseline,
         greatest(least((o.taken_us - i.anchor_us) // 1000000 + {LOOKBACK_DAYS + 1} * 86400,
                        {_READING_SECONDS - 1}), 0) * {READING_VALUE} + o.scaled AS reading
     FROM (SELECT index_id, patient_id, anchor_at, prediction_time, epoch_us(anchor_at) AS anchor_us,
               anchor_at::DATE AS anchor_on FROM index_rows) i
     JOIN (SELECT o.patient_id, epoch_us(o.taken_at) AS taken_us, o.taken_at::DATE AS taken_on,
-              epoch_us(o.taken_at) + m.lookback_days * {_DAY_US} AS counts_until_us,
+              epoch_us(o.taken_at) + m.lookback_days * {DAY_US} AS counts_until_us,
               coalesce(greatest(o.known_at, o.taken_at), o.taken_at) AS known_at, m.measure,
               round((o.value * m.factor + m.shift) * {READING_SCALE})::BIGINT AS scaled
           FROM observations o JOIN measure_flags m USING (code, unit)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from glob import escape
 from pathlib import Path
 
+DAY_US = 24 * 60 * 60 * 1_000_000
+"""A day in microseconds, the unit of `epoch_us`."""
+
 
 def literal(value: str | Path) -> str:
     """A text, or the place of a file, as an SQL literal."""

@@ -9,7 +9,6 @@ alone.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from features.rule_files import rule_rows
 
 Hierarchy = tuple[tuple[str, str], ...]
 
@@ -66,9 +67,8 @@ class LaceCondition(Condition):
 
 
 def _rows(name: str) -> list[dict[str, str]]:
-    path = Path(__file__).with_name(name)
-    with path.open(encoding="utf-8", newline="") as file:
-        return [row | {"bit": str(1 << position)} for position, row in enumerate(csv.DictReader(file))]
+    rows = rule_rows(Path(__file__).with_name(name))
+    return [row | {"bit": str(1 << position)} for position, row in enumerate(rows)]
 
 
 def _hierarchy(rows: Iterable[Mapping[str, str]]) -> Hierarchy:

@@ -7,17 +7,14 @@ not used: never guessed, never zero.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import duckdb
 import pandas as pd
 
-from features.dataset import Declaration
-from features.quality.staged import Staged
+from features.rule_files import rule_rows
 
 LOOKBACK_DAYS = 365
 """How far before an admission the values of a measure that looks back count."""
@@ -67,8 +64,7 @@ class _Conversion:
 
 
 def _rows(name: str) -> list[dict[str, str]]:
-    with (Path(__file__).with_name(name)).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return rule_rows(Path(__file__).with_name(name))
 
 
 MEASURES: dict[str, Measure] = {
@@ -108,64 +104,28 @@ def measure_flags(pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
     """
     found = []
     for code, unit in sorted(set(pairs)):
-        if not is_known_code(code):
-            continue
-        measure, _ = _MEANT_BY[code.strip().upper()]
-        conversion = _conversion(code, unit)
-        if conversion is not None:
+        measure, conversion = measure_of(code), _conversion(code, unit)
+        if measure is not None and conversion is not None:
             days = LOOKBACK_DAYS if measure.looks_back else 0
             limits = (measure.minimum, measure.maximum, days)
             found.append((code, unit, measure.number, conversion.factor, conversion.shift, *limits))
     return pd.DataFrame(found, columns=list(MEASURE_FLAG_COLUMNS)).astype(MEASURE_FLAG_COLUMNS)
 
 
-def is_known_code(code: str) -> bool:
-    """Whether a code of an observation means a measure that features use."""
-    return code.strip().upper() in _MEANT_BY
+def measure_of(code: str) -> Measure | None:
+    """The measure that a code of an observation means; None where features use none."""
+    meant = _MEANT_BY.get(code.strip().upper())
+    return meant[0] if meant else None
 
 
 def has_unknown_unit(code: str, unit: str) -> bool:
     """Whether the values of a code that features use cannot be used for their unit."""
-    return is_known_code(code) and _conversion(code, unit) is None
+    return measure_of(code) is not None and _conversion(code, unit) is None
 
 
 def _conversion(code: str, unit: str) -> _Conversion | None:
-    _, units_of = _MEANT_BY[code.strip().upper()]
-    return _CONVERSIONS.get((units_of, _spelled(unit)))
-
-
-def unused_value_warnings(
-    data: duckdb.DuckDBPyConnection, observations: Staged, declaration: Declaration
-) -> list[str]:
-    """How many values of known measures features cannot use, for their unit or their size, by measure."""
-    typed = observations.typed_sql(declaration.time_zone)
-    pairs = data.execute(f"SELECT DISTINCT code, unit FROM ({typed}) WHERE code IS NOT NULL").fetchall()
-    known = [(code, unit or "") for code, unit in pairs if is_known_code(code)]
-    if not known:
-        return []
-    flags = measure_flags(known)
-    named = pd.DataFrame(
-        [(code, unit, _MEANT_BY[code.strip().upper()][0].name) for code, unit in known],
-        columns=["code", "unit", "name"],
-    )
-    data.register("measures_in", named.merge(flags, on=["code", "unit"], how="left"))
-    try:
-        counted = data.execute(f"""
-            SELECT m.name, count(*) FILTER (m.factor IS NULL), count(*) FILTER (m.factor IS NOT NULL
-                AND NOT (o.value * m.factor + m.shift BETWEEN m.minimum AND m.maximum))
-            FROM ({typed}) o JOIN measures_in m ON m.code = o.code AND m.unit = coalesce(o.unit, '')
-            GROUP BY m.name ORDER BY m.name""").fetchall()
-    finally:
-        data.unregister("measures_in")
-    return [
-        f"observations: {n} values of {name} are not used: {why}"
-        for name, n_unit, n_range in counted
-        for n, why in (
-            (n_unit, "unknown unit. Convert them to a known one."),
-            (n_range, "not plausible in the unit given. Correct value or unit."),
-        )
-        if n
-    ]
+    meant = _MEANT_BY.get(code.strip().upper())
+    return _CONVERSIONS.get((meant[1], _spelled(unit))) if meant else None
 
 
 def _spelled(unit: str) -> str:

@@ -7,13 +7,14 @@ is not known whether it is in a group: `unclear` bits, so that unknown never bec
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+
+from features.rule_files import rule_rows
 
 _ATC = re.compile("[ABCDGHJLMNPRSV][0-9]{2}([A-Z]([A-Z]([0-9]{2})?)?)?")
 
@@ -38,8 +39,7 @@ class MedicationGroup:
 
 
 def _rows(name: str) -> list[dict[str, str]]:
-    with (Path(__file__).with_name(name)).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return rule_rows(Path(__file__).with_name(name))
 
 
 _GROUP_ROWS = _rows("medication_groups_2025.csv")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from features.feature import Feature, FeatureType, Relation
 from features.points import Point
+from features.sql import DAY_US
 
 WINDOWS_DAYS = (30, 90, 180, 365)
 DEFAULT_WINDOWS_DAYS = (30, 180, 365)
@@ -13,7 +14,6 @@ SHORT_AND_LONG_DAYS = (30, 365)
 """Windows that are built by default: of counts, and of costs and days, which follow the counts."""
 LATEST_DAYS = 365
 """How far back the latest event is looked for: as far as a request's history reaches."""
-_DAY_US = 24 * 60 * 60 * 1_000_000
 _WORDS = {30: "last 30 days", 90: "last 90 days", 180: "last half year", 365: "last year"}
 _EVENT_AT: dict[Relation, str] = {"earlier_stays": "admitted_at", "earlier_visits": "visited_at"}
 
@@ -24,7 +24,7 @@ _TABLE: dict[Relation, str] = {"earlier_stays": "stays", "earlier_visits": "visi
 def since(instant: str, days: int) -> str:
     """SQL: the instant lies within `days` before the admission."""
     # Whole numbers: the engine takes five times as long to subtract an interval from a date.
-    return f"epoch_us(anchor_at) - epoch_us({instant}) <= {days * _DAY_US}"
+    return f"epoch_us(anchor_at) - epoch_us({instant}) <= {days * DAY_US}"
 
 
 def known_sum(column: str, of: str = "true") -> str:

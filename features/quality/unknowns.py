@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import duckdb
+import pandas as pd
 
-from features.codes.measures import unused_value_warnings
+from features.codes.measures import measure_flags, measure_of
 from features.dataset import Declaration
 from features.quality.staged import Staged
 from features.settings import DEFAULT_SETTINGS
@@ -24,7 +25,7 @@ def outcome_warnings(
     """Why labels and values will be missing, with counts; of times nothing for an extract without dates."""
     warnings = []
     if "observations" in staged:
-        warnings += unused_value_warnings(data, staged["observations"], declaration)
+        warnings += _unused_values(data, staged["observations"], declaration)
     if "diagnoses" not in staged:
         warnings.append(
             "diagnoses: no such table, and no code system is declared for them: features of diagnoses are "
@@ -45,6 +46,37 @@ def outcome_warnings(
         if declaration.deaths == "in_hospital":
             warnings += _unknown_ends(data, staged["stays"], declaration)
     return [*warnings, *_endless_stays(data, staged["stays"], declaration)]
+
+
+def _unused_values(
+    data: duckdb.DuckDBPyConnection, observations: Staged, declaration: Declaration
+) -> list[str]:
+    """How many values of known measures features cannot use, for their unit or their size, by measure."""
+    typed = observations.typed_sql(declaration.time_zone)
+    pairs = data.execute(f"SELECT DISTINCT code, unit FROM ({typed}) WHERE code IS NOT NULL").fetchall()
+    known = [(code, unit or "", measure.name) for code, unit in pairs if (measure := measure_of(code))]
+    if not known:
+        return []
+    flags = measure_flags((code, unit) for code, unit, _ in known)
+    named = pd.DataFrame(known, columns=["code", "unit", "name"])
+    data.register("measures_in", named.merge(flags, on=["code", "unit"], how="left"))
+    try:
+        counted = data.execute(f"""
+            SELECT m.name, count(*) FILTER (m.factor IS NULL), count(*) FILTER (m.factor IS NOT NULL
+                AND NOT (o.value * m.factor + m.shift BETWEEN m.minimum AND m.maximum))
+            FROM ({typed}) o JOIN measures_in m ON m.code = o.code AND m.unit = coalesce(o.unit, '')
+            GROUP BY m.name ORDER BY m.name""").fetchall()
+    finally:
+        data.unregister("measures_in")
+    return [
+        f"observations: {n} values of {name} are not used: {why}"
+        for name, n_unit, n_range in counted
+        for n, why in (
+            (n_unit, "unknown unit. Convert them to a known one."),
+            (n_range, "not plausible in the unit given. Correct value or unit."),
+        )
+        if n
+    ]
 
 
 def _silent_ends(data: duckdb.DuckDBPyConnection, stays: Staged, declaration: Declaration) -> list[str]:

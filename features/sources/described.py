@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from features.rule_files import rule_rows
 from features.sources.table_mapping import fact_name
 
 _LEAKS = (
@@ -105,10 +105,9 @@ def _bare(name: str) -> str:
 @cache
 def _listed() -> dict[str, frozenset[str]]:
     found: dict[str, frozenset[str]] = {}
-    with Path(__file__).with_name(_NAMES).open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            for name in row["names"].split("|"):
-                found[_bare(name)] = found.get(_bare(name), frozenset()) | {row["target"]}
+    for row in rule_rows(Path(__file__).with_name(_NAMES)):
+        for name in row["names"].split("|"):
+            found[_bare(name)] = found.get(_bare(name), frozenset()) | {row["target"]}
     return found
 
 

@@ -248,6 +248,10 @@ def test_many_interruptions_leave_nothing_half_written(folders, name, seed):
     check_interruptions(JOBS[name], folders(JOBS[name]), seeded_moments(seed, n_asked=10, n_unasked=10))
 
 
+DEFAULT_WORK = "work"
+"""Where every command works unless told otherwise, below the folder that it is called in."""
+
+
 @pytest.mark.parametrize(
     ("kind", "n_bytes"),
     [(signal.SIGINT, 200_000), (signal.SIGKILL, 200_000)],
@@ -255,11 +259,11 @@ def test_many_interruptions_leave_nothing_half_written(folders, name, seed):
 def test_a_store_of_models_that_was_half_made_does_not_stop_the_next_command(tmp_path, kind, n_bytes):
     """MLflow makes its tables one by one when a work folder is new."""
     script = "import sys; from training.tracking import connect; connect(sys.argv[1])"
-    command = [sys.executable, "-c", script, "sqlite:///work/mlflow.db"]
+    command = [sys.executable, "-c", script, f"sqlite:///{DEFAULT_WORK}/mlflow.db"]
     options: dict[str, Any] = {"cwd": tmp_path, "env": clean_environment(), "text": True,
                                "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}  # fmt: skip
     with subprocess.Popen(command, **options) as process:
-        while process.poll() is None and not has_grown(tmp_path / "work", n_bytes):
+        while process.poll() is None and not has_grown(tmp_path / DEFAULT_WORK, n_bytes):
             time.sleep(0.001)
         process.send_signal(kind)
         process.communicate(timeout=120)

@@ -294,7 +294,8 @@ def test_the_markers_went_the_whole_way(house, answers):
         assert one(f"SELECT count(*) FROM '{data}/quarantine/stays.parquet'") == 1
         scores = f"'{house.folder}/scores.parquet'"
         assert one(f"SELECT count(*) FROM {scores} WHERE starts_with(patient_id, 'MARKERP')") > 500
-        rows = f"'{house.folder}/work/features/admission.parquet'"
+        built = house.folder / "work" / "features" / "admission.parquet"
+        rows = f"'{built}'"
         assert one(f"SELECT max(label_episode_cost) >= {COST} FROM {rows}")
         assert one(f"SELECT count(*) FROM {rows} WHERE living = 'MARKERLEVEL'") == 1
     assert [status for status, _ in answers] == [200, 422, 422, 422, 422, 200, 200, 400, 422, 404, 200]

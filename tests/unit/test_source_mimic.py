@@ -6,14 +6,14 @@ import gzip
 import shutil
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from features.dataset import open_dataset
 from features.ingest import ingest
 from features.tables import TABLES, TableError
+from tests.extract import EXTRACTS, changed, select
 
-EXTRACT = Path(__file__).parents[1] / "extracts" / "mimic"
+EXTRACT = EXTRACTS / "mimic"
 
 
 @pytest.fixture(scope="module")
@@ -23,20 +23,8 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def select(out: Path, table: str, columns: str) -> list[tuple[object, ...]]:
-    rows = open_dataset(out).select(TABLES[table])
-    return duckdb.sql(f"SELECT {columns} FROM ({rows}) ORDER BY ALL").fetchall()
-
-
 def copied(tmp_path: Path) -> Path:
     return shutil.copytree(EXTRACT, tmp_path / "extract")
-
-
-def changed(folder: Path, name: str, old: str, new: str) -> Path:
-    text = (folder / "hosp" / name).read_text()
-    assert old in text
-    (folder / "hosp" / name).write_text(text.replace(old, new))
-    return folder
 
 
 def test_dates_are_shifted_and_the_period_is_declared_never_guessed(tmp_path: Path, out: Path) -> None:
@@ -173,14 +161,14 @@ def test_compressed_files_in_the_folder_itself_read_the_same(tmp_path: Path, out
 def test_what_cannot_be_mapped_or_cannot_be_is_quarantined(
     tmp_path: Path, name: str, old: str, new: str, rule: str, columns: tuple[str, ...]
 ) -> None:
-    folder = changed(copied(tmp_path), name, old, new)
+    folder = changed(copied(tmp_path), f"hosp/{name}", old, new)
     quality = ingest("mimic", folder, tmp_path / "out", max_quarantine_share=1)
     found = [(row.rule, row.columns) for row in quality.rules if row.table == "stays"]
     assert found == [(rule, columns)]
 
 
 def test_a_missing_file_or_column_is_named(tmp_path: Path) -> None:
-    folder = changed(copied(tmp_path), "admissions.csv", "dischtime", "outtime")
+    folder = changed(copied(tmp_path), "hosp/admissions.csv", "dischtime", "outtime")
     with pytest.raises(TableError, match=r"admissions.csv: columns are missing: dischtime"):
         ingest("mimic", folder, tmp_path / "out")
     (folder / "hosp" / "patients.csv").unlink()

@@ -11,9 +11,10 @@ import pytest
 
 from features.dataset import open_dataset
 from features.ingest import ingest
-from features.tables import TABLES, TableError
+from features.tables import TableError
+from tests.extract import EXTRACTS, changed, select
 
-EXTRACT = Path(__file__).parents[1] / "extracts" / "omop"
+EXTRACT = EXTRACTS / "omop"
 
 
 @pytest.fixture(scope="module")
@@ -23,20 +24,8 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def select(out: Path, table: str, columns: str) -> list[tuple[object, ...]]:
-    rows = open_dataset(out).select(TABLES[table])
-    return duckdb.sql(f"SELECT {columns} FROM ({rows}) ORDER BY ALL").fetchall()
-
-
 def copied(tmp_path: Path) -> Path:
     return shutil.copytree(EXTRACT, tmp_path / "extract")
-
-
-def changed(folder: Path, name: str, old: str, new: str) -> Path:
-    text = (folder / name).read_text()
-    assert old in text
-    (folder / name).write_text(text.replace(old, new))
-    return folder
 
 
 def test_what_an_extract_means_is_declared(tmp_path: Path) -> None:

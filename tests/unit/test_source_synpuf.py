@@ -14,8 +14,9 @@ from features.dataset import open_dataset
 from features.ingest import ingest
 from features.quality.report import Quality
 from features.tables import TABLES, TableError
+from tests.extract import EXTRACTS, changed, select
 
-EXTRACT = Path(__file__).parents[1] / "extracts" / "synpuf"
+EXTRACT = EXTRACTS / "synpuf"
 PUBLIC_DATA = Path(os.environ.get("WARDCAST_PUBLIC_DATA") or Path(__file__).parents[3] / "shared" / "data")
 INPATIENT = "DE1_0_2008_to_2010_Inpatient_Claims_Sample_0.csv"
 OUTPATIENT = "DE1_0_2008_to_2010_Outpatient_Claims_Sample_0.csv"
@@ -29,20 +30,8 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def select(out: Path, table: str, columns: str) -> list[tuple[object, ...]]:
-    rows = open_dataset(out).select(TABLES[table])
-    return duckdb.sql(f"SELECT {columns} FROM ({rows}) ORDER BY ALL").fetchall()
-
-
 def copied(tmp_path: Path) -> Path:
     return shutil.copytree(EXTRACT, tmp_path / "extract")
-
-
-def changed(folder: Path, name: str, old: str, new: str) -> Path:
-    text = (folder / name).read_text()
-    assert old in text
-    (folder / name).write_text(text.replace(old, new))
-    return folder
 
 
 def test_the_format_declares_what_the_files_are(out: Path) -> None:

@@ -8,12 +8,12 @@ codes and items of costs become. To add a layout, add its file: no code names a 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from features.rule_files import rule_rows
 from features.tables import TableError
 
 REQUIRED = ("record_number", "stay_number", "admitted_at", "discharged_at", "sex", "diagnosis_1")
@@ -63,7 +63,7 @@ def layouts() -> dict[str, Layout]:
 def value_lists() -> dict[str, dict[str, str]]:
     """Name of a value list → code → what it becomes."""
     lists: dict[str, dict[str, str]] = {}
-    for row in _rows(_FOLDER / "values_2021.csv"):
+    for row in rule_rows(_FOLDER / "values_2021.csv"):
         lists.setdefault(row["list"], {})[row["code"]] = row["value"]
     return lists
 
@@ -71,7 +71,7 @@ def value_lists() -> dict[str, dict[str, str]]:
 @cache
 def charges() -> tuple[Charge, ...]:
     """The items of the costs; parts of other items, which are not added twice, are not among them."""
-    return tuple(Charge(row["field"], row["category"]) for row in _rows(_FOLDER / "charges_2021.csv"))
+    return tuple(Charge(row["field"], row["category"]) for row in rule_rows(_FOLDER / "charges_2021.csv"))
 
 
 @cache
@@ -121,13 +121,8 @@ def _missing(layout: Layout, header: Sequence[str], *, has_hospital: bool) -> li
 
 def _layout(file: Path) -> Layout:
     fields, titles = {}, {}
-    for row in _rows(file):
+    for row in rule_rows(file):
         column = row["column"].lower()
         fields[column] = "_".join(part for part in (row["field"], row["position"]) if part)
         titles[column] = f"{row['column']} ({row['meaning']})"
     return Layout(file.stem.removeprefix("layout_"), fields, titles)
-
-
-def _rows(file: Path) -> list[dict[str, str]]:
-    with file.open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))

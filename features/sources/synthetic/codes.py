@@ -6,13 +6,14 @@ the payment groups have an outside source (ICD-10 of the WHO, ICD-9-CM volume 3,
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
+from features.rule_files import rule_rows
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -107,8 +108,7 @@ class Complications:
 
 
 def _rows(name: str) -> list[dict[str, str]]:
-    text = (files(__package__) / name).read_text("utf-8")
-    return list(csv.DictReader(text.splitlines()))
+    return rule_rows(Path(__file__).with_name(name))
 
 
 def _numbers(rows: list[dict[str, str]], column: str) -> Floats:
