@@ -21,7 +21,9 @@ from models.encoding import booster_names, encode
 from models.storage import write_artefact
 from serving.loaded import ChampionSet, load_champions
 from serving.score import score
-from training.fit import MOST_TREES, PATIENCE_TREES, STOPPING_SHARE, choose_specs, parameters
+from training.fit import PATIENCE_TREES, STOPPING_SHARE
+from training.hyperparameters import MOST_TREES, default_hyperparameters, lightgbm_settings
+from training.inputs import choose_specs
 from training.split import patient_places, split_by_time
 from training.targets import target_at
 from training.train import train_model
@@ -62,7 +64,8 @@ def bare_training(built: Path) -> Measured:
     stops = patient_places(frame["patient_id"].iloc[rows], "stopping", SEED) < STOPPING_SHARE
     growing, stopping = (_ready(frame, specs, target, rows[part]) for part in (~stops, stops))
     del frame
-    settings = {**parameters(len(growing[1]), SEED, THREADS), "objective": "binary"}
+    usual = default_hyperparameters(len(growing[1]), "binary")
+    settings = lightgbm_settings(usual, seed=SEED, threads=THREADS) | {"objective": "binary"}
     columns: dict[str, Any] = {
         "feature_name": booster_names(specs),
         "categorical_feature": [place for place, spec in enumerate(specs) if spec.type == "category"],

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from evaluation.amounts import INTERVAL_MEASURES, check_interval, error_measures, interval_measures
 from evaluation.arrays import (
     FloatArray,
     Measure,
@@ -18,7 +19,6 @@ from evaluation.arrays import (
 )
 from evaluation.bootstrap import Metric, Resampling, Sampled, sample
 from evaluation.calibration import calibration_measures
-from evaluation.cost import INTERVAL_MEASURES, check_interval, error_measures, interval_measures
 from evaluation.decisions import check_thresholds, net_benefit_measures
 from evaluation.discrimination import capacity_measures, ranking_measures, threshold_measures
 
@@ -113,7 +113,7 @@ def sample_score(label: Vector, score: Vector, patient_id: Vector, resampling: R
     return sample(ranking_measures(outcome, values), n, patient_id, resampling, undefined=UNDEFINED)
 
 
-def evaluate_cost(
+def evaluate_amount(
     actual: Vector,
     expected: Vector,
     low: Vector | None,
@@ -121,14 +121,14 @@ def evaluate_cost(
     patient_id: Vector,
     resampling: Resampling,
 ) -> dict[str, Metric]:
-    """How good expected costs are: `sample_cost`, each measure with its interval over resampled patients.
+    """How good expected costs are: `sample_amount`, each measure with its interval over resampled patients.
 
     A measure that does not exist is None, with the reason.
     """
-    return sample_cost(actual, expected, low, high, patient_id, resampling).metrics()
+    return sample_amount(actual, expected, low, high, patient_id, resampling).metrics()
 
 
-def sample_cost(
+def sample_amount(
     actual: Vector,
     expected: Vector,
     low: Vector | None,

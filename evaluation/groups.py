@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from evaluation.amounts import check_interval
 from evaluation.arrays import FloatArray, Vector, labels, numbers, probabilities, same_length
 from evaluation.bootstrap import Metric, Resampling
-from evaluation.cost import check_interval
-from evaluation.evaluate import evaluate_cost, evaluate_risk
+from evaluation.evaluate import evaluate_amount, evaluate_risk
 
 SMALLEST_N = 50
 SMALLEST_N_EVENTS = 10
@@ -46,7 +46,7 @@ def risk_by_group(
     return [entry for name in groups for entry in _levels(str(name), groups[name], outcome, evaluate)]
 
 
-def cost_by_group(
+def amount_by_group(
     actual: Vector,
     expected: Vector,
     low: Vector | None,
@@ -55,7 +55,7 @@ def cost_by_group(
     groups: pd.DataFrame,
     resampling: Resampling,
 ) -> list[dict[str, Any]]:
-    """`evaluate_cost` for every level of every column of `groups`; as `risk_by_group`, without events."""
+    """`evaluate_amount` for every level of every column of `groups`; as `risk_by_group`, without events."""
     paid, awaited = numbers(actual, "actual"), numbers(expected, "expected")
     same_length(actual=paid, expected=awaited, groups=groups)
     ids = pd.Series(patient_id).to_numpy()
@@ -63,7 +63,7 @@ def cost_by_group(
 
     def evaluate(rows: Mask) -> dict[str, Metric]:
         lower, upper = (None, None) if ends is None else (ends[0][rows], ends[1][rows])
-        return evaluate_cost(paid[rows], awaited[rows], lower, upper, ids[rows], resampling)
+        return evaluate_amount(paid[rows], awaited[rows], lower, upper, ids[rows], resampling)
 
     return [entry for name in groups for entry in _levels(str(name), groups[name], None, evaluate)]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evaluation.amounts import bias_by_decile
 from evaluation.arrays import Vector, labels, probabilities
 from evaluation.calibration import calibration_curve, smooth_calibration
-from evaluation.cost import bias_by_decile
 from evaluation.decisions import net_benefit
 from evaluation.discrimination import auroc, roc_curve
 
@@ -100,7 +100,7 @@ def decision_curve_plot(
     return figure
 
 
-def cost_calibration_plot(
+def amount_calibration_plot(
     actual: Vector, expected: Vector, *, currency: str, title: str = "Calibration of cost", n_bins: int = 10
 ) -> Figure:
     """Mean actual against mean predicted cost by decile of the prediction; log axes if all are above 0."""

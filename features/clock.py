@@ -26,7 +26,7 @@ _DISCHARGE_COLUMNS = (
     "planned_return_31d",
     "payment_group",
 )
-_COST_COLUMNS = ("total_cost", "patient_paid")
+_AMOUNT_COLUMNS = ("total_cost", "patient_paid")
 
 
 def known_diagnoses_sql(settings: FeatureSettings, code_system: str) -> str:
@@ -107,7 +107,7 @@ def relations(point: Point, *, has_timeline: bool, settings: FeatureSettings) ->
         knows_procedure = f"(d.is_planned OR {is_at_discharge})"
     later_columns = ", ".join(
         f"CASE WHEN {is_known} THEN s.{name} END AS {name}"
-        for is_known, names in ((knows_discharge, _DISCHARGE_COLUMNS), (knows_cost, _COST_COLUMNS))
+        for is_known, names in ((knows_discharge, _DISCHARGE_COLUMNS), (knows_cost, _AMOUNT_COLUMNS))
         for name in names
     )
     # Before the admission the episode has no stay yet: what is known is known of the booked one.

@@ -14,9 +14,10 @@ from models.bands import N_PERCENTILES
 from models.calibration import Calibration
 from models.encoding import FeatureSpec
 from models.intervals import Interval
+from models.units import SCALES, Kind, Scale, Unit, kind_of
 
 RISK_BOOSTERS = ("model",)
-COST_BOOSTERS = ("model", "low", "high")
+AMOUNT_BOOSTERS = ("model", "low", "high")
 
 
 class ArtefactError(UserError):
@@ -70,8 +71,7 @@ class Artefact:
     name: str
     target: str
     point: str
-    kind: Literal["risk", "cost"]
-    scale: Literal["log_odds", "log_money"]
+    unit: Unit
     context: Context
     landmark_hours: float
     coding_lag_hours: float
@@ -92,8 +92,7 @@ class Artefact:
         rules = {
             "its name is not its target and point": self.name == f"{self.target}-{self.point}",
             "its point is unknown": self.point in list(Point),
-            "its scale is not that of its kind": (self.scale == "log_odds") == (self.kind == "risk"),
-            "only a cost model has an interval": (self.interval is not None) == (self.kind == "cost"),
+            "only an amount has an interval": (self.interval is not None) == (self.kind == "amount"),
             "it has no features, or one twice": 0 < len(names) == len(set(names)),
             "its landmark or a lag is negative": min(
                 self.landmark_hours, self.coding_lag_hours, self.cost_lag_hours
@@ -110,6 +109,16 @@ class Artefact:
             raise ArtefactError(f"{self.name}: {'; '.join(broken)}.")
 
     @property
+    def kind(self) -> Kind:
+        """Whether a probability or an amount is predicted."""
+        return kind_of(self.unit)
+
+    @property
+    def scale(self) -> Scale:
+        """What the booster's raw output and its contributions are measured in."""
+        return SCALES[self.unit]
+
+    @property
     def booster_files(self) -> tuple[str, ...]:
         """The names of its boosters: of `model.txt`, and for a cost `low.txt` and `high.txt`."""
-        return RISK_BOOSTERS if self.kind == "risk" else COST_BOOSTERS
+        return RISK_BOOSTERS if self.kind == "risk" else AMOUNT_BOOSTERS

@@ -33,8 +33,8 @@ class Calibration:
         """Calibrated probability of raw log-odds, 0 to 1."""
         return np.asarray(expit(self.intercept + self.slope * raw), dtype=np.float64)
 
-    def money(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Calibrated mean of raw log money, in the data set's currency."""
+    def amount(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Calibrated mean of a raw logarithm, in the target's unit."""
         return np.asarray(np.exp(self.intercept + self.slope * raw), dtype=np.float64)
 
 

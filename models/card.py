@@ -21,7 +21,9 @@ READING_REASONS = {
     "log_odds": "Contributions are on the log-odds scale and add up with the base value to the raw output, "
     "from which calibration makes the probability. +0.69 about doubles the odds; it does not add 69 points.",
     "log_money": "Contributions are on the scale of log money and add up with the base value to the raw "
-    "output, from which calibration makes the expected cost. +0.10 raises it by about 10 %.",
+    "output, from which calibration makes the expected amount. +0.10 raises it by about 10 %.",
+    "log_days": "Contributions are on the scale of log days and add up with the base value to the raw "
+    "output, from which calibration makes the expected length of stay. +0.10 raises it by about 10 %.",
 }
 COMPLICATIONS_REST_ON = {
     "flags": "the codes that the records flag as not present on admission",

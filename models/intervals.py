@@ -1,4 +1,4 @@
-"""Cost intervals: conformalized quantile regression on log money.
+"""Intervals of amounts: conformalized quantile regression on their logarithm.
 
 Source: Romano, Patterson, Candès: Conformalized quantile regression. NeurIPS 2019.
 """
@@ -11,13 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-SMALLEST_MONEY = 0.01
-"""A cost of nothing has no logarithm: it counts as the smallest coin."""
+from models.units import Unit
+
+SMALLEST: dict[Unit, float] = {"money": 0.01, "days": 0.5}
+"""An amount of nothing has no logarithm: it counts as the smallest coin, or as half a day."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """How far the two quantile boosters' ends move apart, on log money, to cover `level` of the costs.
+    """How far the two quantile boosters' ends move apart, on the log scale, to cover `level` of the amounts.
 
     None means no finite end: too few calibration rows for the level. A negative offset draws the ends
     together.
@@ -35,7 +37,7 @@ class Interval:
     def ends(
         self, low_log: NDArray[np.float64], high_log: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Both ends in money, low <= high; without a finite end 0 and infinity."""
+        """Both ends as amounts, low <= high; without a finite end 0 and infinity."""
         low = np.zeros_like(low_log) if self.low_offset is None else np.exp(low_log - self.low_offset)
         if self.high_offset is None:
             high = np.full_like(high_log, np.inf)
@@ -44,9 +46,9 @@ class Interval:
         return np.minimum(low, high), np.maximum(low, high)
 
 
-def log_money(cost: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Natural logarithm of money, never of less than the smallest coin."""
-    return np.asarray(np.log(np.maximum(cost, SMALLEST_MONEY)), dtype=np.float64)
+def log_amount(amount: NDArray[np.float64], unit: Unit) -> NDArray[np.float64]:
+    """Natural logarithm of amounts, never of less than the smallest one of their unit."""
+    return np.asarray(np.log(np.maximum(amount, SMALLEST[unit])), dtype=np.float64)
 
 
 def conformal_offset(score: NDArray[np.float64], level: float) -> float | None:
@@ -61,9 +63,14 @@ def conformal_offset(score: NDArray[np.float64], level: float) -> float | None:
 
 
 def conformalize(
-    low_log: NDArray[np.float64], high_log: NDArray[np.float64], cost: NDArray[np.float64], *, level: float
+    low_log: NDArray[np.float64],
+    high_log: NDArray[np.float64],
+    actual: NDArray[np.float64],
+    unit: Unit,
+    *,
+    level: float,
 ) -> Interval:
-    """Fit the offsets on the calibration slice's raw cost, with the symmetric score of the source."""
-    actual = log_money(cost)
-    offset = conformal_offset(np.maximum(low_log - actual, actual - high_log), level)
+    """Fit the offsets on the calibration slice's raw amounts, with the symmetric score of the source."""
+    logged = log_amount(actual, unit)
+    offset = conformal_offset(np.maximum(low_log - logged, logged - high_log), level)
     return Interval(level=level, low_offset=offset, high_offset=offset)

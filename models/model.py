@@ -80,7 +80,7 @@ class Model:
 
     def _value(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         calibration = self.artefact.calibration
-        return calibration.probability(raw) if self.artefact.kind == "risk" else calibration.money(raw)
+        return calibration.probability(raw) if self.artefact.kind == "risk" else calibration.amount(raw)
 
     def _interval(
         self, matrix: NDArray[np.float64], threads: int

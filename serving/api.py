@@ -178,6 +178,7 @@ def _model_document(loaded: Loaded) -> dict[str, Any]:
         "target": artefact.target,
         "prediction_point": artefact.point,
         "kind": artefact.kind,
+        "unit": artefact.unit,
         "promoted_at": champion.promoted_at,
         "trained_on": artefact.training.document(),
         "metrics": artefact.metrics,

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from models.units import Kind, Scale, Unit
+
 EXAMPLE_REQUEST: dict[str, Any] = {
     "stay_id": "S9",
     "prediction_point": "admission",
@@ -86,7 +88,7 @@ class ReasonDocument(BaseModel):
 
 
 class IntervalDocument(BaseModel):
-    """A prediction interval of the cost."""
+    """A prediction interval of the amount."""
 
     level: float
     low: float | None
@@ -100,7 +102,7 @@ class _TargetDocument(BaseModel):
     reasons: list[ReasonDocument]
     base_value: float
     raw_output: float
-    scale: Literal["log_odds", "log_money"]
+    scale: Scale
     model: str = Field(description="name/version")
 
 
@@ -110,12 +112,13 @@ class RiskDocument(_TargetDocument):
     probability: float
 
 
-class CostDocument(_TargetDocument):
-    """A predicted amount of money."""
+class AmountDocument(_TargetDocument):
+    """A predicted amount of money or days."""
 
     expected: float
     interval: IntervalDocument | None
-    currency: str
+    unit: Literal["money", "days"]
+    currency: str | None = Field(description="of money; null: days")
 
 
 class AnswerDocument(BaseModel):
@@ -126,7 +129,7 @@ class AnswerDocument(BaseModel):
     prediction_time: dt.datetime | None = Field(
         description="local wall time of the data set; null: records without dates"
     )
-    predictions: list[RiskDocument | CostDocument]
+    predictions: list[RiskDocument | AmountDocument]
     provisional: bool = Field(description="made before the point's own prediction time")
     warnings: list[str]
     scored_at: dt.datetime = Field(description="UTC")
@@ -158,7 +161,7 @@ class BatchAnswerDocument(BaseModel):
 class CalibrationDocument(BaseModel):
     """From `raw_output` to the answer: with line = intercept + slope * raw_output, on the model's scale.
 
-    A risk is 1 / (1 + exp(-line)), an expected cost exp(line).
+    A risk is 1 / (1 + exp(-line)), an expected amount exp(line).
     """
 
     intercept: float
@@ -166,7 +169,7 @@ class CalibrationDocument(BaseModel):
 
 
 class BandsDocument(BaseModel):
-    """The bounds of the bands, as probability or money."""
+    """The bounds of the bands, as probability, money or days."""
 
     medium_above: float
     high_above: float
@@ -180,7 +183,8 @@ class ModelDocument(BaseModel):
     version: int
     target: str
     prediction_point: str
-    kind: Literal["risk", "cost"]
+    kind: Kind
+    unit: Unit
     promoted_at: str
     trained_on: dict[str, Any]
     metrics: dict[str, Any]

@@ -97,7 +97,8 @@ def prediction_document(scores: Scores, row: int) -> dict[str, Any]:
         document["probability"] = value
     else:
         document |= {"expected": value, "interval": _interval(scores, row)}
-        document["currency"] = artefact.context.currency
+        document["unit"] = artefact.unit
+        document["currency"] = artefact.context.currency if artefact.unit == "money" else None
     return document | {
         "band": prediction.band[row],
         "percentile": float(prediction.percentile[row]),

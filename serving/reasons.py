@@ -14,7 +14,11 @@ from models.encoding import FeatureSpec, encode_rows
 
 N_REASONS = 5
 # Contributions live on the model's own scale; a person reads what they do to the number shown.
-OUTCOMES = {"log_odds": "the risk", "log_money": "the expected cost"}
+OUTCOMES = {
+    "log_odds": "the risk",
+    "log_money": "the expected cost",
+    "log_days": "the expected length of stay",
+}
 
 Value = bool | int | float | str | None
 

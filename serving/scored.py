@@ -29,6 +29,7 @@ SCHEMA = pa.schema(
         ("value", pa.float64()),
         ("low", pa.float64()),
         ("high", pa.float64()),
+        ("unit", pa.string()),
         ("currency", pa.string()),
         ("band", pa.string()),
         ("percentile", pa.float64()),
@@ -68,7 +69,7 @@ _TOP_COLUMNS = [
 def scored_rows(scores: Scores, frame: pd.DataFrame, run_id: str) -> pa.Table:
     """The rows of the scored file for one champion's predictions of `frame`."""
     artefact, prediction, n = scores.loaded.model.artefact, scores.prediction, len(frame)
-    is_cost = artefact.kind == "cost"
+    is_money = artefact.unit == "money"
     columns = {
         "stay_id": pa.array(frame["stay_id"], pa.string()),
         "episode_id": pa.array(frame["episode_id"], pa.string()),
@@ -81,7 +82,8 @@ def scored_rows(scores: Scores, frame: pd.DataFrame, run_id: str) -> pa.Table:
         "value": prediction.value,
         "low": _bound(prediction.low, n),
         "high": _bound(prediction.high, n),
-        "currency": [artefact.context.currency if is_cost else None] * n,
+        "unit": [artefact.unit] * n,
+        "currency": [artefact.context.currency if is_money else None] * n,
         "band": prediction.band,
         "percentile": prediction.percentile,
         "base_value": np.full(n, prediction.base_value),

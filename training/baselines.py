@@ -17,7 +17,7 @@ from scipy.special import expit
 from features.points import Point
 from models.calibration import logistic_line
 from models.encoding import FeatureSpec, encode
-from models.intervals import SMALLEST_MONEY
+from models.intervals import SMALLEST
 from training.fit import Recipe
 from training.split import Rows
 
@@ -64,16 +64,17 @@ def predict_baselines(
 ) -> Baselines:
     """Fit every baseline of the target on the rows `fitted`, in ascending order, and predict `judged`.
 
-    `specs` are the model's own features, for the regression. Probabilities for risks, money for costs.
+    `specs` are the model's own features, for the regression. Probabilities for risks, amounts for amounts.
     """
     label = recipe.target.labels(frame)
     found: dict[str, NDArray[np.float64] | None] = {}
     needs: dict[str, str] = {}
-    if recipe.target.kind == "cost":
+    if recipe.target.kind == "amount":
         found["overall_mean"] = np.full(len(judged), label[fitted].mean())
         found["group_mean"] = _group_mean(frame, label, fitted, judged)
         needs["group_mean"] = "admitting diagnoses"
-        found["gamma"] = _gamma(frame, specs, label, _sample(fitted, recipe.seed), judged)
+        positive = np.maximum(label, SMALLEST[recipe.target.unit])
+        found["gamma"] = _gamma(frame, specs, positive, _sample(fitted, recipe.seed), judged)
     else:
         for score in SCORES:
             at_discharge = recipe.target.name == "readmission" and recipe.point is Point.DISCHARGE
@@ -152,7 +153,7 @@ def _gamma(
     # The penalty is per row: a small one only keeps the equations solvable.
     regressor = GammaRegressor(alpha=1e-3, solver="newton-cholesky", max_iter=200)
     regression = make_pipeline(_prepared(specs), regressor)
-    regression.fit(encode(columns.iloc[fitted], specs)[0], np.maximum(cost[fitted], SMALLEST_MONEY))
+    regression.fit(encode(columns.iloc[fitted], specs)[0], cost[fitted])
     return np.asarray(regression.predict(encode(columns.iloc[judged], specs)[0]))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation.bootstrap import DEFAULT_RESAMPLING, Resampling
-from evaluation.evaluate import sample_cost, sample_score
+from evaluation.evaluate import sample_amount, sample_score
 from features.points import Point
 from models.model import Model
 from training.gate import PRIMARY, ChampionComparison
@@ -55,7 +55,8 @@ def compare_with_champion(
         )
     else:
         challenger, present = (
-            sample_cost(label, expected, None, None, patients, resampling) for expected in (values, reference)
+            sample_amount(label, expected, None, None, patients, resampling)
+            for expected in (values, reference)
         )
     difference = challenger.minus(present).metric(PRIMARY[target.kind].name)
     return ChampionComparison(version, len(common), difference)

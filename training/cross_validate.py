@@ -24,7 +24,7 @@ def judge(frame: pd.DataFrame, recipe: Recipe, fitted: Fitted, split: Split, row
         predicted.low,
         predicted.high,
         predict_baselines(frame, recipe, specs, learned, rows),
-        fitted.cost_cut,
+        fitted.truncated_at,
     )
 
 

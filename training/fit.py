@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import lightgbm as lgb
@@ -18,13 +19,19 @@ from models.artefact import Artefact, Context, Training
 from models.bands import cut_points, percentile_grid
 from models.calibration import recalibrate_logistic, rescale_mean
 from models.encoding import PART_ROWS, FeatureSpec, booster_names, encode
-from models.intervals import SMALLEST_MONEY, Interval, conformalize, log_money
+from models.intervals import SMALLEST, Interval, conformalize, log_amount
 from models.model import Model
+from training.hyperparameters import (
+    MOST_TREES,
+    Hyperparameters,
+    Objective,
+    default_hyperparameters,
+    lightgbm_settings,
+)
 from training.inputs import choose_specs
 from training.split import FEWEST_CALIBRATION_ROWS, Rows, patient_places
 from training.targets import Target, TrainingError
 
-MOST_TREES = 600
 PATIENCE_TREES = 40
 STOPPING_SHARE = 0.15
 MOST_REGROWN_ROWS = 30_000
@@ -38,7 +45,9 @@ class Recipe:
     """What a model is made by, whatever rows it is fitted on.
 
     `features` are those the point knows, built with `settings`. `training` is what is known of the training
-    beforehand: time line and label. `interval_level` and `cost_truncation_quantile` concern costs.
+    beforehand: time line and label. Without `hyperparameters` the defaults for the number of rows are taken.
+    `directions` holds 1 or -1 for features that may only raise or only lower the prediction.
+    `interval_level` and `truncation_quantile` concern amounts.
     """
 
     target: Target
@@ -49,22 +58,24 @@ class Recipe:
     training: Training
     seed: int
     threads: int
+    hyperparameters: Hyperparameters | None = None
+    directions: Mapping[str, int] = field(default_factory=dict)
     interval_level: float = 0.8
-    cost_truncation_quantile: float = 0.995
+    truncation_quantile: float = 0.995
 
 
 @dataclass(frozen=True)
 class Fitted:
     """A model, its boosters as text, LightGBM's settings, and why which features were left out.
 
-    `cost_cut` is where training costs were truncated; None for a risk.
+    `truncated_at` is where training costs were truncated; None for a risk.
     """
 
     model: Model
     boosters: dict[str, str]
     parameters: dict[str, Any]
     left_out: dict[str, str]
-    cost_cut: float | None
+    truncated_at: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,11 +123,11 @@ def fit_model(frame: pd.DataFrame, recipe: Recipe, training: Rows, calibration: 
     specs, left_out = choose_specs(frame, recipe.features, training)
     table = _Table(frame, specs, label)
     stops = patient_places(frame["patient_id"].iloc[training], "stopping", recipe.seed) < STOPPING_SHARE
-    settings = parameters(int((~stops).sum()), recipe.seed, recipe.threads)
+    settings = _settings(recipe, specs, int((~stops).sum()))
     binned = _binned(table, training[~stops], training[stops], settings)
     cut = None
-    if recipe.target.kind == "cost":
-        cut = float(np.quantile(label[training], recipe.cost_truncation_quantile))
+    if recipe.target.kind == "amount":
+        cut = float(np.quantile(label[training], recipe.truncation_quantile))
     texts = {
         name: _grown(binned, learned, settings | objective)
         for name, (objective, learned) in _tasks(binned.label, recipe, cut).items()
@@ -140,33 +151,12 @@ def check_slice(
         )
 
 
-def parameters(n_rows: int, seed: int, threads: int) -> dict[str, Any]:
-    """LightGBM's settings: moderate trees, cautious with rare categories, the same every time.
-
-    Trees are as deep as the rows that they grow on can bear: 3 levels up to 16,000 rows, one more for each
-    doubling, 6 from 64,000 rows on.
-    """
-    depth = int(np.clip(np.floor(np.log2(n_rows / 1000)), 3, 6))
-    return {
-        "learning_rate": 0.05,
-        "num_leaves": min(31, 2**depth),
-        "max_depth": depth,
-        "min_data_in_leaf": int(np.clip(n_rows // 500, 20, 200)),
-        "lambda_l2": 5.0,
-        "feature_fraction": 0.5,
-        "bagging_fraction": 0.8,
-        "bagging_freq": 1,
-        "cat_smooth": 20.0,
-        "cat_l2": 5.0,
-        "max_cat_threshold": 16,
-        "min_data_per_group": 100,
-        "feature_pre_filter": False,
-        "deterministic": True,
-        "force_row_wise": True,
-        "seed": seed,
-        "num_threads": threads,
-        "verbosity": -1,
-    }
+def _settings(recipe: Recipe, specs: Sequence[FeatureSpec], n_growing: int) -> dict[str, Any]:
+    usual: Objective = "binary" if recipe.target.kind == "risk" else "gamma"
+    chosen = recipe.hyperparameters or default_hyperparameters(n_growing, usual)
+    # A category has no direction.
+    monotone = [0 if spec.type == "category" else recipe.directions.get(spec.name, 0) for spec in specs]
+    return lightgbm_settings(chosen, seed=recipe.seed, threads=recipe.threads, monotone=monotone)
 
 
 def _binned(table: _Table, growing: Rows, stopping: Rows, settings: dict[str, Any]) -> _Binned:
@@ -200,15 +190,15 @@ def _grown(binned: _Binned, learned: NDArray[np.float64], settings: dict[str, An
 
 
 def _tasks(
-    actual: NDArray[np.float64], recipe: Recipe, cost_cut: float | None
+    actual: NDArray[np.float64], recipe: Recipe, truncated_at: float | None
 ) -> dict[str, tuple[dict[str, Any], NDArray[np.float64]]]:
     """Each booster's objective and labels."""
-    if cost_cut is None:
+    if truncated_at is None:
         return {"model": ({"objective": "binary"}, actual)}
     # A few extreme costs would rule the trees; the calibration gives their mean back.
-    truncated = np.clip(actual, SMALLEST_MONEY, cost_cut)
+    truncated = np.clip(actual, SMALLEST[recipe.target.unit], truncated_at)
     low, high = Interval(recipe.interval_level, None, None).quantiles
-    logged = log_money(actual)
+    logged = log_amount(actual, recipe.target.unit)
     return {
         "model": ({"objective": "gamma"}, truncated),
         "low": ({"objective": "quantile", "alpha": low}, logged),
@@ -231,15 +221,16 @@ def _calibrated(
         values = line.probability(raw["model"])
     else:
         line = rescale_mean(raw["model"], actual)
-        values = line.money(raw["model"])
-        interval = conformalize(raw["low"], raw["high"], actual, level=recipe.interval_level)
+        values = line.amount(raw["model"])
+        interval = conformalize(
+            raw["low"], raw["high"], actual, recipe.target.unit, level=recipe.interval_level
+        )
     contributions = np.asarray(boosters["model"].predict(matrix[:1], pred_contrib=True))
     return Artefact(
         name=f"{recipe.target.name}-{recipe.point}",
         target=recipe.target.name,
         point=str(recipe.point),
-        kind=recipe.target.kind,
-        scale="log_odds" if recipe.target.kind == "risk" else "log_money",
+        unit=recipe.target.unit,
         context=recipe.context,
         landmark_hours=float(recipe.settings.landmark_hours),
         coding_lag_hours=float(recipe.settings.coding_lag_hours),

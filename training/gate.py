@@ -127,7 +127,7 @@ class Primary:
         return Estimate(-found.value, -found.high, -found.low)
 
 
-PRIMARY = {"risk": Primary("auroc", True), "cost": Primary("wape", False)}
+PRIMARY = {"risk": Primary("auroc", True), "amount": Primary("wape", False)}
 CHANCE = 0.5
 """The AUROC of a risk that knows nothing."""
 
@@ -156,7 +156,7 @@ def decide(
     if kind == "risk":
         checks += _risk_calibration(metrics, settings)
     else:
-        checks += _cost_calibration(metrics, interval_level, settings)
+        checks += _amount_calibration(metrics, interval_level, settings)
     if champion is not None:
         checks.append(_against_champion(champion, primary, settings))
     return Gate(tuple(sorted(checks, key=lambda check: check.passed)))
@@ -183,7 +183,7 @@ def _against_baselines(
         else:
             advantages[name] = ahead
     simple = [name for name in advantages if name not in settings.regressions]
-    if not simple and kind == "cost":
+    if not simple and kind == "amount":
         yield Check(False, f"{primary.name} {model.value:.3f} is compared with no simple baseline.")
     strongest = min(simple, key=lambda name: advantages[name].value, default=None)
     for name, ahead in advantages.items():
@@ -223,7 +223,9 @@ def _risk_calibration(metrics: Mapping[str, Any], settings: GateSettings) -> lis
     ]
 
 
-def _cost_calibration(metrics: Mapping[str, Any], level: float | None, settings: GateSettings) -> list[Check]:
+def _amount_calibration(
+    metrics: Mapping[str, Any], level: float | None, settings: GateSettings
+) -> list[Check]:
     bias = _within(metrics, "bias", settings.bias)
     if level is None:
         text = "the level of the cost interval is not known, so its coverage cannot be judged."

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.bootstrap import Resampling
-from evaluation.evaluate import evaluate_cost, sample_cost, sample_risk, sample_score
-from evaluation.groups import cost_by_group, risk_by_group, too_small
+from evaluation.evaluate import evaluate_amount, sample_amount, sample_risk, sample_score
+from evaluation.groups import amount_by_group, risk_by_group, too_small
 from training.baselines import Baselines
 from training.inputs import GROUP_PREFIX
 from training.split import Rows
@@ -31,7 +31,7 @@ CAPACITY_SHARE = 0.10
 class Judged:
     """Predictions of the rows at these positions, and the baselines' for the same rows.
 
-    `low` and `high` are None for a risk. `cost_cut` is where training costs were truncated.
+    `low` and `high` are None for a risk. `truncated_at` is where training costs were truncated.
     """
 
     rows: Rows
@@ -39,7 +39,7 @@ class Judged:
     low: NDArray[np.float64] | None
     high: NDArray[np.float64] | None
     baselines: Baselines
-    cost_cut: float | None
+    truncated_at: float | None
 
     def table(self) -> pd.DataFrame:
         """Row position in the data set, value, and for a cost the interval: no identifiers."""
@@ -62,7 +62,7 @@ def pooled(parts: list[Judged]) -> Judged:
         np.concatenate(lows) if lows else None,
         np.concatenate(highs) if highs else None,
         Baselines(predictions, missing),
-        parts[0].cost_cut,
+        parts[0].truncated_at,
     )
 
 
@@ -82,7 +82,7 @@ def assess(
         week, capacity = _weeks(rows) if has_calendar else (None, None)
         found = _assess_risk(rows, actual, judged, week, capacity, resampling)
     else:
-        found = _assess_cost(rows, actual, judged, resampling)
+        found = _assess_amount(rows, actual, judged, resampling)
     document = {"kind": target.kind} | found
     document["baselines"] |= {name: {"missing": reason} for name, reason in judged.baselines.missing.items()}
     return document
@@ -127,25 +127,25 @@ def _assess_risk(
     }
 
 
-def _assess_cost(
+def _assess_amount(
     rows: pd.DataFrame, cost: NDArray[np.float64], judged: Judged, resampling: Resampling
 ) -> dict[str, Any]:
     patients = rows["patient_id"]
     ends = (judged.low, judged.high)
-    truncated = np.minimum(cost, np.inf if judged.cost_cut is None else judged.cost_cut)
-    model = sample_cost(cost, judged.value, *ends, patients, resampling)
+    truncated = np.minimum(cost, np.inf if judged.truncated_at is None else judged.truncated_at)
+    model = sample_amount(cost, judged.value, *ends, patients, resampling)
 
     def baseline(expected: NDArray[np.float64]) -> dict[str, Any]:
-        found = sample_cost(cost, expected, None, None, patients, resampling)
+        found = sample_amount(cost, expected, None, None, patients, resampling)
         everyone = _scored(np.ones(len(cost), dtype=bool))
         return {**everyone, **found.metrics(), "difference": model.minus(found).metric("wape")}
 
     return {
         "metrics": model.metrics(),
-        "metrics_truncated": evaluate_cost(truncated, judged.value, *ends, patients, resampling),
-        "cost_cut": judged.cost_cut,
+        "metrics_truncated": evaluate_amount(truncated, judged.value, *ends, patients, resampling),
+        "truncated_at": judged.truncated_at,
         "baselines": {name: baseline(values) for name, values in judged.baselines.predictions.items()},
-        "groups": cost_by_group(
+        "groups": amount_by_group(
             cost, judged.value, *ends, patients, _groups(rows), resampling.at_most(GROUP_REPLICATES)
         ),
     }
@@ -176,10 +176,10 @@ def figures(
     They show the baselines that have predicted every row: curves of different rows cannot be laid over
     each other.
     """
-    from evaluation.plots import calibration_plot, cost_calibration_plot, decision_curve_plot, roc_plot
+    from evaluation.plots import amount_calibration_plot, calibration_plot, decision_curve_plot, roc_plot
 
-    if target.kind == "cost":
-        return {"calibration": cost_calibration_plot(actual, judged.value, currency=currency)}
+    if target.kind == "amount":
+        return {"calibration": amount_calibration_plot(actual, judged.value, currency=currency)}
     whole = {
         name: values for name, values in judged.baselines.predictions.items() if not np.isnan(values).any()
     }

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.bootstrap import Metric, Resampling
-from evaluation.evaluate import evaluate_cost, evaluate_risk
+from evaluation.evaluate import evaluate_amount, evaluate_risk
 from evaluation.groups import SMALLEST_N_EVENTS, too_small
 from features.build import PatientLevelData
 from features.points import Point
@@ -42,7 +42,7 @@ class Subject:
         if self.target.kind == "risk":
             return evaluate_risk(label, predicted.value, patients, self.resampling)
         ends = predicted.low, predicted.high
-        return evaluate_cost(label, predicted.value, *ends, patients, self.resampling)
+        return evaluate_amount(label, predicted.value, *ends, patients, self.resampling)
 
 
 def other_uses(

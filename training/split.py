@@ -140,7 +140,7 @@ def _kept(
 
 def _counted(frame: pd.DataFrame, target: Target, is_counted: NDArray[np.bool_]) -> dict[str, Any]:
     n_rows = int(is_counted.sum())
-    if target.kind == "cost":
+    if target.kind == "amount":
         return {"rows": n_rows}
     n_events = int(target.labels(frame)[is_counted].sum())
     return {"rows": n_rows, "events": n_events, "prevalence": n_events / n_rows if n_rows else None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from features.errors import UserError
 from features.points import Point
+from models.units import Kind, Unit, kind_of
 
 
 class TrainingError(UserError):
@@ -20,13 +21,21 @@ class TrainingError(UserError):
 
 @dataclass(frozen=True)
 class Target:
-    """One thing to predict: `label` is its column, `meaning` what the number says, for the card."""
+    """One thing to predict: `label` is its column, `meaning` what the number says, for the card.
+
+    A risk is a probability; an amount is money or days, of 0 or more, with a predictive distribution.
+    """
 
     name: str
-    kind: Literal["risk", "cost"]
+    unit: Unit
     label: str
     points: tuple[Point, ...]
     meaning: str
+
+    @property
+    def kind(self) -> Kind:
+        """Whether a probability or an amount is predicted."""
+        return kind_of(self.unit)
 
     @property
     def label_end(self) -> str:
@@ -34,7 +43,7 @@ class Target:
         return f"row_label_end_on_{self.name}"
 
     def labels(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        """The label of each row: 0 or 1 for a risk, money for a cost, NaN where it is missing."""
+        """The label of each row: 0 or 1 for a risk, money or days for an amount, NaN where it is missing."""
         return np.asarray(frame[self.label].to_numpy(dtype=np.float64, na_value=np.nan))
 
     def intended_use(self, point: Point, label: Mapping[str, Any]) -> str:
@@ -56,24 +65,38 @@ TARGETS = {
     for target in (
         Target(
             "readmission",
-            "risk",
+            "probability",
             "label_readmission",
             (Point.PREADMISSION, Point.ADMISSION, Point.DISCHARGE),
             "the probability of an unplanned readmission within the window after discharge",
         ),
         Target(
             "complication",
-            "risk",
+            "probability",
             "label_complication",
             (Point.PREADMISSION, Point.ADMISSION),
             "the probability of a complication during the stay",
         ),
         Target(
             "cost",
-            "cost",
+            "money",
             "label_episode_cost",
             (Point.PREADMISSION, Point.ADMISSION),
             "the expected cost of the episode with an interval",
+        ),
+        Target(
+            "charges",
+            "money",
+            "label_index_charges",
+            (Point.PREADMISSION, Point.ADMISSION),
+            "the expected charges of the stay itself, which a payment is settled against, with an interval",
+        ),
+        Target(
+            "stay_days",
+            "days",
+            "label_stay_days",
+            (Point.PREADMISSION, Point.ADMISSION),
+            "the expected length of the stay in days (midnights) with an interval",
         ),
     )
 }

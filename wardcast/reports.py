@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # The metrics that a first look needs; the document of results holds all.
 _RISK_COLUMNS = ("auroc", "auprc", "brier", "calibration_slope", "ici")
-_COST_COLUMNS = ("wape", "mae", "r2", "bias", "interval_coverage")
+_AMOUNT_COLUMNS = ("wape", "mae", "r2", "bias", "interval_coverage")
 
 
 def show_quality(quality: Quality) -> None:
@@ -63,7 +63,7 @@ def show_flow(flow: Sequence[FlowStep], point: str) -> None:
 
 def show_training(results: Sequence[Mapping[str, Any]]) -> None:
     """Models beside their baselines, with 95 % intervals, and what the gate said."""
-    for kind, columns in (("risk", _RISK_COLUMNS), ("cost", _COST_COLUMNS)):
+    for kind, columns in (("risk", _RISK_COLUMNS), ("amount", _AMOUNT_COLUMNS)):
         rows = [row for result in results if result["kind"] == kind for row in _metric_rows(result, columns)]
         if rows:
             show_table("Risks" if kind == "risk" else "Cost", ["model", "rows", *columns], rows)

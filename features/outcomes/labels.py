@@ -101,6 +101,8 @@ def labels_sql(
         j.readmission_ends_on AS row_label_end_on_readmission,
         j.complication_ends_on AS row_label_end_on_complication,
         j.label_episode_cost_ends_on AS row_label_end_on_cost,
+        scored.discharged_at::DATE AS row_label_end_on_charges,
+        scored.discharged_at::DATE AS row_label_end_on_stay_days,
         CASE WHEN j.readmission_ends_on <= j.observed_until THEN j.first_event END AS row_first_event,
         j.died_in_hospital::INTEGER AS row_died_in_hospital
     FROM judged j
@@ -218,6 +220,8 @@ def _undated_labels_sql(complication_by: ComplicationBy) -> str:
         NULL::DATE AS row_label_end_on_readmission,
         NULL::DATE AS row_label_end_on_complication,
         NULL::DATE AS row_label_end_on_cost,
+        NULL::DATE AS row_label_end_on_charges,
+        NULL::DATE AS row_label_end_on_stay_days,
         NULL::VARCHAR AS row_first_event,
         c.died_in_hospital::INTEGER AS row_died_in_hospital
     FROM discharge_candidates c

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
+from evaluation.amounts import error_measures, interval_measures
 from evaluation.arrays import FloatArray, Measure
 from evaluation.bootstrap import Resampling
 from evaluation.calibration import calibration_measures
-from evaluation.cost import error_measures, interval_measures
 from evaluation.decisions import net_benefit_measures
 from evaluation.discrimination import (
     auroc,

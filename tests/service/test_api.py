@@ -60,14 +60,14 @@ def promote(
 ) -> Champion:
     """A small model of random data, in force: earlier admissions raise its output."""
     specs = specs_at(point)
-    kind = "cost" if target == "cost" else "risk"
+    kind = "amount" if target == "cost" else "risk"
     rng = np.random.default_rng(seed)
     matrix = rng.integers(0, 2, size=(400, len(specs))).astype(float)
     names = [spec.name for spec in specs]
     raised = matrix[:, names.index("n_stays_prior_365d")] + rng.normal(size=400)
     objectives = {"model": {"objective": "binary"}}
     label = (raised > 0.8).astype(float)
-    if kind == "cost":
+    if kind == "amount":
         label = np.exp(9 + raised)
         objectives = {
             "model": {"objective": "gamma"},
@@ -86,12 +86,12 @@ def promote(
     base = float(np.asarray(boosters["model"].predict(matrix[:1], pred_contrib=True))[0, -1])
     name = f"{target}-{point.value}"
     artefact = Artefact(
-        name=name, target=target, point=point.value, kind=kind,  # type: ignore[arg-type]
-        scale="log_odds" if kind == "risk" else "log_money",
+        name=name, target=target, point=point.value,
+        unit="probability" if kind == "risk" else "money",
         context=CONTEXT, landmark_hours=24.0, coding_lag_hours=0.0, cost_lag_hours=0.0, features=specs,
         fingerprint=fingerprint(spec.name for spec in specs),
         calibration=Calibration(0.0, 1.0),
-        interval=Interval(0.8, 0.1, None) if kind == "cost" else None,
+        interval=Interval(0.8, 0.1, None) if kind == "amount" else None,
         bands=(0.2, 0.4), percentiles=tuple(np.linspace(0, 1, 101).tolist()), base_value=base,
         training=Training("real", {}, None, {"data_hash": "a"}), metrics={"auroc": {"value": 0.7}},
         intended_use="A test.",

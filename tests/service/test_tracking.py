@@ -167,8 +167,7 @@ def trained_cost() -> TrainedModel:
         name="cost-admission",
         target="cost",
         point="admission",
-        kind="cost",
-        scale="log_money",
+        unit="money",
         interval=Interval(0.8, 0.1, None),
     )
     document = {**results(), "metrics": {"wape": {"value": 0.4, "low": 0.3, "high": 0.5}}, "baselines": {}}

@@ -9,7 +9,7 @@ import pytest
 from model_diagnostics.scoring import PinballLoss, SquaredError
 from sklearn.metrics import mean_absolute_error, r2_score
 
-from evaluation.cost import (
+from evaluation.amounts import (
     bias,
     bias_by_decile,
     interval_coverage,

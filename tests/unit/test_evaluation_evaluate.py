@@ -16,14 +16,14 @@ from evaluation.bootstrap import Resampling
 from evaluation.calibration import calibration_slope, ici
 from evaluation.discrimination import auroc
 from evaluation.evaluate import (
-    evaluate_cost,
+    evaluate_amount,
     evaluate_risk,
-    sample_cost,
+    sample_amount,
     sample_risk,
     sample_score,
 )
-from evaluation.groups import cost_by_group, risk_by_group
-from evaluation.plots import calibration_plot, cost_calibration_plot, decision_curve_plot, roc_plot
+from evaluation.groups import amount_by_group, risk_by_group
+from evaluation.plots import amount_calibration_plot, calibration_plot, decision_curve_plot, roc_plot
 
 N = 2000
 RANDOM = np.random.default_rng(11)
@@ -152,7 +152,7 @@ def test_a_model_against_itself_differs_by_nothing() -> None:
 
 def test_a_cost_has_every_promised_measure() -> None:
     low, high = np.quantile(ACTUAL, [0.1, 0.9])
-    found = evaluate_cost(ACTUAL, EXPECTED, [low] * N, [high] * N, PATIENT, Resampling(1, 50))
+    found = evaluate_amount(ACTUAL, EXPECTED, [low] * N, [high] * N, PATIENT, Resampling(1, 50))
     assert {
         "mae",
         "mdae",
@@ -172,10 +172,10 @@ def test_a_cost_has_every_promised_measure() -> None:
 
 
 def test_a_cost_without_interval_or_bound_says_so() -> None:
-    without = evaluate_cost(ACTUAL, EXPECTED, None, None, PATIENT, Resampling(1, 20))
+    without = evaluate_amount(ACTUAL, EXPECTED, None, None, PATIENT, Resampling(1, 20))
     assert without["interval_coverage"]["reason"] == "undefined: no interval was given"
     assert without["mae"]["low"] < without["mae"]["high"]
-    unbounded = evaluate_cost(ACTUAL, EXPECTED, [0] * N, [math.inf] * N, PATIENT, Resampling(1, 20))
+    unbounded = evaluate_amount(ACTUAL, EXPECTED, [0] * N, [math.inf] * N, PATIENT, Resampling(1, 20))
     assert unbounded["interval_width"]["value"] is None
     assert unbounded["interval_width_median"]["value"] is None
     assert unbounded["interval_open_share"]["value"] == 1
@@ -185,7 +185,7 @@ def test_a_cost_without_interval_or_bound_says_so() -> None:
 
 def test_costs_are_compared_on_the_same_resamples() -> None:
     better, worse = (
-        sample_cost(ACTUAL, expected, None, None, PATIENT, Resampling(1, 50))
+        sample_amount(ACTUAL, expected, None, None, PATIENT, Resampling(1, 50))
         for expected in (ACTUAL * 1.1, EXPECTED)
     )
     found = better.minus(worse).metrics()
@@ -240,7 +240,7 @@ def test_a_missing_group_is_a_level_of_its_own() -> None:
 @pytest.mark.parametrize(("n", "is_suppressed"), [(49, True), (50, False)])
 def test_cost_groups_are_suppressed_by_rows_alone(n: int, is_suppressed: bool) -> None:
     groups = pd.DataFrame({"age_band": ["80+"] * n})
-    (entry,) = cost_by_group(ACTUAL[:n], EXPECTED[:n], None, None, PATIENT[:n], groups, Resampling(1, 5))
+    (entry,) = amount_by_group(ACTUAL[:n], EXPECTED[:n], None, None, PATIENT[:n], groups, Resampling(1, 5))
     assert entry["suppressed"] is is_suppressed
     assert ("metrics" in entry) is not is_suppressed
 
@@ -250,7 +250,7 @@ def test_every_picture_is_labelled_and_can_be_saved() -> None:
         "Observed share": calibration_plot(LABEL, PROBABILITY),
         "Sensitivity": roc_plot(LABEL, {"model": PROBABILITY, "coin": np.zeros(N)}),
         "Net benefit per admission": decision_curve_plot(LABEL, {"model": PROBABILITY}),
-        "Mean actual cost (CNY)": cost_calibration_plot(ACTUAL, ACTUAL * 1.1, currency="CNY"),
+        "Mean actual cost (CNY)": amount_calibration_plot(ACTUAL, ACTUAL * 1.1, currency="CNY"),
     }
     for y_label, figure in figures.items():
         (axes,) = figure.axes
@@ -273,7 +273,7 @@ def test_a_picture_of_one_outcome_or_one_prediction_is_still_drawn() -> None:
     for label in ([0, 0, 0], [0, 1, 0]):
         calibration_plot(label, [0.2, 0.2, 0.2]).savefig(io.BytesIO())
         decision_curve_plot(label, {"model": [0.2, 0.2, 0.2]}).savefig(io.BytesIO())
-    cost_calibration_plot([0, 0], [1, 2], currency="CNY").savefig(io.BytesIO())
+    amount_calibration_plot([0, 0], [1, 2], currency="CNY").savefig(io.BytesIO())
 
 
 def test_evaluation_loads_no_plotting_until_asked_and_never_its_global_state() -> None:

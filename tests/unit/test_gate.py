@@ -52,7 +52,7 @@ def cost(**changes: Any) -> dict[str, Any]:
         "gamma": {"share_scored": 1.0, "wape": around(0.42), "difference": around(-0.02, 0.01)},
     }
     return {
-        "kind": "cost",
+        "kind": "amount",
         "metrics": good | {name: value for name, value in changes.items() if name not in baselines},
         "baselines": baselines | {name: value for name, value in changes.items() if name in baselines},
     }

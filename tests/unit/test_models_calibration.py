@@ -88,12 +88,12 @@ def test_the_mean_of_money_is_rescaled_to_the_raw_total() -> None:
     # Predicted 100 + 300 = 400, actual 150 + 350 = 500: factor 1.25.
     line = rescale_mean(np.log([100.0, 300.0]), np.array([150.0, 350.0]))
     assert line.intercept == pytest.approx(math.log(1.25))
-    assert line.money(np.log([100.0, 300.0])) == pytest.approx([125.0, 375.0])
+    assert line.amount(np.log([100.0, 300.0])) == pytest.approx([125.0, 375.0])
 
 
 def test_no_cost_at_all_leaves_the_mean_with_the_reason() -> None:
     line = rescale_mean(np.array([1.0]), np.array([0.0]))
-    assert line.money(np.array([0.0])).tolist() == [1.0]
+    assert line.amount(np.array([0.0])).tolist() == [1.0]
     assert line.reason
 
 

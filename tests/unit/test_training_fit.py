@@ -106,7 +106,7 @@ def test_the_cost_is_right_in_sum_though_extreme_costs_were_truncated() -> None:
     # By construction on the calibration slice: Σ predicted = Σ raw cost.
     assert value.sum() == pytest.approx(rows["label_episode_cost"].sum())
     cut = np.quantile(ROWS["label_episode_cost"].iloc[TRAINING], 0.995)
-    assert model.cost_cut == pytest.approx(cut)
+    assert model.truncated_at == pytest.approx(cut)
 
 
 def test_costs_of_nothing_can_be_learned_from() -> None:
