@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
-from io import StringIO
 from typing import TYPE_CHECKING
+
+from features.page import picture
+from features.pictures import COLOURS, drawing, inline_svg, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from features.quality.shape import Mix, Shape, TableShape
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _MOST_COLUMNS, _MOST_GROUPS, _MOST_TICKS = 40, 8, 8
-_COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#994f00", "#44aa99", "#bbbbbb")
 
 
 def pictures(shape: Shape) -> Iterator[str]:
@@ -25,11 +21,7 @@ def pictures(shape: Shape) -> Iterator[str]:
     dated = {name: table for name, table in shape.tables.items() if len(table.rows_by_month) > 1}
     if not dated:
         return
-    from matplotlib import rc_context
-
-    # Text stays text: the reader's fonts know more scripts, and can be searched.
-    settings = {"svg.fonttype": "none", "svg.hashsalt": "wardcast", "text.parse_math": False, "font.size": 9}
-    with rc_context(settings):
+    with drawing():
         yield "<h2>Rows by month</h2>"
         yield _figure(_rows_figure(dated), _rows_words(dated))
         full = _partly_missing(dated)
@@ -48,11 +40,6 @@ def pictures(shape: Shape) -> Iterator[str]:
                 yield _figure(_mix_figure(mixes, groups), f"{words}: {', '.join(groups)}, and the rest.")
 
 
-def html_text(value: object) -> str:
-    """A value as text of HTML, also within an attribute; what no page may hold is replaced."""
-    return escape(_plain(str(value)))
-
-
 def declared_columns(table: str) -> frozenset[str]:
     """The columns of the data contract: the shape describes others too, such as beginnings of codes."""
     from features.tables import TABLES
@@ -61,20 +48,7 @@ def declared_columns(table: str) -> frozenset[str]:
 
 
 def _figure(figure: Figure, words: str) -> str:
-    """The picture as inline SVG, with a description for whoever does not see it."""
-    words, text = _plain(words), StringIO()
-    with warnings.catch_warnings():
-        # The reader's fonts have the letters that the one here lacks.
-        warnings.filterwarnings("ignore", message="Glyph")
-        figure.savefig(
-            text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
-        )
-    svg = text.getvalue()
-    # Every picture counts its parts from 1; on one page each name may stand once.
-    own = f"p{hashlib.sha256(words.encode()).hexdigest()[:8]}-"
-    svg = re.sub(r'( id="|"#|url\(#)', rf"\g<1>{own}", svg[svg.index("<svg") :])
-    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{html_text(words)}" ', 1)
-    return f"<figure>\n{svg}<figcaption>{html_text(words)}</figcaption>\n</figure>"
+    return picture(inline_svg(figure, words), words)
 
 
 def _new_figure(width: float, height: float) -> Figure:
@@ -93,7 +67,7 @@ def _rows_figure(tables: Mapping[str, TableShape]) -> Figure:
     for place, (name, table) in enumerate(tables.items()):
         axis = axes[place // 2][place % 2]
         months = list(table.rows_by_month)
-        axis.bar(range(len(months)), list(table.rows_by_month.values()), color=_COLOURS[0], width=0.9)
+        axis.bar(range(len(months)), list(table.rows_by_month.values()), color=COLOURS[0], width=0.9)
         axis.set_title(name, loc="left", fontsize=9)
         axis.spines[["top", "right"]].set_visible(False)
         _month_ticks(axis, months, most=6)
@@ -154,14 +128,14 @@ def _mix_figure(mixes: Mapping[str, Mix], groups: Sequence[str]) -> Figure:
     axis = figure.subplots()
     months = [month for month, mix in mixes.items() if mix.total]
     lower = [0.0] * len(months)
-    for name, colour in zip([*groups, ""], _COLOURS[: len(groups)] + _COLOURS[-1:], strict=True):
+    for name, colour in zip([*groups, ""], COLOURS[: len(groups)] + COLOURS[-1:], strict=True):
         shares = []
         for month in months:
             mix = mixes[month]
             named = sum(mix.values.get(group, 0) for group in groups)
             shares.append((mix.values.get(name, 0) if name else mix.total - named) / mix.total)
         axis.bar(
-            range(len(months)), shares, bottom=lower, color=colour, width=1, label=_plain(name) or "the rest"
+            range(len(months)), shares, bottom=lower, color=colour, width=1, label=plain(name) or "the rest"
         )
         lower = [low + share for low, share in zip(lower, shares, strict=True)]
     axis.set_ylim(0, 1)
@@ -175,7 +149,3 @@ def _month_ticks(axis: object, months: Sequence[str], *, most: int, offset: floa
     step = -(-len(months) // most) or 1
     places = range(0, len(months), step)
     axis.set_xticks([place + offset for place in places], [months[place] for place in places])  # type: ignore[attr-defined]
-
-
-def _plain(name: str) -> str:
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", name)
