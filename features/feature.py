@@ -45,6 +45,9 @@ class Feature:
     `source` is the paper or standard that defines it. `optional` features are in the dictionary and are
     built on request alone. `calendar` features read the date or the clock itself: all others are the same if
     every date of the extract moves by the same number of days.
+
+    `raises` and `lowers` name the targets whose prediction a rising value can only raise, or only lower, as
+    far as clinical sense goes: models are held to it. They change no value of the feature.
     """
 
     name: str
@@ -65,3 +68,9 @@ class Feature:
     optional: bool = False
     calendar: bool = False
     needs: tuple[Feature, ...] = ()
+    raises: tuple[str, ...] = ()
+    lowers: tuple[str, ...] = ()
+
+    def direction(self, target: str) -> int:
+        """1 if a rising value may only raise the prediction of `target`, -1 if only lower, otherwise 0."""
+        return (target in self.raises) - (target in self.lowers)

@@ -199,10 +199,12 @@ def _tasks(
     truncated = np.clip(actual, SMALLEST[recipe.target.unit], truncated_at)
     low, high = Interval(recipe.interval_level, None, None).quantiles
     logged = log_amount(actual, recipe.target.unit)
+    # LightGBM refuses directions of quantiles.
+    quantile: dict[str, Any] = {"objective": "quantile", "monotone_constraints": []}
     return {
         "model": ({"objective": "gamma"}, truncated),
-        "low": ({"objective": "quantile", "alpha": low}, logged),
-        "high": ({"objective": "quantile", "alpha": high}, logged),
+        "low": (quantile | {"alpha": low}, logged),
+        "high": (quantile | {"alpha": high}, logged),
     }
 
 

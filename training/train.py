@@ -116,10 +116,11 @@ def train_model(
 
 def _recipe(data: PatientLevelData, target: Target, seed: int, threads: int) -> Recipe:
     declaration = data.declaration
+    known = tuple(feature for feature in data.features if data.point.knows(feature.available_from))
     return Recipe(
         target=target,
         point=data.point,
-        features=tuple(feature for feature in data.features if data.point.knows(feature.available_from)),
+        features=known,
         context=Context(
             time_zone=declaration.time_zone,
             currency=declaration.currency,
@@ -130,6 +131,7 @@ def _recipe(data: PatientLevelData, target: Target, seed: int, threads: int) -> 
         training=Training(declaration.timeline, _label(data, target)),
         seed=seed,
         threads=threads,
+        directions={f.name: f.direction(target.name) for f in known if f.direction(target.name)},
     )
 
 

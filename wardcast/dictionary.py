@@ -24,6 +24,8 @@ def dictionary_document() -> list[dict[str, Any]]:
         "tables",
         "optional",
         "calendar",
+        "raises",
+        "lowers",
     )
     return [
         {"name": name, "family": FAMILY_OF[name]} | {column: getattr(feature, column) for column in columns}
@@ -49,6 +51,8 @@ def dictionary_markdown() -> str:
         "",
         "Made by `wardcast dictionary --markdown`. A feature is missing where its value is unknown.",
         "An *optional* feature is not built by default; a *calendar* feature reads the date or the clock.",
+        "One that *raises* or *lowers* a target is held to it: with all else the same, a rising value never",
+        "moves that prediction the other way.",
     ]
     for family, features in _by_family().items():
         lines += [
@@ -81,7 +85,9 @@ def _by_family() -> dict[str, list[dict[str, Any]]]:
 
 
 def _marks(feature: Mapping[str, Any]) -> str:
-    return ", ".join(mark for mark in ("optional", "calendar") if feature[mark])
+    marks = [mark for mark in ("optional", "calendar") if feature[mark]]
+    marks += [f"{way} {' and '.join(feature[way])}" for way in ("raises", "lowers") if feature[way]]
+    return ", ".join(marks)
 
 
 def _range(feature: Mapping[str, Any]) -> str:

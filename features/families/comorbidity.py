@@ -154,8 +154,9 @@ def _scores(*, earlier: bool) -> tuple[Feature, ...]:
             tables=mask.tables,
             source=source,
             needs=(mask, _UNCODED) if earlier else (mask,),
+            raises=raises,
         )
-        for name, label, weights, source, expression, mask in (
+        for name, label, weights, source, expression, mask, raises in (
             (
                 "charlson_score",
                 "Charlson score",
@@ -163,6 +164,7 @@ def _scores(*, earlier: bool) -> tuple[Feature, ...]:
                 "Quan et al., Am J Epidemiol 2011;173(6):676-82",
                 charlson,
                 masks["charlson"],
+                ("readmission", "complication") if earlier else ("readmission",),
             ),
             (
                 "elixhauser_score",
@@ -171,6 +173,8 @@ def _scores(*, earlier: bool) -> tuple[Feature, ...]:
                 "van Walraven et al., Med Care 2009;47(6):626-33",
                 elixhauser,
                 masks["elixhauser"],
+                # Some of its weights are negative: they are those of death in hospital.
+                (),
             ),
         )
     )
@@ -227,6 +231,7 @@ def _frailty(*, earlier: bool) -> Feature:
         maximum=173.2,
         source=_GILBERT,
         needs=(*_FRAILTY_EARLIER, *now, _FRAILTY_UNCODED),
+        raises=("readmission", "complication", "stay_days") if earlier else ("readmission",),
     )
 
 
@@ -253,5 +258,6 @@ FEATURES = (
         tables=_BITS["lace"].tables,
         minimum=0,
         needs=(_BITS["lace"],),
+        raises=("readmission",),
     ),
 )

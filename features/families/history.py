@@ -39,6 +39,7 @@ def _windowed_features(days: int) -> tuple[Feature, ...]:
             aggregate="count(*) FILTER (NOT is_continuation "
             "AND admission_type IN ('emergency', 'urgent') AND {window})",
             description="Earlier emergency or urgent admissions {within}.",
+            raises=("readmission",),
         ),
         windowed(
             "stay_cost",
@@ -50,6 +51,8 @@ def _windowed_features(days: int) -> tuple[Feature, ...]:
             aggregate=known_sum("total_cost"),
             built_at=SHORT_AND_LONG_DAYS,
             description="Total of the stays that began {within}; missing if one of them was not known.",
+            # What was spent lately may have settled what this stay would be for.
+            raises=("cost",) if days == LATEST_DAYS else (),
         ),
         windowed(
             "days_in_hospital",

@@ -79,6 +79,7 @@ def _score(name: str, *, full: bool, cuts: Cuts) -> Feature:
         optional=not is_default,
         source=_DONZE if full else _AUBERT,
         needs=(CAME_AS,),
+        raises=("readmission",),
     )
 
 

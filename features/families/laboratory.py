@@ -30,6 +30,8 @@ _EXTREMES = (
     ("albumin", "min", True),
     ("c_reactive_protein", "max", True),
 )
+# Of the values here albumin alone has no harmful upper end (Gibbs et al., Arch Surg 1999;134(1):36-42).
+_LOWERS = {"albumin": ("complication",)}
 _EXTREME_WORDS = {"min": "lowest", "max": "highest"}
 _LOINC = "LOINC 2.78"
 
@@ -70,7 +72,7 @@ def intermediate(name: str, measure: Measure, which: str, condition: str) -> Fea
 
 def _feature(
     measure: Measure, suffix: str, words: str, description: str, expression: str, *, available_from: Point,
-    optional: bool = False,
+    optional: bool = False, lowers: tuple[str, ...] = (),
 ) -> Feature:  # fmt: skip
     return Feature(
         name=f"{measure.name}_{suffix}",
@@ -86,6 +88,7 @@ def _feature(
         maximum=measure.maximum,
         optional=optional,
         source=_LOINC,
+        lowers=lowers,
     )
 
 
@@ -98,6 +101,7 @@ def _first_day(measure: Measure, *, optional: bool) -> Feature:
         value_of(reading(measure, "max", "is_first_day")),
         available_from=Point.ADMISSION,
         optional=optional,
+        lowers=_LOWERS.get(measure.name, ()),
     )
 
 

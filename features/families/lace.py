@@ -46,5 +46,6 @@ FEATURES = (
         minimum=0,
         maximum=19,
         needs=(CAME_AS,),
+        raises=("readmission",),
     ),
 )

@@ -38,6 +38,7 @@ def _windowed_features(days: int) -> tuple[Feature, ...]:
             relation="earlier_visits",
             aggregate="count(*) FILTER (kind = 'emergency' AND NOT led_to_admission AND {window})",
             description="Emergency visits {within}, without the one that led to it.",
+            raises=("readmission",),
         ),
         windowed(
             "n_outpatient_visits",
@@ -60,6 +61,7 @@ def _windowed_features(days: int) -> tuple[Feature, ...]:
             aggregate=known_sum("cost"),
             built_at=SHORT_AND_LONG_DAYS,
             description="Cost of all visits {within}; missing if one of them was not known.",
+            raises=("cost",) if days == LATEST_DAYS else (),
         ),
         *(() if days < LATEST_DAYS else (_outpatient_cost(days),)),
     )
@@ -80,6 +82,7 @@ FEATURES = (
         f"FILTER (kind = 'emergency' AND NOT led_to_admission AND {since('visited_at', LATEST_DAYS)})",
         tables=("visits",),
         minimum=0,
+        lowers=("readmission",),
     ),
     Feature(
         name="came_through_emergency",

@@ -44,6 +44,7 @@ def windowed(
     aggregate: str,
     description: str,
     built_at: Sequence[int] = DEFAULT_WINDOWS_DAYS,
+    raises: tuple[str, ...] = (),
 ) -> Feature:
     """A feature over the window [anchor - days, anchor).
 
@@ -64,4 +65,5 @@ def windowed(
         history_days=days,
         minimum=0,
         optional=days not in built_at,
+        raises=raises,
     )

@@ -27,6 +27,7 @@ STAYS = """
     ("change", "is_another"),
     [
         ({"description": "Other words.", "label": "Years", "maximum": 130}, False),
+        ({"raises": ("cost",), "lowers": ("readmission",)}, False),
         ({"expression": "age_years + 1"}, True),
         ({"unit": "months"}, True),
         ({"when_none": 0}, True),
