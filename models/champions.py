@@ -67,6 +67,20 @@ def install_champion(
     return Champion(name, version, digest, promoted_at, folder)
 
 
+def is_installed(champions: Path, name: str) -> bool:
+    """Whether a model of this name is in force here, whatever state it is in."""
+    return (champions / name / "champion.json").is_file()
+
+
+def remove_champion(champions: Path, name: str) -> None:
+    """Take the model of this name out of force, if there is one.
+
+    Its record goes in one step, so that a reader finds the whole champion or none; then its files.
+    """
+    (champions / name / "champion.json").unlink(missing_ok=True)
+    shutil.rmtree(champions / name, ignore_errors=True)
+
+
 def champion_named(champions: Path, name: str) -> Champion | None:
     """The model of this name in force, whatever state the others are in. Raises ArtefactError or OSError."""
     record = champions / name / "champion.json"

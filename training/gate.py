@@ -10,8 +10,14 @@ A pure function of the results document. All of these must hold:
    of. A regression on the model's own features may be better by the margin.
 3. *Calibrated*: a risk by slope and calibration-in-the-large; a cost by predicted ÷ actual and by the share
    of actual costs within the interval.
-4. *Not worse than the champion*, if there is one: on rows later than both models' calibration slices the
-   95 % interval of the paired difference must lie above minus the margin (non-inferiority).
+4. *Better than the champion*, if there is one: on rows later than both models' calibration slices the 95 %
+   interval of the paired difference must lie above 0. Every change of model moves the risks and reasons of
+   patients in the wards, so it needs a proven gain. A hospital that renews its models by the calendar, to
+   keep up with its patients, sets `champion_rule` to `not_worse`: above minus the margin (non-inferiority).
+5. *No group harmed*: no group's calibration lies apart from everyone's, and none is predicted worse than by
+   the champion, by more than a margin with the whole 95 % interval. A group that is too small to prove harm
+   proves nothing; it is on the card, or withheld there.
+6. *Explained*: contributions and base value add up to the raw output, and come fast enough to be waited for.
 
 Every comparison is the paired difference of the primary metric, this model minus the other, on the rows that
 both have predicted, as `evaluation` computes it.
@@ -22,9 +28,11 @@ A number that is missing or not finite never passes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
+
+ChampionRule = Literal["better", "not_worse"]
 
 
 @dataclass(frozen=True)
@@ -35,8 +43,20 @@ class GateSettings:
     calibration_in_the_large: tuple[float, float] = (-0.2, 0.2)
     bias: tuple[float, float] = (0.9, 1.1)
     coverage_tolerance: float = 0.05
+    champion_rule: ChampionRule = "better"
+    """Whether a challenger must be shown to be better than the champion, or only not to be worse."""
     champion_margin: float = 0.01
     """By how much of the primary metric a challenger may be worse and still count as not worse."""
+    group_margin: float = 0.02
+    """By how much of the primary metric a group may be predicted worse than by the champion."""
+    group_log_odds: float = 0.3
+    """How far a group's calibration-in-the-large may lie from everyone's: its odds are off by a third."""
+    group_bias: float = 1.25
+    """How many times everyone's predicted ÷ actual a group's may be, or that part of it."""
+    largest_gap: float = 1e-6
+    """Between a raw output and the sum of what explains it."""
+    slowest_rows_per_second: float = 100.0
+    """Explained predictions of one thread: a ward of 30 beds in a third of a second."""
     regressions: frozenset[str] = frozenset({"logistic", "gamma"})
     """Baselines fitted on the model's own features."""
     regression_margin: float = 0.01
@@ -67,13 +87,15 @@ class ChampionComparison:
     """Challenger against champion on the same rows, later than both models' calibration slices.
 
     `difference` is `{"value", "low", "high"}` of the primary metric, challenger minus champion. Where the two
-    cannot be compared it is None, and `reason` says why.
+    cannot be compared it is None, and `reason` says why. `groups` holds the same by group, as
+    `evaluation.groups.difference_by_group` has it.
     """
 
     version: int
     n_rows: int
     difference: Mapping[str, Any] | None
     reason: str = ""
+    groups: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)
@@ -157,8 +179,11 @@ def decide(
         checks += _risk_calibration(metrics, settings)
     else:
         checks += _amount_calibration(metrics, interval_level, settings)
+    checks += _groups_calibration(metrics, results.get("groups", ()), kind, settings)
     if champion is not None:
         checks.append(_against_champion(champion, primary, settings))
+        checks += _groups_against_champion(champion, primary, settings)
+    checks += _explained(results.get("explanation", {}), settings)
     return Gate(tuple(sorted(checks, key=lambda check: check.passed)))
 
 
@@ -246,15 +271,87 @@ def _within(metrics: Mapping[str, Any], name: str, bounds: tuple[float, float]) 
 
 
 def _against_champion(champion: ChampionComparison, primary: Primary, settings: GateSettings) -> Check:
-    against, floor = f"against champion version {champion.version}", -settings.champion_margin
+    against = f"against champion version {champion.version}"
     found = primary.advantage(champion.difference)
     if found is None or champion.n_rows == 0:
         return Check(False, f"{against}: {champion.reason or 'no difference could be computed'}.")
+    if settings.champion_rule == "better":
+        passed, wanted = found.low > 0, "must be above 0"
+    else:
+        passed, wanted = (
+            found.low >= -settings.champion_margin,
+            f"must be above {-settings.champion_margin:+.3f}",
+        )
     return Check(
-        found.low >= floor,
+        passed,
         f"{against} on {champion.n_rows} common later rows: {primary.name} better by {found.value:+.3f}, "
-        f"{_interval(found, '+.3f')} (must be above {floor:+.3f}).",
+        f"{_interval(found, '+.3f')} ({wanted}).",
     )
+
+
+def _groups_calibration(
+    metrics: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], kind: str, settings: GateSettings
+) -> Iterator[Check]:
+    """Which groups' calibration lies apart from everyone's, whole interval and all."""
+    name = "calibration_in_the_large" if kind == "risk" else "bias"
+    everyone = Estimate.read(metrics.get(name))
+    shown = [group for group in groups if not group["suppressed"]]
+    if everyone is None or not shown:
+        return
+    if kind == "risk":
+        low, high = everyone.value - settings.group_log_odds, everyone.value + settings.group_log_odds
+    else:
+        low, high = everyone.value / settings.group_bias, everyone.value * settings.group_bias
+    harmed = 0
+    for group in shown:
+        found = Estimate.read(group["metrics"].get(name))
+        # Without an interval nothing is shown, as in a group whose resamples are often undefined.
+        if found is not None and (found.low > high or found.high < low):
+            harmed += 1
+            yield Check(
+                False,
+                f"{group['group']} {group['level']}: {name} {found.value:.3f}, {_interval(found, '.3f')}, "
+                f"against {everyone.value:.3f} of everyone (must reach {low:.3f} to {high:.3f}).",
+            )
+    if not harmed:
+        text = f"{name} of {len(shown)} groups is near everyone's {everyone.value:.3f}"
+        yield Check(True, f"{text} (must reach {low:.3f} to {high:.3f}).")
+
+
+def _groups_against_champion(
+    champion: ChampionComparison, primary: Primary, settings: GateSettings
+) -> Iterator[Check]:
+    """Which groups are predicted worse than by the champion, whole interval and all."""
+    shown = [group for group in champion.groups if not group["suppressed"]]
+    harmed = 0
+    for group in shown:
+        found = primary.advantage(group["metrics"].get(primary.name))
+        if found is not None and found.high < -settings.group_margin:
+            harmed += 1
+            yield Check(
+                False,
+                f"{group['group']} {group['level']}: {primary.name} better by {found.value:+.3f} than "
+                f"champion version {champion.version}, {_interval(found, '+.3f')} "
+                f"(must reach {-settings.group_margin:+.3f}).",
+            )
+    if shown and not harmed:
+        text = f"none of {len(shown)} groups is predicted worse than by champion version {champion.version}"
+        yield Check(True, f"{text} by more than {settings.group_margin:.3f}.")
+
+
+def _explained(explanation: Mapping[str, Any], settings: GateSettings) -> Iterator[Check]:
+    gap, speed = (_number(explanation.get(name)) for name in ("largest_gap", "rows_per_second"))
+    if not math.isfinite(gap):
+        yield Check(False, "whether contributions add up to the raw output could not be computed.")
+    else:
+        text = f"contributions of {explanation['n']} rows add up to the raw output within {gap:.1g}"
+        yield Check(gap <= settings.largest_gap, f"{text} (must be within {settings.largest_gap:g}).")
+    if not math.isfinite(speed):
+        yield Check(False, "the speed of explained predictions could not be measured.")
+    else:
+        text = f"{speed:,.0f} explained predictions a second on one thread"
+        floor = settings.slowest_rows_per_second
+        yield Check(speed >= floor, f"{text} (must be at least {floor:,.0f}).")
 
 
 def _number(value: object) -> float:

@@ -1,8 +1,9 @@
-"""Changing the champion: promote a registered version, roll back to the one before, list what is in force.
+"""Changing the champion: promote a registered version, roll back to the one before, retire it.
 
 Order of writes: the artefact is fetched and checked; the change is recorded; the alias moves; the local
-champions folder takes the artefact in one rename. A check that fails changes nothing. After an interruption
-the server still has a whole champion, old or new, and the same command again completes what the record says.
+champions folder takes the artefact, or gives it up, in one step. A check that fails changes nothing. After
+an interruption the server still has a whole champion, old or new, and the same command again completes what
+the record says.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from features.errors import UserError
-from models.champions import Champion, champion_named, install_champion
+from models.champions import Champion, champion_named, install_champion, is_installed, remove_champion
 from models.storage import read_artefact
 from training.registry import (
+    Action,
     Change,
     Registered,
     changes,
@@ -25,11 +27,16 @@ from training.registry import (
     record,
     registered,
     standing,
+    unpoint_champion,
 )
 from training.tracking import connect, sqlite_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+
+LONGEST_REASON = 1_000
+"""Characters of a person's own reason, so that it always stands whole in the record."""
 
 
 class PromotionError(UserError):
@@ -75,6 +82,7 @@ def promote(
     Raises RegistryError if there is no such version, PromotionError if its gate says no, and ArtefactError
     if its artefact is not the one that was registered.
     """
+    _check_reason(override)
     _check_store(tracking_uri)
     client = connect(tracking_uri)
     model = registered(client, name, version)
@@ -93,13 +101,17 @@ def rollback(name: str, *, tracking_uri: str, champions: Path, changed_by: str, 
     Where the last change was a rollback that this champions folder has not followed yet, that one is
     completed instead of going back a further step.
 
-    Raises PromotionError if there is no former champion, and ArtefactError if its artefact is no longer what
-    it was.
+    Raises PromotionError if there is no former champion, as after a retirement, and ArtefactError if its
+    artefact is no longer what it was.
     """
+    _check_reason(reason)
     _check_store(tracking_uri)
     client = connect(tracking_uri)
     history = changes(client, name)
     in_force = standing(history)
+    if history and history[-1].action == "retire":
+        # Whoever took it out of service had a reason: putting one back is a decision, not a way back.
+        raise PromotionError(f"{_retired(name, history[-1])} To put a version in service, promote it.")
     is_unfinished = (
         bool(history) and history[-1].action == "rollback" and not _holds(champions, name, in_force[-1])
     )
@@ -115,6 +127,61 @@ def rollback(name: str, *, tracking_uri: str, champions: Path, changed_by: str, 
     return _put_in_force(client, former, champions, "rollback", changed_by, (reason,) if reason else ())
 
 
+def retire(name: str, *, tracking_uri: str, champions: Path, changed_by: str, reason: str = "") -> Change:
+    """Take the champion out of service, without another in its place, and return the record of it.
+
+    Where the record says so already but this champions folder still holds a champion, it is removed here.
+    Raises PromotionError if none is in service.
+    """
+    _check_reason(reason)
+    _check_store(tracking_uri)
+    client = connect(tracking_uri)
+    history = changes(client, name)
+    if in_force := standing(history):
+        champion = in_force[-1]
+        change = Change(
+            action="retire",
+            version=champion.version,
+            previous_version=champion.version,
+            digest=champion.digest,
+            changed_at=now(),
+            changed_by=changed_by,
+            reasons=(reason,) if reason else (),
+        )
+        record(client, name, change, n_before=len(history))
+    elif not history:
+        raise PromotionError(
+            f"{name}: no version was ever champion. `wardcast models` lists what is in force."
+        )
+    elif is_installed(champions, name):
+        change = history[-1]
+    else:
+        raise PromotionError(_retired(name, history[-1]))
+    unpoint_champion(client, name)
+    remove_champion(champions, name)
+    return change
+
+
+def audit(name: str, *, tracking_uri: str) -> list[Change]:
+    """Every change of this model's champion, oldest first. Raises PromotionError if there is none."""
+    _check_store(tracking_uri)
+    history = changes(connect(tracking_uri), name)
+    if not history:
+        raise PromotionError(
+            f"{name}: no version was ever champion. `wardcast models` lists what is in force."
+        )
+    return history
+
+
+def _retired(name: str, change: Change) -> str:
+    return f"{name}/{change.version}: retired by {change.changed_by} at {change.changed_at}."
+
+
+def _check_reason(reason: str | None) -> None:
+    if reason and len(reason) > LONGEST_REASON:
+        raise PromotionError(f"The reason has {len(reason)} characters; the record holds {LONGEST_REASON:,}.")
+
+
 def champions_table(*, tracking_uri: str, champions: Path) -> list[ChampionRow]:
     """Every model's champion by the record, by name, and whether the local champions folder holds it.
 
@@ -127,9 +194,10 @@ def champions_table(*, tracking_uri: str, champions: Path) -> list[ChampionRow]:
     rows = []
     for name in names:
         history = changes(client, name)
-        if not history:
+        in_force = standing(history)
+        if not in_force:
             continue
-        change = standing(history)[-1]
+        change = in_force[-1]
         model = registered(client, name, change.version)
         run = client.get_run(model.run_id)
         rows.append(
@@ -168,7 +236,7 @@ def _put_in_force(
     client: MlflowClient,
     model: Registered,
     champions: Path,
-    action: Literal["promote", "rollback"],
+    action: Action,
     changed_by: str,
     reasons: tuple[str, ...],
 ) -> Champion:

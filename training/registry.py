@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 RECORD = "champion_change."
+Action = Literal["promote", "rollback", "retire"]
+LONGEST_RECORD = 5_000
+"""Characters that PostgreSQL's column for a registered model's tag holds."""
 UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """MLflow's codes for a name that nothing bears, and for one that nothing could."""
 
@@ -43,9 +46,12 @@ class Registered:
 
 @dataclass(frozen=True)
 class Change:
-    """One change of champion, as recorded: when (UTC), by whom, to which version, on what evidence."""
+    """One change of champion, as recorded: when (UTC), by whom, to which version, on what evidence.
 
-    action: Literal["promote", "rollback"]
+    A retirement names the version that it takes out of service, and the same as `previous_version`.
+    """
+
+    action: Action
     version: int
     previous_version: int | None
     digest: str
@@ -128,10 +134,13 @@ def standing(history: Sequence[Change]) -> list[Change]:
     """The promotions still in force, the champion last: a rollback takes away what came after its version.
 
     So two people's simultaneous rollbacks to one version count once, and the first champion always stays.
+    A retirement takes away all of them: nothing is gone back to across it.
     """
     stack: list[Change] = []
     for change in history:
-        if change.action == "promote":
+        if change.action == "retire":
+            stack.clear()
+        elif change.action == "promote":
             if not stack or stack[-1].version != change.version:
                 stack.append(change)
         else:
@@ -141,15 +150,35 @@ def standing(history: Sequence[Change]) -> list[Change]:
 
 
 def record(client: MlflowClient, name: str, change: Change, *, n_before: int) -> None:
-    """Add `change` to the record of `name`, which holds `n_before` changes so far."""
+    """Add `change` to the record of `name`, which holds `n_before` changes so far.
+
+    Reasons that are too many for one record are left out from the last on, and counted; the gate's stand
+    whole in the version's own tag.
+    """
     # The number keeps the order plain; the time keeps two people's simultaneous records apart.
     key = f"{RECORD}{n_before + 1:06d}.{change.changed_at}"
-    client.set_registered_model_tag(name, key, json.dumps(asdict(change), ensure_ascii=False))
+    client.set_registered_model_tag(name, key, _recorded(change))
+
+
+def _recorded(change: Change) -> str:
+    n_reasons = len(change.reasons)
+    for n_kept in range(n_reasons, -1, -1):
+        more = (f"{n_reasons - n_kept} more in the version's tag `gate`.",) if n_kept < n_reasons else ()
+        shortened = replace(change, reasons=(*change.reasons[:n_kept], *more))
+        text = json.dumps(asdict(shortened), ensure_ascii=False)
+        if len(text) <= LONGEST_RECORD:
+            return text
+    raise ValueError(f"{change.action}: {len(text)} characters without reasons")
 
 
 def point_champion(client: MlflowClient, name: str, version: int) -> None:
     """Move the alias `champion` to `version`."""
     client.set_registered_model_alias(name, CHAMPION, str(version))
+
+
+def unpoint_champion(client: MlflowClient, name: str) -> None:
+    """Take the alias `champion` away, if it is there."""
+    client.delete_registered_model_alias(name, CHAMPION)
 
 
 def now() -> str:

@@ -14,6 +14,7 @@ from features.build import PatientLevelData
 from features.progress import Progress, silent
 from models.artefact import Artefact, Context, Training
 from training.cross_validate import judge, out_of_fold
+from training.explaining import check_explanation
 from training.fit import (
     FEWEST_OTHER_EVENTS,
     FEWEST_OTHER_ROWS,
@@ -96,6 +97,7 @@ def train_model(
     progress(f"evaluating {step}", 0, 1)
     resampling = Resampling(seed, replicates)
     evidence = assess(frame, chosen, judged, resampling, has_calendar=has_calendar)
+    evidence["explanation"] = check_explanation(fitted.model, frame, judged.rows)
     evidence |= other_uses(Subject(fitted.model, chosen, resampling, threads), data, earlier, frame, split)
     n_rows = {**split.n, "test": len(judged.rows)}
     artefact = replace(

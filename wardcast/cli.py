@@ -374,16 +374,30 @@ def train(
 
 
 @app.command()
-def models(work: Work = None, as_json: AsJson = False) -> None:
-    """What is champion, since when, on what evidence."""
+def models(
+    history: Annotated[
+        str | None, typer.Option(metavar="NAME", help="every change of this model's champion instead")
+    ] = None,
+    work: Work = None,
+    as_json: AsJson = False,
+) -> None:
+    """What is champion, since when, on what evidence; or who changed it, when and why."""
     from dataclasses import asdict
 
-    from training.promotion import champions_table
+    from training.promotion import audit, champions_table
     from wardcast.demo import tracking_of
-    from wardcast.reports import show_champions
+    from wardcast.reports import show_champions, show_history
 
     settings = _settings(work=work)
-    rows = champions_table(tracking_uri=tracking_of(settings), champions=settings.champions)
+    tracking_uri = tracking_of(settings)
+    if history is not None:
+        changes = audit(history, tracking_uri=tracking_uri)
+        if as_json:
+            _print_json([asdict(change) for change in changes])
+        else:
+            show_history(history, changes)
+        return
+    rows = champions_table(tracking_uri=tracking_uri, champions=settings.champions)
     if as_json:
         _print_json([asdict(row) for row in rows])
     else:
@@ -454,6 +468,34 @@ def rollback(
         reason=reason,
     )
     _say_champion(champion, as_json=as_json)
+
+
+@app.command()
+def retire(
+    name: Annotated[str, typer.Argument(help="model, such as readmission-discharge")],
+    reason: Annotated[str, typer.Option(help="why")] = "",
+    work: Work = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a champion out of service, without another in its place, with an audit record."""
+    from training.promotion import retire as take_out
+    from wardcast.demo import taken_over, tracking_of
+    from wardcast.pipeline import account
+
+    settings = _settings(work=work)
+    tracking_uri = tracking_of(settings)
+    taken_over(settings.work)
+    change = take_out(
+        name,
+        tracking_uri=tracking_uri,
+        champions=settings.champions,
+        changed_by=account(),
+        reason=reason,
+    )
+    if as_json:
+        _print_json({"name": name, "version": change.version, "retired_at": change.changed_at})
+    else:
+        print(f"{name}/{change.version} is out of service since {change.changed_at}. None is in its place.")
 
 
 @app.command()

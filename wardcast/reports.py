@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from features.quality.report import Quality
     from serving.score import Scored
     from training.promotion import ChampionRow
+    from training.registry import Change
     from wardcast.pipeline import Outcome
     from wardcast.settings import Settings
 
@@ -132,6 +133,27 @@ def show_champions(champions: Sequence[ChampionRow]) -> None:
     for champion in champions:
         for reason in champion.evidence:
             say(f"{champion.name}/{champion.version}: {reason}")
+
+
+def show_history(name: str, history: Sequence[Change]) -> None:
+    """Every change of a model's champion: when, what, by whom, and the reasons."""
+    show_table(
+        f"Champions of {name}",
+        ["when (UTC)", "what", "version", "before", "by"],
+        [
+            [
+                change.changed_at,
+                change.action,
+                change.version,
+                change.previous_version or "",
+                change.changed_by,
+            ]
+            for change in history
+        ],
+    )
+    for change in history:
+        for reason in change.reasons:
+            say(f"{change.action} {name}/{change.version}: {reason}")
 
 
 def _primary_metric(champion: ChampionRow) -> str:

@@ -30,11 +30,12 @@ from models.encoding import FeatureSpec, encode
 from models.intervals import Interval
 from models.model import model_from_text
 from models.storage import digest, write_artefact
+from serving.loaded import ChampionSet, LiveChampions
 from tests.served import in_force
 from training.card import model_card
 from training.gate import Check, Gate, decide
-from training.promotion import PromotionError, champions_table, promote, rollback
-from training.registry import Change, RegistryError, changes, registered, standing
+from training.promotion import PromotionError, audit, champions_table, promote, retire, rollback
+from training.registry import LONGEST_RECORD, Change, RegistryError, changes, registered, standing
 from training.tracking import Logged, connect, default_tracking, log_trained
 from training.train import train_model
 
@@ -81,8 +82,13 @@ class Store:
     def rollback(self) -> Any:
         return rollback(NAME, tracking_uri=self.uri, champions=self.champions, changed_by="tester")
 
-    def champion_alias(self) -> int:
-        return int(connect(self.uri).get_model_version_by_alias(NAME, "champion").version)
+    def retire(self, reason: str = "") -> Change:
+        where = {"tracking_uri": self.uri, "champions": self.champions, "changed_by": "tester"}
+        return retire(NAME, **where, reason=reason)
+
+    def champion_alias(self) -> int | None:
+        aliases = connect(self.uri).get_registered_model(NAME).aliases
+        return int(aliases["champion"]) if "champion" in aliases else None
 
 
 @pytest.fixture(scope="module")
@@ -131,8 +137,7 @@ def trained_risk(seed: int = 1) -> TrainedModel:
         name=NAME,
         target="readmission",
         point="discharge",
-        kind="risk",
-        scale="log_odds",
+        unit="probability",
         context=Context("Asia/Shanghai", "CNY", {"diagnosis": "icd10"}, "charges"),
         landmark_hours=24.0,
         coding_lag_hours=48.0,
@@ -417,6 +422,85 @@ def test_two_simultaneous_rollbacks_to_one_version_count_once_and_the_first_cham
     assert [each.version for each in standing(again)] == [1, 2]
 
 
+def test_a_retired_champion_is_out_of_service_everywhere_and_on_record(store: Store):
+    store.promote(store.log(trained_risk()).version)
+    store.retire("a ward reported risks that cannot be")
+    assert in_force(store.champions) == []
+    assert store.champion_alias() is None
+    assert champions_table(tracking_uri=store.uri, champions=store.champions) == []
+    last = audit(NAME, tracking_uri=store.uri)[-1]
+    assert (last.action, last.version, last.previous_version) == ("retire", 1, 1)
+    assert (last.changed_by, last.reasons) == ("tester", ("a ward reported risks that cannot be",))
+    assert last.digest == registered(connect(store.uri), NAME, 1).digest
+
+
+def test_serving_goes_on_without_a_champion_that_was_retired(store: Store):
+    store.promote(store.log(trained_risk()).version)
+    served = LiveChampions(store.champions, reload_seconds=0)
+    # The champion is refused for its made-up fingerprint; what counts is that serving knows of it.
+    assert [name for name, _ in served.current().refused] == [f"{NAME}/1"]
+    store.retire()
+    assert served.current() == ChampionSet()
+
+
+def test_nothing_is_rolled_back_across_a_retirement_and_a_promotion_begins_anew(store: Store):
+    for seed in (1, 2):
+        store.promote(store.log(trained_risk(seed)).version)
+    store.retire()
+    with pytest.raises(PromotionError, match=rf"{NAME}/2: retired by tester at .* promote it"):
+        store.rollback()
+    with pytest.raises(PromotionError, match=rf"{NAME}/2: retired by tester at"):
+        store.retire()
+    assert store.promote(1).version == 1
+    assert (in_force(store.champions)[0].version, store.champion_alias()) == (1, 1)
+    with pytest.raises(PromotionError, match="no earlier champion"):
+        store.rollback()
+    assert [change.action for change in audit(NAME, tracking_uri=store.uri)] == [
+        "promote",
+        "promote",
+        "retire",
+        "promote",
+    ]
+
+
+@pytest.mark.parametrize("step", ["unpoint_champion", "remove_champion"])
+def test_an_interrupted_retirement_is_completed_by_repeating_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch, step: str
+):
+    store.promote(store.log(trained_risk()).version)
+    with monkeypatch.context() as during:
+        during.setattr(f"training.promotion.{step}", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            store.retire()
+    assert in_force(store.champions)[0].version == 1
+    store.retire()
+    assert (in_force(store.champions), store.champion_alias()) == ([], None)
+    assert [change.action for change in audit(NAME, tracking_uri=store.uri)] == ["promote", "retire"]
+
+
+def test_what_was_never_champion_has_no_record_and_cannot_be_retired(store: Store):
+    store.log(trained_risk())
+    for ask in (store.retire, lambda: audit(NAME, tracking_uri=store.uri)):
+        with pytest.raises(PromotionError, match=f"{NAME}: no version was ever champion"):
+            ask()
+
+
+def test_a_record_fits_the_column_of_any_database_with_the_persons_own_reason_first(store: Store):
+    gate = Gate(tuple(Check(False, f"department {number}: " + "x" * 400) for number in range(30)))
+    store.log(trained_risk(), gate)
+    store.promote(1, override="the committee has seen it")
+    tags = connect(store.uri).get_registered_model(NAME).tags
+    assert [len(text) <= LONGEST_RECORD for text in tags.values()] == [True]
+    reasons = audit(NAME, tracking_uri=store.uri)[0].reasons
+    assert reasons[0] == "Override: the committee has seen it"
+    # Each of the 30 takes about 430 characters: ten or eleven fit.
+    n_left = 31 - (len(reasons) - 1)
+    assert reasons[-1] == f"{n_left} more in the version's tag `gate`."
+    assert 19 <= n_left <= 21
+    with pytest.raises(PromotionError, match="1001 characters"):
+        store.promote(1, override="x" * 1001)
+
+
 def test_of_two_first_trainings_at_once_both_find_the_store_that_one_of_them_made(tmp_path: Path):
     file = tmp_path / "work" / "mlflow.db"
     script = (
@@ -433,7 +517,7 @@ def test_of_two_first_trainings_at_once_both_find_the_store_that_one_of_them_mad
 def test_looking_for_a_model_where_there_is_no_store_makes_none(tmp_path: Path):
     nowhere = Store(tmp_path / "nowhere")
     assert champions_table(tracking_uri=nowhere.uri, champions=nowhere.champions) == []
-    for change_champion in (lambda: nowhere.promote(1), nowhere.rollback):
+    for change_champion in (lambda: nowhere.promote(1), nowhere.rollback, nowhere.retire):
         with pytest.raises(PromotionError, match="no model is registered"):
             change_champion()
     assert list(tmp_path.iterdir()) == []

@@ -14,6 +14,9 @@ def around(value: float, half_width: float = 0.01) -> dict[str, float]:
     return {"value": value, "low": value - half_width, "high": value + half_width}
 
 
+EXPLAINED = {"n": 1000, "largest_gap": 3e-14, "rows_per_second": 2500.0}
+
+
 def baseline(value: float, difference: float, half_width: float = 0.01, share: float = 1.0) -> dict[str, Any]:
     """A risk's baseline with the paired difference, model minus baseline, on its own rows."""
     return {
@@ -33,6 +36,8 @@ def risk(**changes: Any) -> dict[str, Any]:
     baselines = {"lace": baseline(0.66, 0.08, 0.02), "logistic": baseline(0.72, 0.02, 0.03)}
     return {
         "kind": "risk",
+        "explanation": changes.pop("explanation", EXPLAINED),
+        "groups": changes.pop("groups", []),
         "metrics": metrics | changes.pop("metrics", {}),
         "baselines": baselines | changes,
     }
@@ -53,6 +58,8 @@ def cost(**changes: Any) -> dict[str, Any]:
     }
     return {
         "kind": "amount",
+        "explanation": EXPLAINED,
+        "groups": changes.pop("groups", []),
         "metrics": good | {name: value for name, value in changes.items() if name not in baselines},
         "baselines": baselines | {name: value for name, value in changes.items() if name in baselines},
     }
@@ -73,6 +80,8 @@ def test_a_better_and_calibrated_risk_passes_with_a_sentence_for_every_rule():
         "95 % interval -0.010 to +0.050 (must not be worse by more than 0.010).",
         "Passed: calibration_slope 1.000 (must be 0.80 to 1.25).",
         "Passed: calibration_in_the_large 0.000 (must be -0.20 to 0.20).",
+        "Passed: contributions of 1000 rows add up to the raw output within 3e-14 (must be within 1e-06).",
+        "Passed: 2,500 explained predictions a second on one thread (must be at least 100).",
     )
 
 
@@ -212,29 +221,99 @@ def test_a_number_that_could_not_be_computed_never_passes(metric: str, value: fl
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "passes"),
+    ("low", "high", "is_better", "is_not_worse"),
     [
-        (0.005, 0.030, True),  # clearly better
-        (-0.005, 0.015, True),  # much the same, at most 0.005 worse: within the margin of 0.01
-        (-0.030, 0.050, False),  # unclear: could be 0.03 worse
-        (-0.040, -0.020, False),  # clearly worse
+        (0.005, 0.030, True, True),  # clearly better
+        (-0.005, 0.015, False, True),  # much the same, at most 0.005 worse: within the margin of 0.01
+        (-0.030, 0.050, False, False),  # unclear: could be 0.03 worse
+        (-0.040, -0.020, False, False),  # clearly worse
     ],
 )
-def test_a_challenger_must_not_be_worse_than_the_champion(low: float, high: float, passes: bool):
-    difference = {"value": (low + high) / 2, "low": low, "high": high}
-    assert decide(risk(), ChampionComparison(3, 4000, difference)).passed is passes
+def test_a_challenger_must_be_better_than_the_champion_or_by_a_setting_not_worse(
+    low: float, high: float, is_better: bool, is_not_worse: bool
+):
+    comparison = ChampionComparison(3, 4000, {"value": (low + high) / 2, "low": low, "high": high})
+    assert decide(risk(), comparison).passed is is_better
+    assert decide(risk(), comparison, settings=GateSettings(champion_rule="not_worse")).passed is is_not_worse
 
 
 def test_a_cost_challenger_with_the_larger_error_is_the_worse_one():
     # WAPE 0.02 higher than the champion's, from 0.015 to 0.025: beyond the margin of 0.01.
     worse = around(0.02, 0.005)
     better = around(-0.02, 0.005)
-    assert not decide(cost(), ChampionComparison(3, 4000, worse), interval_level=0.8).passed
+    either = GateSettings(champion_rule="not_worse")
+    assert not decide(cost(), ChampionComparison(3, 4000, worse), interval_level=0.8, settings=either).passed
     assert decide(cost(), ChampionComparison(3, 4000, better), interval_level=0.8).passed
 
 
-def test_the_same_model_again_is_not_worse_than_itself():
-    assert decide(risk(), ChampionComparison(3, 4000, around(0.0, 0.0))).passed
+def test_the_same_model_again_is_not_worse_than_itself_and_no_reason_to_change():
+    same = ChampionComparison(3, 4000, around(0.0, 0.0))
+    assert decide(risk(), same, settings=GateSettings(champion_rule="not_worse")).passed
+    assert failures(decide(risk(), same)) == [
+        "against champion version 3 on 4000 common later rows: auroc better by +0.000, "
+        "95 % interval +0.000 to +0.000 (must be above 0)."
+    ]
+
+
+def group(level: str, **metrics: dict[str, float]) -> dict[str, Any]:
+    return {"group": "sex", "level": level, "suppressed": False, "n": 500, "metrics": metrics}
+
+
+WITHHELD = {"group": "sex", "level": "unknown", "suppressed": True, "reason": "fewer than 50 rows"}
+
+
+def test_a_group_whose_risks_are_plainly_too_low_is_flagged_by_name():
+    # Everyone's calibration is 0.1: a group may lie from -0.2 to 0.4. From 0.5 to 0.9 lies beyond.
+    women, men = (group(sex, calibration_in_the_large=around(0.7, 0.2)) for sex in ("female", "male"))
+    men["metrics"]["calibration_in_the_large"] = around(-0.1, 0.2)
+    gate = decide(risk(metrics={"calibration_in_the_large": around(0.1)}, groups=[women, men, WITHHELD]))
+    assert failures(gate) == [
+        "sex female: calibration_in_the_large 0.700, 95 % interval 0.500 to 0.900, against 0.100 of everyone "
+        "(must reach -0.200 to 0.400)."
+    ]
+
+
+@pytest.mark.parametrize("half_width", [0.5, 0.01])
+def test_a_group_is_held_harmed_only_where_its_whole_interval_says_so(half_width: float):
+    # 0.7 from 0.2 to 1.2 reaches 0.3, which is allowed; 0.7 from 0.69 to 0.71 does not.
+    found = decide(risk(groups=[group("female", calibration_in_the_large=around(0.7, half_width))]))
+    assert found.passed is (half_width == 0.5)
+    without = decide(risk(groups=[group("female", calibration_in_the_large={"value": 0.7, "low": None})]))
+    assert without.passed
+
+
+def test_a_group_whose_costs_are_foretold_far_too_high_is_flagged():
+    # Everyone's predicted ÷ actual is 1.0: a group may have 0.8 to 1.25.
+    good, bad = group("male", bias=around(1.3, 0.06)), group("female", bias=around(1.5, 0.2))
+    assert decide(cost(groups=[good]), interval_level=0.8).passed
+    assert "sex female: bias 1.500" in failures(decide(cost(groups=[good, bad]), interval_level=0.8))[0]
+
+
+def test_a_challenger_that_is_better_for_everyone_and_worse_for_a_group_is_refused():
+    # 0.05 worse each. Women from 0.02 to 0.08: may be within the margin of 0.02. Men from 0.03 to 0.07: not.
+    women, men = group("female", auroc=around(-0.05, 0.03)), group("male", auroc=around(-0.05, 0.02))
+    better = around(0.03)
+    assert decide(risk(), ChampionComparison(3, 4000, better, groups=(women, WITHHELD))).passed
+    assert failures(decide(risk(), ChampionComparison(3, 4000, better, groups=(women, men)))) == [
+        "sex male: auroc better by -0.050 than champion version 3, 95 % interval -0.070 to -0.030 "
+        "(must reach -0.020)."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("explanation", "reason"),
+    [
+        (
+            {**EXPLAINED, "largest_gap": 2e-6},
+            "contributions of 1000 rows add up to the raw output within 2e-06",
+        ),
+        ({**EXPLAINED, "largest_gap": math.nan}, "whether contributions add up"),
+        ({**EXPLAINED, "rows_per_second": 99.0}, "99 explained predictions a second on one thread"),
+        ({"n": 1000, "largest_gap": 0.0}, "the speed of explained predictions could not be measured"),
+    ],
+)
+def test_explanations_must_add_up_and_come_fast_enough(explanation: dict[str, Any], reason: str):
+    assert [text.startswith(reason) for text in failures(decide(risk(explanation=explanation)))] == [True]
 
 
 def test_without_common_later_rows_a_champion_is_not_replaced():
