@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -81,18 +81,43 @@ def split_by_time(
     Raises TrainingError if prediction times are missing.
     """
     is_usable, left = labelled_rows(frame, target)
-    times = pd.to_datetime(frame["prediction_time"])
-    n_timeless = int(times[is_usable].isna().sum())
-    if n_timeless or not is_usable.any():
+    calibration_from, test_from = midnights(
+        frame, target, is_usable, (1 - test_share - calibration_share, 1 - test_share)
+    )
+    found = split_at(frame, target, is_usable, calibration_from, test_from)
+    return replace(found, facts={**found.facts, **left})
+
+
+def midnights(
+    frame: pd.DataFrame, target: Target, is_usable: NDArray[np.bool_], shares: Sequence[float]
+) -> list[pd.Timestamp]:
+    """The midnights before which about these shares (below 1) of the usable rows lie.
+
+    Raises TrainingError if prediction times are missing.
+    """
+    times = pd.to_datetime(frame["prediction_time"])[is_usable]
+    n_timeless = int(times.isna().sum())
+    if n_timeless or times.empty:
         raise TrainingError(
-            f"{target.name}: {n_timeless} of {int(is_usable.sum())} labelled rows have no prediction time. "
+            f"{target.name}: {n_timeless} of {len(times)} labelled rows have no prediction time. "
             "Give dates, or declare timeline = none."
         )
-    ordered = times[is_usable].sort_values()
-    calibration_from, test_from = (
-        ordered.iloc[int(share * len(ordered))].normalize()
-        for share in (1 - test_share - calibration_share, 1 - test_share)
-    )
+    ordered = times.sort_values()
+    return [ordered.iloc[int(share * len(ordered))].normalize() for share in shares]
+
+
+def split_at(
+    frame: pd.DataFrame,
+    target: Target,
+    is_usable: NDArray[np.bool_],
+    calibration_from: pd.Timestamp,
+    test_from: pd.Timestamp,
+) -> Split:
+    """Split the usable rows at two midnights: training, then calibration, then the latest as test.
+
+    Rows leave as `split_by_time` tells. The calibration is empty where both midnights are the same.
+    """
+    times = pd.to_datetime(frame["prediction_time"])
     in_test = is_usable & (times >= test_from).to_numpy()
     in_calibration = is_usable & ((times >= calibration_from) & (times < test_from)).to_numpy()
     in_training = is_usable & (times < calibration_from).to_numpy()
@@ -109,13 +134,12 @@ def split_by_time(
     )
     facts = {
         "by": "time and patient",
-        "training_from": ordered.iloc[0].date().isoformat(),
+        "training_from": times[is_usable].min().date().isoformat(),
         "calibration_from": calibration_from.date().isoformat(),
         "test_from": test_from.date().isoformat(),
-        "test_until": ordered.iloc[-1].date().isoformat(),
+        "test_until": times[is_usable].max().date().isoformat(),
         "removed": {"training": lost_training, "calibration": lost_calibration},
         "calibration_rows_of_test_patients": int(np.isin(patient[calibration], patient[in_test]).sum()),
-        **left,
     }
     return Split(patient, training, calibration, np.flatnonzero(in_test), test_from.date(), facts)
 
