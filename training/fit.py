@@ -23,10 +23,11 @@ from models.intervals import SMALLEST, Interval, conformalize, log_amount
 from models.model import Model
 from training.hyperparameters import (
     MOST_TREES,
+    USUAL_OBJECTIVE,
     Hyperparameters,
-    Objective,
     default_hyperparameters,
     lightgbm_settings,
+    monotone_of,
 )
 from training.inputs import choose_specs
 from training.split import FEWEST_CALIBRATION_ROWS, Rows, patient_places
@@ -152,10 +153,9 @@ def check_slice(
 
 
 def _settings(recipe: Recipe, specs: Sequence[FeatureSpec], n_growing: int) -> dict[str, Any]:
-    usual: Objective = "binary" if recipe.target.kind == "risk" else "gamma"
+    usual = USUAL_OBJECTIVE[recipe.target.kind]
     chosen = recipe.hyperparameters or default_hyperparameters(n_growing, usual)
-    # A category has no direction.
-    monotone = [0 if spec.type == "category" else recipe.directions.get(spec.name, 0) for spec in specs]
+    monotone = monotone_of(specs, recipe.directions)
     return lightgbm_settings(chosen, seed=recipe.seed, threads=recipe.threads, monotone=monotone)
 
 

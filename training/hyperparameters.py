@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from models.encoding import FeatureSpec
+from models.units import Kind
+
 DEEPEST = 6
 MOST_LEAVES = 31
 """An exact explanation of a row takes time in proportion to trees × leaves × depth²: 1,700 rows a second
@@ -42,6 +45,9 @@ class Hyperparameters:
             )
 
 
+USUAL_OBJECTIVE: dict[Kind, Objective] = {"risk": "binary", "amount": "gamma"}
+
+
 def default_hyperparameters(n_rows: int, objective: Objective) -> Hyperparameters:
     """Moderate trees for as many rows, cautious with rare categories.
 
@@ -55,6 +61,11 @@ def default_hyperparameters(n_rows: int, objective: Objective) -> Hyperparameter
         num_leaves=min(MOST_LEAVES, 2**depth),
         min_data_in_leaf=int(np.clip(n_rows // 500, 20, 200)),
     )
+
+
+def monotone_of(specs: Sequence[FeatureSpec], directions: Mapping[str, int]) -> list[int]:
+    """1, 0 or -1 for each feature in the order of the matrix. A category has no direction."""
+    return [0 if spec.type == "category" else directions.get(spec.name, 0) for spec in specs]
 
 
 def lightgbm_settings(
