@@ -326,7 +326,7 @@ def _groups_against_champion(
     harmed = 0
     for group in shown:
         found = primary.advantage(group["metrics"].get(primary.name))
-        if found is not None and found.high < -settings.group_margin:
+        if found is not None and found.high < -settings.group_margin - 1e-9:
             harmed += 1
             yield Check(
                 False,
