@@ -24,6 +24,7 @@ from training.fit import (
     fit_model,
 )
 from training.inputs import read_rows
+from training.leaks import find_leaks
 from training.results import assess, figures
 from training.sensitivity import Subject, other_uses
 from training.split import Split, split_by_patient, split_by_time
@@ -98,6 +99,10 @@ def train_model(
     resampling = Resampling(seed, replicates)
     evidence = assess(frame, chosen, judged, resampling, has_calendar=has_calendar)
     evidence["explanation"] = check_explanation(fitted.model, frame, judged.rows)
+    suspects = find_leaks(
+        frame, chosen, recipe.features, data.point, has_calendar=has_calendar, seed=seed, threads=threads
+    )
+    evidence["leaks"] = [leak.document() for leak in suspects]
     evidence |= other_uses(Subject(fitted.model, chosen, resampling, threads), data, earlier, frame, split)
     n_rows = {**split.n, "test": len(judged.rows)}
     artefact = replace(

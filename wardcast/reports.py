@@ -68,6 +68,7 @@ def show_training(results: Sequence[Mapping[str, Any]]) -> None:
         rows = [row for result in results if result["kind"] == kind for row in _metric_rows(result, columns)]
         if rows:
             show_table("Risks" if kind == "risk" else "Cost", ["model", "rows", *columns], rows)
+    show_leaks(results)
     for result in results:
         gate = result.get("gate")
         if gate:
@@ -76,6 +77,13 @@ def show_training(results: Sequence[Mapping[str, Any]]) -> None:
             for check in gate["checks"]:
                 if not check["passed"]:
                     say(f"  Failed: {check['text']}")
+
+
+def show_leaks(results: Sequence[Mapping[str, Any]]) -> None:
+    """A warning for each feature that may tell the outcome from behind."""
+    for result in results:
+        for leak in result.get("leaks", ()):
+            say(f"Warning: {result['model']}: {leak['feature']} ({leak['check']}): {leak['text']}")
 
 
 def say_outcome(outcome: Outcome, settings: Settings, *, promote: bool) -> None:
