@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -13,8 +15,6 @@ from evaluation.arrays import (
     Measure,
     Measures,
     Vector,
-    mean,
-    median,
     numbers,
     one_resample,
     quantile_bins,
@@ -22,49 +22,95 @@ from evaluation.arrays import (
     same_length,
     sums_by_bin,
 )
+from evaluation.patients import Patients, Times, crossings
 
 INTERVAL_MEASURES = ("interval_coverage", "interval_width", "interval_width_median", "interval_open_share")
 
 
-def error_measures(actual: FloatArray, expected: FloatArray) -> Measure:
+def error_measures(actual: FloatArray, expected: FloatArray, patients: Patients | None = None) -> Measure:
     """mae, mdae, wape, r2 and bias as a measure of weights."""
+    whose = patients or Patients.one_per_row(len(actual))
     error = np.abs(actual - expected)
-    ascending = np.argsort(error, kind="stable")
     # Moments about the mean: with sums of raw squares, r2 of large amounts would lose its digits.
     centred = actual - actual.mean()
+    totals = whose.totals(
+        {
+            "n": np.ones(len(actual)),
+            "actual": actual,
+            "absolute": np.abs(actual),
+            "expected": expected,
+            "error": error,
+            "squared_error": error**2,
+            "centred": centred,
+            "squared": centred**2,
+        }
+    )
+    median_error = weighted_median(error, whose)
 
-    def measure(weights: FloatArray) -> Measures:
-        variance = mean(weights, centred**2) - mean(weights, centred) ** 2
+    def measure(times: Times) -> Measures:
+        total = totals(times)
+        n = total["n"]
+        variance = ratio(total["squared"], n) - ratio(total["centred"], n) ** 2
         # Rounding leaves a trace of variance where there is none.
         variance[variance < 1e-12 * np.mean(actual**2)] = 0.0
         return {
-            "mae": mean(weights, error),
-            "mdae": median(weights[:, ascending], error[ascending]),
-            "wape": ratio(weights @ error, weights @ np.abs(actual)),
-            "r2": 1 - ratio(mean(weights, error**2), variance),
-            "bias": ratio(weights @ expected, weights @ actual),
+            "mae": ratio(total["error"], n),
+            "mdae": median_error(times),
+            "wape": ratio(total["error"], total["absolute"]),
+            "r2": 1 - ratio(ratio(total["squared_error"], n), variance),
+            "bias": ratio(total["expected"], total["actual"]),
         }
 
     return measure
 
 
-def interval_measures(actual: FloatArray, low: FloatArray, high: FloatArray) -> Measure:
+def interval_measures(
+    actual: FloatArray, low: FloatArray, high: FloatArray, patients: Patients | None = None
+) -> Measure:
     """interval_coverage, and interval_width with its median and open share, as a measure of weights."""
-    is_inside = ((low <= actual) & (actual <= high)).astype(np.float64)
-    is_open = np.isinf(high).astype(np.float64)
+    whose = patients or Patients.one_per_row(len(actual))
+    is_open = np.isinf(high)
     width = high - low
-    finite_width = np.where(is_open > 0, 0.0, width)
-    ascending = np.argsort(width, kind="stable")
+    totals = whose.totals(
+        {
+            "n": np.ones(len(actual)),
+            "inside": ((low <= actual) & (actual <= high)).astype(np.float64),
+            "open": is_open.astype(np.float64),
+            "width": np.where(is_open, 0.0, width),
+        }
+    )
+    median_width = weighted_median(width, whose)
 
-    def measure(weights: FloatArray) -> Measures:
+    def measure(times: Times) -> Measures:
+        total = totals(times)
         return {
-            "interval_coverage": mean(weights, is_inside),
-            "interval_width": ratio(weights @ finite_width, weights @ (1 - is_open)),
-            "interval_width_median": median(weights[:, ascending], width[ascending]),
-            "interval_open_share": mean(weights, is_open),
+            "interval_coverage": ratio(total["inside"], total["n"]),
+            "interval_width": ratio(total["width"], total["n"] - total["open"]),
+            "interval_width_median": median_width(times),
+            "interval_open_share": ratio(total["open"], total["n"]),
         }
 
     return measure
+
+
+def weighted_median(values: FloatArray, patients: Patients) -> Callable[[Times], FloatArray]:
+    """From resamples to the median of the values, one per resample; NaN where nothing has weight.
+
+    As for repeated rows: if exactly half of the weight lies below, the mean of the two middle values.
+    """
+    order = np.argsort(values, kind="stable")
+    ascending = values[order]
+    running = patients.running(order)
+
+    def median(times: Times) -> FloatArray:
+        below = running(times)
+        half = below[:, -1:] / 2
+        last = len(ascending)
+        lower = ascending[np.clip(crossings(below, half), 1, last)[:, 0] - 1]
+        upper = ascending[np.clip(crossings(below, half, side="right"), 1, last)[:, 0] - 1]
+        return np.where(half[:, 0] > 0, (lower + upper) / 2, np.nan)
+
+    return median
 
 
 def _error(name: str, actual: Vector, expected: Vector, weights: Vector | None) -> float:

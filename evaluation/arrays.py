@@ -1,8 +1,8 @@
 """What every measure needs of its arrays: checked inputs, weights, weighted means and medians.
 
-Weights are the currency of this package. A weight of 2 means "this row twice", so a bootstrap resample is
-a vector of weights and no row is ever copied. Inside the package weights are a matrix with one row per
-resample and one column per data row; the public functions take one vector, or None for all ones.
+Weights are the currency of this package. A weight of 2 means "this row twice", so no row is ever copied.
+The public functions take one vector of weights, or None for all ones. Inside the package weights belong to
+patients and are a matrix with one row per resample: see `evaluation.patients`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Vector = Any
 """One value per row: a list, an array or a pandas Series, nullable ones included."""
 
 Measures = dict[str, FloatArray]
-Measure = Callable[[FloatArray], Measures]
-"""From weights [resamples, rows] to named values, one per resample; NaN where a value is undefined."""
+Measure = Callable[[npt.NDArray[Any]], Measures]
+"""From weights [resamples, patients] to named values, one per resample; NaN where a value is undefined."""
 
 
 def numbers(values: Vector, name: str, *, finite: bool = True) -> FloatArray:
@@ -91,18 +91,6 @@ def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
 def mean(weights: FloatArray, values: FloatArray) -> FloatArray:
     """The weighted mean of the values, one per resample."""
     return ratio(weights @ values, weights.sum(axis=1))
-
-
-def median(weights: FloatArray, ascending: FloatArray) -> FloatArray:
-    """The weighted median of values in ascending order, one per resample.
-
-    As for repeated rows: if exactly half of the weight lies below, the mean of the two middle values.
-    """
-    below = np.cumsum(weights, axis=1)
-    half = below[:, -1:] / 2
-    lower = ascending[np.argmax(below >= half, axis=1)]
-    upper = ascending[np.argmax(below > half, axis=1)]
-    return np.where(below[:, -1] > 0, (lower + upper) / 2, np.nan)
 
 
 def sums_by_bin(bins: IntArray, weights: FloatArray, *columns: FloatArray) -> list[FloatArray]:

@@ -2,8 +2,8 @@
 
 The patient, not the row, is drawn with replacement, since the admissions of one patient resemble each
 other (Field and Welsh, J R Stat Soc B 2007;69:369–390). A resample is the number of times that each patient
-was drawn, handed to every row as its weight; rows are never copied. Resamples go through in chunks, so that
-memory depends on the rows, not on the replicates.
+was drawn; rows are never copied. Resamples go through in chunks, so that memory depends on the rows, not on
+the replicates.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
 import numpy as np
-import pandas as pd
 
-from evaluation.arrays import FloatArray, Measure, Vector
+from evaluation.arrays import FloatArray, Measure
+from evaluation.patients import Times
 
-CELLS_PER_CHUNK = 1_000_000
-"""Weights held at once, 8 MB; a measure needs a few arrays of this size."""
+CELLS_PER_CHUNK = 4_000_000
+"""Patients times resamples held at once, a byte each; measures need arrays of rows times resamples."""
 LEVEL = 0.95
 SMALLEST_DEFINED_SHARE = 0.95
 """An interval needs a value in this share of the resamples; below it, the tails would be guesses."""
@@ -31,21 +31,6 @@ class Metric(TypedDict):
     low: float | None
     high: float | None
     reason: NotRequired[str]
-
-
-def patient_codes(patient_id: Vector, n: int) -> tuple[np.ndarray, int]:
-    """Patients as 0 … count − 1 in the order of their ids, so that the order of rows does not matter.
-
-    Raises ValueError with the count if some are missing or the length is not `n`.
-    """
-    ids = pd.Series(patient_id)
-    if len(ids) != n:
-        raise ValueError(f"patient_id: {len(ids)} values for {n} rows.")
-    n_missing = int(ids.isna().sum())
-    if n_missing:
-        raise ValueError(f"patient_id: {n_missing} of {n} values are missing. Every row needs its patient.")
-    codes, patients = pd.factorize(ids, sort=True)
-    return codes, len(patients)
 
 
 @dataclass(frozen=True)
@@ -70,16 +55,19 @@ class Resampling:
 DEFAULT_RESAMPLING = Resampling()
 
 
-def resamples(codes: np.ndarray, n_patients: int, resampling: Resampling) -> Iterator[FloatArray]:
-    """Row weights [some resamples, rows] until there are enough of them; the same for the same seed."""
+def resamples(n_patients: int, resampling: Resampling) -> Iterator[Times]:
+    """How often each patient is drawn [some resamples, patients], until there are enough of them.
+
+    The same for the same seed. Bytes hold the counts: 256 draws of one patient never happen (p < 1e-500).
+    """
     random = np.random.default_rng(resampling.seed)
-    chunk = max(1, CELLS_PER_CHUNK // len(codes))
+    chunk = max(1, CELLS_PER_CHUNK // n_patients)
     for first in range(0, resampling.replicates, chunk):
-        size = min(chunk, resampling.replicates - first)
-        drawn = random.integers(0, n_patients, size=(size, n_patients))
-        drawn += n_patients * np.arange(size)[:, np.newaxis]
-        times = np.bincount(drawn.ravel(), minlength=size * n_patients).reshape(size, n_patients)
-        yield times.astype(np.float64)[:, codes]
+        times = np.empty((min(chunk, resampling.replicates - first), n_patients), np.uint8)
+        for resample in times:
+            drawn = random.integers(0, n_patients, size=n_patients, dtype=np.int32)
+            resample[:] = np.bincount(drawn, minlength=n_patients)
+        yield times
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,16 +107,15 @@ class Sampled:
 
 
 def sample(
-    measure: Measure, n: int, patient_id: Vector, resampling: Resampling, *, undefined: Mapping[str, str]
+    measure: Measure, n_patients: int, resampling: Resampling, *, undefined: Mapping[str, str]
 ) -> Sampled:
-    """The measure over all `n` rows and in every resample of their patients."""
+    """The measure, of weights of so many patients, with each of them once and in every resample."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    codes, n_patients = patient_codes(patient_id, n)
     # The matrix products are small: threads would wait for one another, and would decide the order of sums.
     with threadpool_limits(limits=1, user_api="blas"):
-        everyone = {name: float(value[0]) for name, value in measure(np.ones((1, n))).items()}
-        chunks = [measure(weights) for weights in resamples(codes, n_patients, resampling)]
+        everyone = {name: float(value[0]) for name, value in measure(np.ones((1, n_patients))).items()}
+        chunks = [measure(times) for times in resamples(n_patients, resampling)]
     draws = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in everyone}
     return Sampled(everyone, draws, n_patients, undefined)
 

@@ -26,100 +26,74 @@ from evaluation.arrays import (
     same_length,
     sums_by_bin,
 )
+from evaluation.bootstrap import Resampling, sample
+from evaluation.cells import SMALLEST_SPREAD, Cells, log_odds
 from evaluation.logistic import LogisticFit
+from evaluation.patients import Patients, Times
+from evaluation.smooth import knots_of, natural_spline, smooth_fit
 
-SMALLEST_PROBABILITY = 1e-6
-"""Probabilities are held this far from 0 and 1 before their log-odds are taken, and only there."""
-KNOT_SHARES = {3: (0.10, 0.50, 0.90), 5: (0.05, 0.275, 0.50, 0.725, 0.95)}
-"""Quantiles at which the knots lie (Harrell, Regression Modeling Strategies, 2015, section 2.4)."""
-ROWS_FOR_FIVE_KNOTS = 100
-"""Fewer events or non-events than this give three knots."""
-SPLINE_RIDGE = 1e-3
-"""Keeps the curve finite where a stretch of predictions has no event; without weight against a single row."""
-SMALLEST_SPREAD = 1e-9
-"""Log-odds that differ less than this are one prediction."""
-SMALLEST_GAP_SHARE = 1e-3
-"""Neighbouring knots lie at least this share of the log-odds' range apart."""
-PerResample = Callable[[FloatArray], FloatArray]
-"""From weights [resamples, rows] to something per resample."""
+PerCounts = Callable[[FloatArray, FloatArray], FloatArray]
+"""From counts of rows and of events [resamples, cells] to something per resample."""
 Z_95 = 1.959963984540054
 
 
-def log_odds(probability: FloatArray) -> FloatArray:
-    """The log-odds of probabilities held within 1e-6 of 0 and 1."""
-    held = np.clip(probability, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
-    result: FloatArray = np.log(held / (1 - held))
-    return result
-
-
-def calibration_measures(label: FloatArray, probability: FloatArray) -> Measure:
+def calibration_measures(
+    label: FloatArray, probability: FloatArray, patients: Patients | None = None, *, exact: bool = False
+) -> Measure:
     """Every measure of this module as one measure of weights.
 
-    The smooth curve's knots stay where all rows put them.
+    The smooth curve's knots stay where all rows put them. Unless `exact`, predictions that hardly differ are
+    one in the fits and in the ICI: see `evaluation.cells` for how little that moves them.
     """
-    squared_error = (label - probability) ** 2
-    in_the_large, slope = _in_the_large(label, probability), _slope(label, probability)
-    smooth = _smooth_curve(label, probability, np.ones(len(label)))
+    whose = patients or Patients.one_per_row(len(label))
+    totals = whose.totals(
+        {
+            "n": np.ones(len(label)),
+            "events": label,
+            "expected": probability,
+            "squared_error": (label - probability) ** 2,
+        }
+    )
+    cells = Cells.of(label, probability, whose, exact=exact)
+    in_the_large, slope = _in_the_large(cells), _slope(cells)
+    smooth = smooth_fit(cells, knots_of(label, probability, np.ones(len(label))))
 
-    def measure(weights: FloatArray) -> Measures:
-        prevalence, brier_score = mean(weights, label), mean(weights, squared_error)
+    def measure(times: Times) -> Measures:
+        total = totals(times)
+        prevalence = ratio(total["events"], total["n"])
+        brier_score = ratio(total["squared_error"], total["n"])
+        rows, events = cells.counts(times)
         return {
             "brier": brier_score,
             "scaled_brier": 1 - ratio(brier_score, prevalence * (1 - prevalence)),
-            "calibration_in_the_large": in_the_large(weights),
-            "calibration_slope": slope(weights),
-            "ici": _distance(smooth(weights), probability, weights),
-            "observed_expected_ratio": ratio(prevalence, mean(weights, probability)),
+            "calibration_in_the_large": in_the_large(rows, events),
+            "calibration_slope": slope(rows, events),
+            "ici": _ici(smooth, cells, rows, events),
+            "observed_expected_ratio": ratio(total["events"], total["expected"]),
         }
 
     return measure
 
 
-def _in_the_large(label: FloatArray, probability: FloatArray) -> PerResample:
-    fit = LogisticFit.of(np.ones((len(label), 1)), log_odds(probability), label)
-    return lambda weights: fit.coefficients(weights)[:, 0]
+def _in_the_large(cells: Cells) -> PerCounts:
+    fit = LogisticFit.of(np.ones((len(cells.n), 1)), cells.log_odds, cells.n, cells.n_events)
+    return lambda rows, events: fit.coefficients(rows, events)[:, 0]
 
 
-def _slope(label: FloatArray, probability: FloatArray) -> PerResample:
-    offset = log_odds(probability)
-    spread = float(offset.std())
+def _slope(cells: Cells) -> PerCounts:
+    centred = cells.log_odds - np.average(cells.log_odds, weights=cells.n)
+    spread = float(np.sqrt(np.average(centred**2, weights=cells.n)))
     if spread < SMALLEST_SPREAD:
-        return lambda weights: np.full(len(weights), np.nan)
-    standardised = (offset - offset.mean()) / spread
+        return lambda rows, _: np.full(len(rows), np.nan)
+    design = np.column_stack([np.ones_like(centred), centred / spread])
     # With the log-odds as offset, the coefficient is the slope's distance from 1.
-    fit = LogisticFit.of(np.column_stack([np.ones_like(offset), standardised]), offset, label)
-    return lambda weights: 1 + fit.coefficients(weights)[:, 1] / spread
+    fit = LogisticFit.of(design, cells.log_odds, cells.n, cells.n_events)
+    return lambda rows, events: 1 + fit.coefficients(rows, events)[:, 1] / spread
 
 
-def _smooth_curve(label: FloatArray, probability: FloatArray, weights: FloatArray) -> PerResample:
-    """The smoothed observed share at every row's prediction [resamples, rows]; see `ici` for the smoother."""
-    offset = log_odds(probability)
-    n_events = float(weights @ label)
-    is_large = min(n_events, float(weights.sum()) - n_events) >= ROWS_FOR_FIVE_KNOTS
-    shares = KNOT_SHARES[5 if is_large else 3]
-    knots = np.quantile(offset, shares, weights=weights, method="inverted_cdf")
-    # Knots that all but coincide would let the curve turn on a few rows.
-    knots = knots[
-        np.diff(knots, prepend=-np.inf) > max(SMALLEST_SPREAD, SMALLEST_GAP_SHARE * float(np.ptp(offset)))
-    ]
-    fit = LogisticFit.of(_natural_spline(offset, knots), offset, label, ridge=SPLINE_RIDGE)
-    return lambda resamples: fit.fitted(fit.coefficients(resamples))
-
-
-def _natural_spline(values: FloatArray, knots: FloatArray) -> FloatArray:
-    """Per knot the natural cubic spline that is 1 there and 0 at the others; linear beyond the outer two."""
-    from scipy.interpolate import CubicSpline
-
-    if len(knots) == 1:
-        return np.ones((len(values), 1))
-    spline = CubicSpline(knots, np.eye(len(knots)), bc_type="natural")
-    inside = np.clip(values, knots[0], knots[-1])
-    basis: FloatArray = spline(inside) + spline(inside, 1) * (values - inside)[:, np.newaxis]
-    return basis
-
-
-def _distance(smooth: FloatArray, probability: FloatArray, weights: FloatArray) -> FloatArray:
-    return ratio((weights * np.abs(smooth - probability)).sum(axis=1), weights.sum(axis=1))
+def _ici(fit: LogisticFit, cells: Cells, rows: FloatArray, events: FloatArray) -> FloatArray:
+    smooth = fit.fitted(fit.coefficients(rows, events))
+    return ratio((rows * np.abs(smooth - cells.probability)).sum(axis=1), rows.sum(axis=1))
 
 
 def _rows(
@@ -127,6 +101,10 @@ def _rows(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     outcome, predicted = labels(label), probabilities(probability)
     return outcome, predicted, one_resample(weights, same_length(label=outcome, probability=predicted))
+
+
+def _exact_cells(label: FloatArray, probability: FloatArray) -> Cells:
+    return Cells.of(label, probability, Patients.one_per_row(len(label)), exact=True)
 
 
 def brier(label: Vector, probability: Vector, weights: Vector | None = None) -> float:
@@ -151,7 +129,8 @@ def calibration_in_the_large(label: Vector, probability: Vector, weights: Vector
     Positive: risks are predicted too low. NaN if all rows have the same outcome.
     """
     outcome, predicted, weight = _rows(label, probability, weights)
-    return float(_in_the_large(outcome, predicted)(weight)[0])
+    cells = _exact_cells(outcome, predicted)
+    return float(_in_the_large(cells)(*cells.counts(weight))[0])
 
 
 def observed_expected_ratio(label: Vector, probability: Vector, weights: Vector | None = None) -> float:
@@ -167,7 +146,8 @@ def calibration_slope(label: Vector, probability: Vector, weights: Vector | None
     predictions separate the outcomes, which leaves no finite slope.
     """
     outcome, predicted, weight = _rows(label, probability, weights)
-    return float(_slope(outcome, predicted)(weight)[0])
+    cells = _exact_cells(outcome, predicted)
+    return float(_slope(cells)(*cells.counts(weight))[0])
 
 
 def ici(label: Vector, probability: Vector, weights: Vector | None = None) -> float:
@@ -181,14 +161,45 @@ def ici(label: Vector, probability: Vector, weights: Vector | None = None) -> fl
     NaN if all rows have the same outcome.
     """
     outcome, predicted, weight = _rows(label, probability, weights)
-    return float(_distance(_smooth_curve(outcome, predicted, weight[0])(weight), predicted, weight)[0])
+    cells = _exact_cells(outcome, predicted)
+    fit = smooth_fit(cells, knots_of(outcome, predicted, weight[0]))
+    return float(_ici(fit, cells, *cells.counts(weight))[0])
 
 
 def smooth_calibration(label: Vector, probability: Vector) -> FloatArray:
     """The smoothed observed share at each prediction, as `ici` has it; NaN if all outcomes are the same."""
     outcome, predicted, everyone = _rows(label, probability, None)
-    curve: FloatArray = _smooth_curve(outcome, predicted, everyone[0])(everyone)[0]
+    cells = _exact_cells(outcome, predicted)
+    fit = smooth_fit(cells, knots_of(outcome, predicted, everyone[0]))
+    curve: FloatArray = fit.fitted(fit.coefficients(*cells.counts(everyone)))[0, cells.of_row]
     return curve
+
+
+def smooth_calibration_band(
+    label: Vector, probability: Vector, patient_id: Vector, resampling: Resampling, *, n_points: int = 100
+) -> pd.DataFrame:
+    """The smoothed observed share with its pointwise 95 % interval over resampled patients, for a plot.
+
+    Columns: predicted (that many quantiles of the predictions, lowest first, each once), observed, low, high.
+    The outer hundredths of the predictions hold too few rows for a curve worth seeing and are left out. NaN
+    if all outcomes are the same; the ends are NaN for a single patient.
+    """
+    outcome, predicted = labels(label), probabilities(probability)
+    patients = Patients.of(patient_id, same_length(label=outcome, probability=predicted))
+    cells = Cells.of(outcome, predicted, patients, exact=False)
+    knots = knots_of(outcome, predicted, np.ones(len(outcome)))
+    fit = smooth_fit(cells, knots)
+    points = np.unique(np.quantile(predicted, np.linspace(0.01, 0.99, n_points), method="inverted_cdf"))
+    on_grid = fit.at(natural_spline(log_odds(points), knots), log_odds(points))
+    names = [f"{place}" for place in range(len(points))]
+
+    def measure(times: Times) -> Measures:
+        return dict(zip(names, on_grid.fitted(fit.coefficients(*cells.counts(times))).T, strict=True))
+
+    found = sample(measure, patients.count, resampling, undefined={}).metrics()
+    columns = {end: [found[name][end] for name in names] for end in ("value", "low", "high")}
+    band = pd.DataFrame({"predicted": points, **columns}, dtype=np.float64)
+    return band.rename(columns={"value": "observed"})
 
 
 def calibration_curve(

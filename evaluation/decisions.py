@@ -16,11 +16,12 @@ from evaluation.arrays import (
     Measures,
     Vector,
     labels,
-    mean,
     one_resample,
     probabilities,
+    ratio,
     same_length,
 )
+from evaluation.patients import Patients, Times
 
 
 def check_thresholds(thresholds: Sequence[float]) -> tuple[float, ...]:
@@ -30,16 +31,25 @@ def check_thresholds(thresholds: Sequence[float]) -> tuple[float, ...]:
     return tuple(thresholds)
 
 
-def net_benefit_measures(label: FloatArray, probability: FloatArray, thresholds: Sequence[float]) -> Measure:
+def net_benefit_measures(
+    label: FloatArray,
+    probability: FloatArray,
+    thresholds: Sequence[float],
+    patients: Patients | None = None,
+) -> Measure:
     """`net_benefit_at_<threshold>` and `net_benefit_of_all_at_<threshold>` as a measure of weights."""
+    whose = patients or Patients.one_per_row(len(label))
     gains = {}
     for threshold in check_thresholds(thresholds):
         gain = label - (1 - label) * threshold / (1 - threshold)
         gains[f"net_benefit_at_{threshold:g}"] = np.where(probability >= threshold, gain, 0.0)
         gains[f"net_benefit_of_all_at_{threshold:g}"] = gain
 
-    def measure(weights: FloatArray) -> Measures:
-        return {name: mean(weights, gain) for name, gain in gains.items()}
+    totals = whose.totals({"n": np.ones(len(label)), **gains})
+
+    def measure(times: Times) -> Measures:
+        total = totals(times)
+        return {name: ratio(total[name], total["n"]) for name in gains}
 
     return measure
 

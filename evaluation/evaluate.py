@@ -8,7 +8,6 @@ import numpy as np
 
 from evaluation.amounts import INTERVAL_MEASURES, check_interval, error_measures, interval_measures
 from evaluation.arrays import (
-    FloatArray,
     Measure,
     Measures,
     Vector,
@@ -21,6 +20,7 @@ from evaluation.bootstrap import Metric, Resampling, Sampled, sample
 from evaluation.calibration import calibration_measures
 from evaluation.decisions import check_thresholds, net_benefit_measures
 from evaluation.discrimination import capacity_measures, ranking_measures, threshold_measures
+from evaluation.patients import Patients, Times
 
 UNDEFINED = {
     "auroc": "needs rows with and rows without the outcome",
@@ -89,28 +89,34 @@ def sample_risk(
     """
     outcome, predicted = labels(label), probabilities(probability)
     n = same_length(label=outcome, probability=predicted)
-    parts = [ranking_measures(outcome, predicted), calibration_measures(outcome, predicted)]
+    patients = Patients.of(patient_id, n)
+    parts = [
+        ranking_measures(outcome, predicted, patients),
+        calibration_measures(outcome, predicted, patients),
+    ]
     if (week is None) != (capacity_per_week is None):
         raise ValueError("week, capacity_per_week: give both or neither.")
     if capacity_per_week is not None:
-        parts.append(capacity_measures(outcome, predicted, week, capacity_per_week))
+        parts.append(capacity_measures(outcome, predicted, week, capacity_per_week, patients))
     undefined = dict(UNDEFINED)
     if thresholds:
         cuts = check_thresholds(thresholds)
         parts += [
-            threshold_measures(outcome, predicted, cuts),
-            net_benefit_measures(outcome, predicted, cuts),
+            threshold_measures(outcome, predicted, cuts, patients),
+            net_benefit_measures(outcome, predicted, cuts, patients),
         ]
         undefined |= {f"ppv_at_{cut:g}": "nobody reaches the threshold" for cut in cuts}
         undefined |= {f"sensitivity_at_{cut:g}": "needs rows with the outcome" for cut in cuts}
-    return sample(together(parts), n, patient_id, resampling, undefined=undefined)
+    return sample(together(parts), patients.count, resampling, undefined=undefined)
 
 
 def sample_score(label: Vector, score: Vector, patient_id: Vector, resampling: Resampling) -> Sampled:
     """auroc, auprc and prevalence of a score, which need not be a probability, in every resample."""
     outcome, values = labels(label), numbers(score, "score")
     n = same_length(label=outcome, score=values)
-    return sample(ranking_measures(outcome, values), n, patient_id, resampling, undefined=UNDEFINED)
+    patients = Patients.of(patient_id, n)
+    measure = ranking_measures(outcome, values, patients)
+    return sample(measure, patients.count, resampling, undefined=UNDEFINED)
 
 
 def evaluate_amount(
@@ -146,25 +152,26 @@ def sample_amount(
     """
     paid, awaited = numbers(actual, "actual"), numbers(expected, "expected")
     n = same_length(actual=paid, expected=awaited)
-    parts, undefined = [error_measures(paid, awaited)], UNDEFINED
+    patients = Patients.of(patient_id, n)
+    parts, undefined = [error_measures(paid, awaited, patients)], UNDEFINED
     if low is None or high is None:
         parts.append(_no_interval)
         undefined = UNDEFINED | dict.fromkeys(INTERVAL_MEASURES, "no interval was given")
     else:
         lower, upper = check_interval(low, high)
         same_length(actual=paid, low=lower)
-        parts.append(interval_measures(paid, lower, upper))
-    return sample(together(parts), n, patient_id, resampling, undefined=undefined)
+        parts.append(interval_measures(paid, lower, upper, patients))
+    return sample(together(parts), patients.count, resampling, undefined=undefined)
 
 
-def _no_interval(weights: FloatArray) -> Measures:
-    return {name: np.full(len(weights), np.nan) for name in INTERVAL_MEASURES}
+def _no_interval(times: Times) -> Measures:
+    return {name: np.full(len(times), np.nan) for name in INTERVAL_MEASURES}
 
 
 def together(parts: Sequence[Measure]) -> Measure:
     """Several measures of the same rows as one."""
 
-    def measure(weights: FloatArray) -> Measures:
-        return {name: values for part in parts for name, values in part(weights).items()}
+    def measure(times: Times) -> Measures:
+        return {name: values for part in parts for name, values in part(times).items()}
 
     return measure

@@ -8,57 +8,63 @@ import numpy as np
 import pytest
 
 from evaluation.arrays import FloatArray, Measure, Measures, Vector
-from evaluation.bootstrap import Metric, Resampling, patient_codes, resamples, sample
+from evaluation.bootstrap import Metric, Resampling, resamples, sample
 from evaluation.discrimination import ranking_measures
+from evaluation.patients import Patients, Times
 
 
-def mean_of(values: FloatArray):  # type: ignore[no-untyped-def]
-    def measure(weights: FloatArray) -> Measures:
+def mean_of(values: FloatArray, patients: Vector) -> tuple[Measure, int]:
+    whose = Patients.of(patients, len(values))
+
+    def measure(times: Times) -> Measures:
+        weights = times[:, whose.of_row].astype(float)
         return {"mean": weights @ values / weights.sum(axis=1)}
 
-    return measure
+    return measure, whose.count
+
+
+def ranking_of(label: FloatArray, score: FloatArray, patients: Vector) -> tuple[Measure, int]:
+    whose = Patients.of(patients, len(label))
+    return ranking_measures(label, score, whose), whose.count
 
 
 def intervals(
-    measure: Measure,
-    n: int,
-    patients: Vector,
-    resampling: Resampling,
-    undefined: dict[str, str] | None = None,
+    measured: tuple[Measure, int], resampling: Resampling, undefined: dict[str, str] | None = None
 ) -> dict[str, Metric]:
-    return sample(measure, n, patients, resampling, undefined=undefined or {}).metrics()
+    return sample(*measured, resampling, undefined=undefined or {}).metrics()
 
 
-def drawn(patients: list[str], replicates: int, seed: int = 1) -> FloatArray:
-    codes, n_patients = patient_codes(patients, len(patients))
-    return np.concatenate(list(resamples(codes, n_patients, Resampling(seed, replicates))))
+def drawn(n_patients: int, replicates: int, seed: int = 1) -> Times:
+    return np.concatenate(list(resamples(n_patients, Resampling(seed, replicates))))
 
 
 def test_a_patient_is_drawn_with_all_rows_or_not_at_all() -> None:
-    weights = drawn(["a", "b", "a", "c", "b"], 50)
-    assert (weights[:, 0] == weights[:, 2]).all()
-    assert (weights[:, 1] == weights[:, 4]).all()
+    whose = Patients.of(["b", "c", "b", "a", "c"], 5)
+    assert (whose.of_row.tolist(), whose.count) == ([1, 2, 1, 0, 2], 3)
+    # Patient a not drawn, b once, c three times: values 1 and 4 of b once, 2 and 16 of c three times.
+    times = np.array([[0, 1, 3]], np.uint8)
+    assert whose.totals({"sum": np.array([1.0, 2, 4, 8, 16])})(times)["sum"].tolist() == [5 + 3 * 18]
+    assert whose.running(np.arange(5))(times).tolist() == [[0, 1, 4, 5, 5, 8]]
 
 
 def test_a_resample_draws_as_many_patients_as_there_are() -> None:
-    weights = drawn(["a", "b", "c", "d"], 200)
+    weights = drawn(4, 200)
     assert (weights.sum(axis=1) == 4).all()
     # Each patient is drawn once on average; 200 draws have a standard error of √(0.75/200) = 0.06.
     assert weights.mean(axis=0) == pytest.approx([1, 1, 1, 1], abs=0.25)
 
 
 def test_the_seed_alone_decides_the_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    patients = [f"p{i}" for i in range(7)]
-    first = drawn(patients, 40)
-    assert (first == drawn(patients, 40)).all()
-    assert (first != drawn(patients, 40, seed=2)).any()
+    first = drawn(7, 40)
+    assert (first == drawn(7, 40)).all()
+    assert (first != drawn(7, 40, seed=2)).any()
     monkeypatch.setattr("evaluation.bootstrap.CELLS_PER_CHUNK", 21)
-    assert (first == drawn(patients, 40)).all()
+    assert (first == drawn(7, 40)).all()
 
 
 def test_the_interval_of_a_mean_is_that_of_its_standard_error() -> None:
     values = np.random.default_rng(1).normal(size=1000)
-    found = intervals(mean_of(values), 1000, range(1000), Resampling(1, 2000))["mean"]
+    found = intervals(mean_of(values, range(1000)), Resampling(1, 2000))["mean"]
     # 1.96 standard errors of 1/√1000 to each side: a width of 0.124.
     assert found["low"] is not None
     assert found["high"] is not None
@@ -68,30 +74,30 @@ def test_the_interval_of_a_mean_is_that_of_its_standard_error() -> None:
 def test_ten_equal_rows_of_a_patient_say_no_more_than_one() -> None:
     values = np.random.default_rng(1).normal(size=100)
     patients = np.arange(100)
-    once = intervals(mean_of(values), 100, patients, Resampling(1, 300))
-    ten_times = intervals(mean_of(np.repeat(values, 10)), 1000, np.repeat(patients, 10), Resampling(1, 300))
+    once = intervals(mean_of(values, patients), Resampling(1, 300))
+    ten_times = intervals(mean_of(np.repeat(values, 10), np.repeat(patients, 10)), Resampling(1, 300))
     assert ten_times["mean"]["low"] == pytest.approx(once["mean"]["low"])
     assert ten_times["mean"]["high"] == pytest.approx(once["mean"]["high"])
 
 
 def test_a_value_that_does_not_exist_is_none_with_the_reason() -> None:
-    measure = ranking_measures(np.zeros(3), np.arange(3.0))
-    found = intervals(measure, 3, [1, 2, 3], Resampling(1, 5), undefined={"auroc": "no events"})
+    measured = ranking_of(np.zeros(3), np.arange(3.0), [1, 2, 3])
+    found = intervals(measured, Resampling(1, 5), undefined={"auroc": "no events"})
     assert found["auroc"] == {"value": None, "low": None, "high": None, "reason": "undefined: no events"}
     assert found["prevalence"] == {"value": 0.0, "low": 0.0, "high": 0.0}
 
 
 def test_a_value_that_most_resamples_cannot_repeat_has_no_interval() -> None:
     # One event of one patient: without that patient, 37 % of the resamples, there is no AUROC.
-    measure = ranking_measures(np.array([1.0, 0, 0, 0]), np.arange(4.0))
-    found = intervals(measure, 4, [1, 2, 3, 4], Resampling(1, 100))["auroc"]
+    measured = ranking_of(np.array([1.0, 0, 0, 0]), np.arange(4.0), [1, 2, 3, 4])
+    found = intervals(measured, Resampling(1, 100))["auroc"]
     assert found["value"] == 0.0
     assert found["low"] is None
     assert found["reason"].startswith("no interval: undefined in")
 
 
 def test_one_patient_has_no_interval() -> None:
-    found = intervals(mean_of(np.arange(3.0)), 3, ["a"] * 3, Resampling(1, 5))["mean"]
+    found = intervals(mean_of(np.arange(3.0), ["a"] * 3), Resampling(1, 5))["mean"]
     assert found == {"value": 1.0, "low": None, "high": None, "reason": "no interval: fewer than 2 patients"}
 
 
@@ -99,7 +105,7 @@ def test_a_difference_is_surer_than_its_parts() -> None:
     values = np.random.default_rng(1).normal(size=200)
     shifted = values + 0.1
     higher, lower = (
-        sample(mean_of(each), 200, range(200), Resampling(1, 100), undefined={}) for each in (shifted, values)
+        sample(*mean_of(each, range(200)), Resampling(1, 100), undefined={}) for each in (shifted, values)
     )
     found = higher.minus(lower).metric("mean")
     assert lower.metric("mean")["high"] - lower.metric("mean")["low"] > 0.1  # type: ignore[operator]
@@ -110,9 +116,9 @@ def test_a_difference_is_surer_than_its_parts() -> None:
 
 def test_missing_patients_and_no_replicates_are_refused() -> None:
     with pytest.raises(ValueError, match="patient_id: 1 of 3 values are missing"):
-        patient_codes(["a", None, "b"], 3)
+        Patients.of(["a", None, "b"], 3)
     with pytest.raises(ValueError, match="patient_id: 2 values for 3 rows"):
-        patient_codes(["a", "b"], 3)
+        Patients.of(["a", "b"], 3)
     with pytest.raises(ValueError, match="replicates"):
         Resampling(1, 0)
 
@@ -128,9 +134,7 @@ def covered_share(repeats: int, replicates: int) -> float:
         patient = random.permutation(300) // 2
         shared = random.normal(size=150)[patient]
         score = separation * label + np.sqrt(0.5) * shared + np.sqrt(0.5) * random.normal(size=300)
-        found = intervals(ranking_measures(label, score), 300, patient, Resampling(repeat, replicates))[
-            "auroc"
-        ]
+        found = intervals(ranking_of(label, score, patient), Resampling(repeat, replicates))["auroc"]
         assert found["low"] is not None
         assert found["high"] is not None
         n_covered += found["low"] <= truth <= found["high"]
