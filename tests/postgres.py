@@ -108,12 +108,16 @@ def mlflow_server(backend: str, artifacts: Path, log: Path) -> Iterator[str]:
 
 
 @contextmanager
-def running(command: list[str], address: str, log: Path) -> Iterator[None]:
+def running(command: list[str], address: str, log: Path, **environment: str) -> Iterator[None]:
     """Run a server in a session of its own until the block ends; it is up once `address` answers."""
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
     with log.open("ab") as output:
         server = subprocess.Popen(
-            command, stdout=output, stderr=output, env=os.environ | quiet, start_new_session=True
+            command,
+            stdout=output,
+            stderr=output,
+            env=os.environ | quiet | environment,
+            start_new_session=True,
         )
     try:
         until = time.monotonic() + START_SECONDS

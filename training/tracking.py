@@ -69,11 +69,11 @@ class Logged:
 def default_tracking(work: Path) -> tuple[str, Path | None]:
     """Return the tracking address and the artefact folder of a work folder.
 
-    `MLFLOW_TRACKING_URI` if it is set, and then the server's own artefact folder (None); otherwise a
-    SQLite file in the work folder with the artefacts beside it.
+    `MLFLOW_TRACKING_URI` if it is set to anything else, and then the server's own artefact folder (None);
+    otherwise a SQLite file in the work folder with the artefacts beside it.
     """
-    address = os.environ.get("MLFLOW_TRACKING_URI")
-    return (address, None) if address else local_tracking(work)
+    address, own = os.environ.get("MLFLOW_TRACKING_URI"), local_tracking(work)
+    return (address, None) if address and address != own[0] else own
 
 
 def local_tracking(work: Path) -> tuple[str, Path]:

@@ -175,7 +175,7 @@ def test_the_check_of_a_change_is_the_readmes_test_command():
     assert re.search(r"^test:", (ROOT / "Makefile").read_text("utf-8"), flags=re.M)
 
 
-@pytest.mark.parametrize("name", ["train", "demo"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "promote", "demo"])
 def test_an_entry_point_of_the_mlflow_project_is_a_command_of_wardcast(name: str):
     entry = yaml.safe_load((ROOT / "mlflow" / "MLproject").read_text("utf-8"))["entry_points"][name]
     assert entry["command"].startswith(f"wardcast {name} ")
