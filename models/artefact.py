@@ -11,7 +11,7 @@ from pydantic import ConfigDict
 from features.errors import UserError
 from features.points import Point
 from models.bands import N_PERCENTILES
-from models.calibration import Calibration
+from models.calibration import Calibration, LineCalibration
 from models.encoding import FeatureSpec
 from models.intervals import Interval
 from models.units import SCALES, Kind, Scale, Unit, kind_of
@@ -101,7 +101,9 @@ class Artefact:
             "its bands fall": self.bands[0] <= self.bands[1],
             "its percentiles are not 101 rising values": len(self.percentiles) == N_PERCENTILES
             and list(self.percentiles) == sorted(self.percentiles),
-            "its calibration does not rise": self.calibration.slope > 0,
+            f"its calibration {self.calibration.fault}": not self.calibration.fault,
+            "an amount is calibrated by a line": self.kind == "risk"
+            or isinstance(self.calibration, LineCalibration),
             "its interval has an impossible level": self.interval is None or 0 < self.interval.level < 1,
         }
         broken = [rule for rule, holds in rules.items() if not holds]

@@ -1,70 +1,164 @@
-"""Calibration: one line on the model's own scale, fitted on the calibration slice."""
+"""Calibration: from a model's raw output to what is expected, by a map fitted on the calibration slice.
+
+Every map turns raw log-odds into calibrated log-odds, never falls and is plain numbers. Sources: the line,
+Cox, Biometrika 1958;45:562-565 and Platt, 1999; beta, Kull, Silva Filho and Flach, AISTATS 2017; isotonic,
+Zadrozny and Elkan, KDD 2002; Venn-Abers, Vovk, Petej and Fedorova, NeurIPS 2015.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from pydantic import Field
+from scipy.special import expit, logit
 
-FEWEST_EVENTS = 50
-"""Below as many events (or non-events) a fitted line would be less certain than none."""
-
-
-CHI_SQUARE_95 = 3.841
-"""95th percentile of the chi-square distribution with one degree of freedom."""
+Method = Literal["none", "shift", "platt", "beta", "isotonic", "venn_abers"]
+MOST_LOG_ODDS = 20.0
+"""Calibrated log-odds are held within this: a risk is never less than 2e-9, nor nearer than that to 1."""
+MOST_KNOTS = 500
+"""A curve of knots is fitted to at most as many groups of rows, which are alike in number."""
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """The line `intercept + slope * raw`; `reason` says why its slope was left at 1, if it was.
+class LineCalibration:
+    """`intercept + slope * raw`: the raw output itself (none), moved (shift), or a line through it (platt).
 
-    A risk is the logistic function of the line; money is its exponential, so that for a cost model
-    with slope 1 the mean is multiplied by exp(`intercept`).
+    A risk is the logistic function of the line, held within log-odds of -20 to 20. An amount is its
+    exponential, so that a shift multiplies the mean by exp(`intercept`). `reason` says why this method.
     """
 
+    method: Literal["none", "shift", "platt"] = "none"
     intercept: float = 0.0
     slope: float = 1.0
     reason: str = ""
 
+    @property
+    def fault(self) -> str:
+        """Why this is no calibration; empty if it is one."""
+        if not self.slope > 0:
+            return "does not rise"
+        is_whole = {
+            "none": self.slope == 1 and self.intercept == 0,
+            "shift": self.slope == 1,
+            "platt": True,
+        }
+        return "" if is_whole[self.method] else f"is called {self.method} and does more"
+
     def probability(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Calibrated probability of raw log-odds, 0 to 1."""
-        return np.asarray(expit(self.intercept + self.slope * raw), dtype=np.float64)
+        """Calibrated probability of raw log-odds, above 0 and below 1."""
+        return _held_probability(self.intercept + self.slope * raw)
 
     def amount(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Calibrated mean of a raw logarithm, in the target's unit."""
         return np.asarray(np.exp(self.intercept + self.slope * raw), dtype=np.float64)
 
 
-def recalibrate_logistic(
-    raw: NDArray[np.float64], label: NDArray[np.float64], *, fewest_events: int = FEWEST_EVENTS
-) -> Calibration:
-    """Fit slope and intercept of the label (0/1) on raw log-odds by unpenalised logistic regression.
+@dataclass(frozen=True)
+class BetaCalibration:
+    """`intercept + low_slope * ln p - high_slope * ln(1 - p)`, p the logistic function of the raw output.
 
-    The slope leaves 1 only where a likelihood ratio test at 5 % shows that it must: a hundred events know
-    it to about 0.1, and that noise would enter every prediction. The intercept is always fitted. Stays
-    identity where the slice holds too few events or non-events, or where its line does not rise.
-    Sources: Cox, Biometrika 1958;45:562-565; Vergouwe et al., Stat Med 2017;36:4529-4539.
+    Far below 0 it rises by `low_slope` for each unit of raw log-odds, far above 0 by `high_slope`; with both
+    the same it is a line. A risk is its logistic function, held within log-odds of -20 to 20. `reason` says
+    why this method.
     """
-    n_events = int(label.sum())
-    fewest = min(n_events, len(label) - n_events)
-    if fewest < fewest_events:
-        return Calibration(
-            reason=f"the calibration slice has {n_events} events among {len(label)} rows; "
-            f"a line needs {fewest_events} events and as many non-events"
-        )
-    line = logistic_line(raw, label)
-    if line is None or line[1] <= 0:
-        return Calibration(reason="the line on the calibration slice does not rise or does not converge")
-    shift = _shift(raw, label)
-    gained = _log_likelihood(line[0] + line[1] * raw, label) - _log_likelihood(shift + raw, label)
-    if 2 * gained < CHI_SQUARE_95:
-        return Calibration(
-            intercept=shift, reason="the calibration slice does not show that the slope is not 1"
-        )
-    return Calibration(intercept=line[0], slope=line[1])
+
+    intercept: float
+    low_slope: float
+    high_slope: float
+    method: Literal["beta"] = "beta"
+    reason: str = ""
+
+    @property
+    def fault(self) -> str:
+        """Why this is no calibration; empty if it is one."""
+        rises = min(self.low_slope, self.high_slope) >= 0 and max(self.low_slope, self.high_slope) > 0
+        return "" if rises else "does not rise"
+
+    def probability(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Calibrated probability of raw log-odds, above 0 and below 1."""
+        low, high = _beta_columns(raw)
+        return _held_probability(self.intercept + self.low_slope * low + self.high_slope * high)
+
+
+@dataclass(frozen=True)
+class KnotsCalibration:
+    """Knots of raw and calibrated log-odds, with straight lines between them and level beyond the outer two.
+
+    `isotonic` is the rising curve of highest likelihood, `venn_abers` the merged probability
+    p1 / (1 - p0 + p1) of two such curves. A risk is the logistic function of the calibrated log-odds, held
+    within log-odds of -20 to 20. `reason` says why this method.
+    """
+
+    method: Literal["isotonic", "venn_abers"]
+    knots: tuple[tuple[float, float], ...]
+    reason: str = ""
+
+    @property
+    def fault(self) -> str:
+        """Why this is no calibration; empty if it is one."""
+        if len(self.knots) < 2 or self.knots[0][1] == self.knots[-1][1]:
+            return "does not rise"
+        steps = np.diff(np.array(self.knots), axis=0)
+        if not (steps[:, 0] > 0).all():
+            return "has knots that do not follow each other"
+        return "" if (steps[:, 1] >= 0).all() else "falls between knots"
+
+    def probability(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Calibrated probability of raw log-odds, above 0 and below 1."""
+        place, log_odds = np.array(self.knots).T
+        held = np.clip(raw, place[0], place[-1])
+        left = np.clip(np.searchsorted(place, held, side="right") - 1, 0, len(place) - 2)
+        share = (held - place[left]) / (place[left + 1] - place[left])
+        risen = log_odds[left] + share * (log_odds[left + 1] - log_odds[left])
+        # Rounding must not lift a value over the next knot.
+        return _held_probability(np.minimum(risen, log_odds[left + 1]))
+
+
+Calibration = Annotated[LineCalibration | BetaCalibration | KnotsCalibration, Field(discriminator="method")]
+"""Any of the maps, told apart by its method."""
+
+
+class NoMapError(ValueError):
+    """A method has no map for these rows; the message says why."""
+
+
+def fit_calibration(method: Method, raw: NDArray[np.float64], label: NDArray[np.float64]) -> Calibration:
+    """The map of this method from raw log-odds to the label (0/1), by the highest likelihood.
+
+    The same rows in any order give the same bytes. Raises NoMapError where no such map rises: an outcome
+    is missing, the raw output does not vary or separates the outcomes, or higher outputs have fewer events.
+    """
+    if method == "none":
+        return LineCalibration()
+    if not 0 < label.sum() < len(label):
+        raise NoMapError("all rows have the same outcome")
+    order = np.lexsort((label, raw))
+    raw, label = raw[order], label[order]
+    if method == "shift":
+        return LineCalibration("shift", intercept=_shift(raw, label))
+    if method == "platt":
+        line = logistic_line(raw, label)
+        if line is None or line[1] <= 0:
+            raise NoMapError("the line does not rise or has no end")
+        return LineCalibration("platt", *line)
+    if method == "beta":
+        return _beta(raw, label)
+    groups = _Groups.of(raw, label)
+    curve = groups.isotonic() if method == "isotonic" else groups.venn_abers()
+    if curve[0] == curve[-1]:
+        raise NoMapError("higher raw outputs do not have more events")
+    # A value that both neighbours share is on the straight line between them.
+    is_inside = np.r_[False, (curve[1:-1] == curve[:-2]) & (curve[1:-1] == curve[2:]), False]
+    knots = np.column_stack([groups.raw, logit(curve)])[~is_inside]
+    return KnotsCalibration(method, tuple((float(place), float(value)) for place, value in knots))
+
+
+def _held_probability(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(expit(np.clip(log_odds, -MOST_LOG_ODDS, MOST_LOG_ODDS)), dtype=np.float64)
 
 
 def _shift(raw: NDArray[np.float64], label: NDArray[np.float64]) -> float:
@@ -79,42 +173,120 @@ def _shift(raw: NDArray[np.float64], label: NDArray[np.float64]) -> float:
     return shift
 
 
-def _log_likelihood(log_odds: NDArray[np.float64], label: NDArray[np.float64]) -> float:
-    return float((label * log_odds - np.logaddexp(0, log_odds)).sum())
-
-
 def logistic_line(raw: NDArray[np.float64], label: NDArray[np.float64]) -> tuple[float, float] | None:
     """Intercept and slope of the unpenalised logistic regression of a 0/1 label on one number.
 
     None where there is no such line: a label or `raw` does not vary, or `raw` separates the labels.
     """
-    share, spread = float(label.mean()), float(raw.std())
-    if not 0 < share < 1 or not spread > 0:
+    found = _logistic(raw[:, None], label)
+    return None if found is None else (float(found[0]), float(found[1]))
+
+
+def _logistic(columns: NDArray[np.float64], label: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Intercept and coefficients of the unpenalised logistic regression; None where there are none."""
+    share, centre, spread = float(label.mean()), columns.mean(axis=0), columns.std(axis=0)
+    if not 0 < share < 1 or not (spread > 0).all():
         return None
-    design = np.column_stack([np.ones_like(raw), (raw - raw.mean()) / spread])
-    line = np.array([math.log(share / (1 - share)), 0.0])
+    design = np.column_stack([np.ones(len(label)), (columns - centre) / spread])
+    line = np.r_[math.log(share / (1 - share)), np.zeros(columns.shape[1])]
     for _ in range(100):
-        probability = expit(design @ line)
-        information = design.T @ (design * (probability * (1 - probability))[:, None])
+        # einsum adds up in one order, whatever the number of threads.
+        probability = expit(np.einsum("rc,c->r", design, line))
+        weight = probability * (1 - probability)
+        information = np.einsum("ri,rj,r->ij", design, design, weight)
         if not np.linalg.cond(information) < 1e10:
             return None
-        step = np.linalg.solve(information, design.T @ (label - probability))
+        step = np.linalg.solve(information, np.einsum("rc,r->c", design, label - probability))
         largest = float(np.abs(step).max())
         # On the unit scale no sensible line lies far: an overshooting step is shortened.
         line = line + step * min(1.0, 1.0 / max(largest, 1.0))
         if largest < 1e-10:
-            slope = float(line[1]) / spread
-            return float(line[0]) - slope * float(raw.mean()), slope
+            slopes = line[1:] / spread
+            return np.asarray(np.r_[line[0] - (slopes * centre).sum(), slopes], dtype=np.float64)
     return None
 
 
-def rescale_mean(raw: NDArray[np.float64], cost: NDArray[np.float64]) -> Calibration:
-    """Multiply the mean so that predicted and actual raw cost of the calibration slice agree in sum.
+def _beta_columns(raw: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """ln p and -ln(1 - p) of raw log-odds; both rise."""
+    return -np.logaddexp(0.0, -raw), np.logaddexp(0.0, raw)
+
+
+def _beta(raw: NDArray[np.float64], label: NDArray[np.float64]) -> BetaCalibration:
+    columns = np.column_stack(_beta_columns(raw))
+    found = _logistic(columns, label)
+    if found is None:
+        raise NoMapError("the curve has no end")
+    intercept, slopes = found[0], found[1:]
+    if slopes.max() > 0 > slopes.min():
+        # The likelihood is concave: of the curves that do not fall, the best has the falling slope at 0.
+        rising = int(slopes.argmax())
+        alone = _logistic(columns[:, [rising]], label)
+        if alone is None:
+            raise NoMapError("the curve has no end")
+        intercept, slopes = alone[0], np.zeros(2)
+        slopes[rising] = alone[1]
+    if not slopes.max() > 0 or slopes.min() < 0:
+        raise NoMapError("the curve does not rise")
+    return BetaCalibration(float(intercept), float(slopes[0]), float(slopes[1]))
+
+
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """Rows of neighbouring raw outputs together: a raw output that stands for them, rows and events."""
+
+    raw: NDArray[np.float64]
+    n: NDArray[np.float64]
+    n_events: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, raw: NDArray[np.float64], label: NDArray[np.float64]) -> _Groups:
+        """Rows that stand in the order of `raw`: a group each distinct output, or 500 alike in size."""
+        upper = np.unique(raw)
+        if len(upper) > MOST_KNOTS:
+            upper = np.unique(raw[(np.arange(1, MOST_KNOTS + 1) * len(raw)) // MOST_KNOTS - 1])
+        ends = np.searchsorted(raw, upper, side="right")
+        starts = np.r_[0, ends[:-1]]
+        # The middle row's own output: a mean could round onto its neighbour.
+        return cls(
+            raw[(starts + ends - 1) // 2],
+            (ends - starts).astype(np.float64),
+            np.add.reduceat(label, starts),
+        )
+
+    def isotonic(self) -> NDArray[np.float64]:
+        """The groups' rising shares of highest likelihood, half an event away from 0 and from 1."""
+        half = 0.5 / self.n.sum()
+        return np.clip(_rising(self.n_events, self.n), half, 1 - half)
+
+    def venn_abers(self) -> NDArray[np.float64]:
+        """p1 / (1 - p0 + p1) of the rising shares at each group if one more row stood there.
+
+        p0 is that share if the row has no event, p1 if it has one.
+        """
+        merged = np.empty(len(self.n))
+        for place in range(len(self.n)):
+            one = np.zeros(len(self.n))
+            one[place] = 1.0
+            without = _rising(self.n_events, self.n + one)[place]
+            with_event = _rising(self.n_events + one, self.n + one)[place]
+            merged[place] = with_event / (1 - without + with_event)
+        # It rises by its definition, and now to the last bit.
+        return np.maximum.accumulate(merged)
+
+
+def _rising(n_events: NDArray[np.float64], n: NDArray[np.float64]) -> NDArray[np.float64]:
+    from scipy.optimize import isotonic_regression
+
+    return np.asarray(isotonic_regression(n_events / n, weights=n).x, dtype=np.float64)
+
+
+def rescale_mean(raw: NDArray[np.float64], amount: NDArray[np.float64]) -> LineCalibration:
+    """Multiply the mean so that predicted and actual amounts of the calibration slice agree in sum.
 
     Truncation of the training costs and the log link both lose mean; this gives it back. Stays
-    identity, with the reason, where the slice holds no cost.
+    identity, with the reason, where the slice holds no amount.
     """
-    total = float(cost.sum())
+    total = float(amount.sum())
     if not total > 0:
-        return Calibration(reason="the calibration slice holds no cost")
-    return Calibration(intercept=math.log(total / float(np.exp(raw).sum())))
+        return LineCalibration(reason="the calibration slice holds no cost")
+    return LineCalibration("shift", intercept=math.log(total / float(np.exp(raw).sum())))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from models.artefact import Artefact
+from models.calibration import KnotsCalibration
 
 LIMITS = (
     "Its reasons are associations in past records. They describe the model, not the patient's biology, "
@@ -105,9 +106,14 @@ def _complications(artefact: Artefact) -> list[str]:
 
 
 def _calibration(artefact: Artefact) -> list[str]:
-    line = artefact.calibration
-    reason = f" ({line.reason})" if line.reason else ""
-    return [f"Intercept {line.intercept:.4f}, slope {line.slope:.4f}{reason}."]
+    calibration = artefact.calibration
+    reason = f" ({calibration.reason})" if calibration.reason else ""
+    if isinstance(calibration, KnotsCalibration):
+        numbers = f"{len(calibration.knots)} knots"
+    else:
+        named = {name: value for name, value in asdict(calibration).items() if isinstance(value, float)}
+        numbers = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in named.items())
+    return [f"Method {calibration.method.replace('_', '-')}: {numbers}{reason}."]
 
 
 def _metrics(metrics: Mapping[str, object]) -> list[str]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from models.artefact import Artefact, ArtefactError
 from models.bands import bands_of, percentiles_of
+from models.calibration import LineCalibration
 from models.encoding import booster_names, encode_rows
 from models.storage import read_artefact
 
@@ -80,7 +81,10 @@ class Model:
 
     def _value(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         calibration = self.artefact.calibration
-        return calibration.probability(raw) if self.artefact.kind == "risk" else calibration.amount(raw)
+        if self.artefact.kind == "risk":
+            return calibration.probability(raw)
+        assert isinstance(calibration, LineCalibration), "held by the artefact"
+        return calibration.amount(raw)
 
     def _interval(
         self, matrix: NDArray[np.float64], threads: int

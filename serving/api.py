@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib import metadata
 from typing import Annotated, Any, Literal
 
@@ -187,7 +188,7 @@ def _model_document(loaded: Loaded) -> dict[str, Any]:
         "currency": artefact.context.currency,
         "time_zone": artefact.context.time_zone,
         "landmark_hours": artefact.landmark_hours,
-        "calibration": {"intercept": artefact.calibration.intercept, "slope": artefact.calibration.slope},
+        "calibration": asdict(artefact.calibration),
         "bands": {"medium_above": artefact.bands[0], "high_above": artefact.bands[1]},
         "intended_use": artefact.intended_use,
     }

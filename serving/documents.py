@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from models.calibration import Calibration
 from models.units import Kind, Scale, Unit
 
 EXAMPLE_REQUEST: dict[str, Any] = {
@@ -158,16 +159,6 @@ class BatchAnswerDocument(BaseModel):
     items: list[AnswerDocument | ProblemDocument]
 
 
-class CalibrationDocument(BaseModel):
-    """From `raw_output` to the answer: with line = intercept + slope * raw_output, on the model's scale.
-
-    A risk is 1 / (1 + exp(-line)), an expected amount exp(line).
-    """
-
-    intercept: float
-    slope: float
-
-
 class BandsDocument(BaseModel):
     """The bounds of the bands, as probability, money or days."""
 
@@ -193,7 +184,7 @@ class ModelDocument(BaseModel):
     currency: str
     time_zone: str
     landmark_hours: float
-    calibration: CalibrationDocument
+    calibration: Calibration = Field(description="the map from raw_output to the answer")
     bands: BandsDocument
     intended_use: str
 

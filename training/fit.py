@@ -17,7 +17,8 @@ from features.points import Point
 from features.settings import FeatureSettings
 from models.artefact import Artefact, Context, Training
 from models.bands import cut_points, percentile_grid
-from models.calibration import recalibrate_logistic, rescale_mean
+from models.calibration import Calibration, rescale_mean
+from models.calibration_choice import Compared, choose_calibration
 from models.encoding import PART_ROWS, FeatureSpec, booster_names, encode
 from models.intervals import SMALLEST, Interval, conformalize, log_amount
 from models.model import Model
@@ -69,7 +70,8 @@ class Recipe:
 class Fitted:
     """A model, its boosters as text, LightGBM's settings, and why which features were left out.
 
-    `truncated_at` is where training costs were truncated; None for a risk.
+    `truncated_at` is where training costs were truncated; None for a risk. `calibrations` are the methods
+    that were compared; an amount has none.
     """
 
     model: Model
@@ -77,6 +79,7 @@ class Fitted:
     parameters: dict[str, Any]
     left_out: dict[str, str]
     truncated_at: float | None
+    calibrations: tuple[Compared, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,8 +137,8 @@ def fit_model(frame: pd.DataFrame, recipe: Recipe, training: Rows, calibration: 
         for name, (objective, learned) in _tasks(binned.label, recipe, cut).items()
     }
     boosters = {name: lgb.Booster(model_str=text) for name, text in texts.items()}
-    artefact = _calibrated(table, recipe, boosters, calibration)
-    return Fitted(Model(artefact, boosters), texts, settings, left_out, cut)
+    artefact, compared = _calibrated(table, recipe, boosters, calibration)
+    return Fitted(Model(artefact, boosters), texts, settings, left_out, cut, compared)
 
 
 def check_slice(
@@ -210,25 +213,29 @@ def _tasks(
 
 def _calibrated(
     table: _Table, recipe: Recipe, boosters: dict[str, lgb.Booster], calibration: Rows
-) -> Artefact:
-    """The artefact of these boosters, with all that is learned from the calibration slice."""
+) -> tuple[Artefact, tuple[Compared, ...]]:
+    """The artefact of these boosters, with all that the calibration slice tells, and the methods compared."""
     matrix, actual = table.matrix(calibration), table.label[calibration]
     raw = {
         name: np.asarray(booster.predict(matrix, raw_score=True, num_threads=recipe.threads))
         for name, booster in boosters.items()
     }
     interval = None
+    line: Calibration
+    compared: tuple[Compared, ...] = ()
     if recipe.target.kind == "risk":
-        line = recalibrate_logistic(raw["model"], actual)
+        patient = table.frame["patient_id"].iloc[calibration].to_numpy()
+        chosen = choose_calibration(raw["model"], actual, patient, seed=recipe.seed)
+        line, compared = chosen.calibration, chosen.compared
         values = line.probability(raw["model"])
     else:
-        line = rescale_mean(raw["model"], actual)
-        values = line.amount(raw["model"])
+        line = rescaled = rescale_mean(raw["model"], actual)
+        values = rescaled.amount(raw["model"])
         interval = conformalize(
             raw["low"], raw["high"], actual, recipe.target.unit, level=recipe.interval_level
         )
     contributions = np.asarray(boosters["model"].predict(matrix[:1], pred_contrib=True))
-    return Artefact(
+    artefact = Artefact(
         name=f"{recipe.target.name}-{recipe.point}",
         target=recipe.target.name,
         point=str(recipe.point),
@@ -248,3 +255,4 @@ def _calibrated(
         metrics={},
         intended_use=recipe.target.intended_use(recipe.point, recipe.training.label),
     )
+    return artefact, compared

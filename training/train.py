@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -187,7 +187,6 @@ def _results(
     estimate: str,
     evidence: dict[str, Any],
 ) -> dict[str, Any]:
-    calibration = artefact.calibration
     return {
         "target": artefact.target,
         "prediction_point": artefact.point,
@@ -197,9 +196,8 @@ def _results(
         **evidence,
         "split": dict(split.facts),
         "calibration": {
-            "intercept": calibration.intercept,
-            "slope": calibration.slope,
-            **({"reason": calibration.reason} if calibration.reason else {}),
+            **{name: value for name, value in asdict(artefact.calibration).items() if value != ""},
+            "compared": [each.document() for each in fitted.calibrations],
         },
         "features": {"used": len(artefact.features), "left_out": fitted.left_out},
         "trees": {name: booster.num_trees() for name, booster in fitted.model.boosters.items()},

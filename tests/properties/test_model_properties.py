@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from models.artefact import Training
 from models.bands import percentile_grid, percentiles_of
-from models.calibration import Calibration
+from models.calibration import LineCalibration
 from models.intervals import Interval, conformal_offset
 from models.storage import read_artefact, write_artefact
 from tests.admission_rows import GROUPS, fitted
@@ -75,7 +75,7 @@ def test_reasons_add_up_and_answers_stay_in_range_for_any_row(
 def test_calibration_never_changes_the_order_of_risks(
     raw: list[float], intercept: float, slope: float
 ) -> None:
-    probability = Calibration(intercept, slope).probability(np.sort(raw))
+    probability = LineCalibration("platt", intercept, slope).probability(np.sort(raw))
     assert (np.diff(probability) >= 0).all()
     assert ((probability >= 0) & (probability <= 1)).all()
 
@@ -115,7 +115,7 @@ def test_any_finite_number_and_any_text_is_read_back_as_it_was_written(
     artefact = replace(
         fit.model.artefact,
         base_value=base,
-        calibration=Calibration(intercept, 1.0, reason=note),
+        calibration=LineCalibration("shift", intercept, reason=note),
         training=Training("real", {"note": note}, facts={"number": base}),
     )
     with tempfile.TemporaryDirectory() as folder:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from starlette.testclient import TestClient
 from features.catalogue import features_at, fingerprint
 from features.points import Point
 from models.artefact import Artefact, Context, Training
-from models.calibration import Calibration
+from models.calibration import BetaCalibration, KnotsCalibration, LineCalibration
 from models.champions import Champion, install_champion
 from models.encoding import FeatureSpec
 from models.intervals import Interval
@@ -90,7 +90,7 @@ def promote(
         unit="probability" if kind == "risk" else "money",
         context=CONTEXT, landmark_hours=24.0, coding_lag_hours=0.0, cost_lag_hours=0.0, features=specs,
         fingerprint=fingerprint(spec.name for spec in specs),
-        calibration=Calibration(0.0, 1.0),
+        calibration=LineCalibration(),
         interval=Interval(0.8, 0.1, None) if kind == "amount" else None,
         bands=(0.2, 0.4), percentiles=tuple(np.linspace(0, 1, 101).tolist()), base_value=base,
         training=Training("real", {}, None, {"data_hash": "a"}), metrics={"auroc": {"value": 0.7}},
@@ -274,14 +274,42 @@ def test_amounts_in_another_currency_are_refused(client, admission):
 def test_the_answer_follows_from_the_raw_output_as_the_page_says(tmp_path, admission):
     folder = tmp_path / "champions"
     for target in ("readmission", "cost"):
-        promote(folder, target, calibration=Calibration(-0.5, 1.25))
+        promote(folder, target, calibration=LineCalibration("platt", -0.5, 1.25))
     with client_of(folder) as client:
         cost, risk = answer(client, admission)["predictions"]
         for document in client.get("/v1/models").json()["models"]:
-            assert document["calibration"] == {"intercept": -0.5, "slope": 1.25}
+            assert document["calibration"] == {
+                "method": "platt", "intercept": -0.5, "slope": 1.25, "reason": "",
+            }  # fmt: skip
     log_odds = -0.5 + 1.25 * risk["raw_output"]
     assert risk["probability"] == pytest.approx(1 / (1 + math.exp(-log_odds)), rel=1e-12)
     assert cost["expected"] == pytest.approx(math.exp(-0.5 + 1.25 * cost["raw_output"]), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("calibration", "log_odds_of"),
+    [
+        (
+            BetaCalibration(-0.5, 0.8, 1.5),
+            # ln p = -ln(1 + exp(-raw)) and ln(1 - p) = -ln(1 + exp(raw)).
+            lambda raw: -0.5 - 0.8 * math.log(1 + math.exp(-raw)) + 1.5 * math.log(1 + math.exp(raw)),
+        ),
+        # Halfway between (-4, -3) and (4, 1) stands (0, -1): half of the raw output, less 1.
+        (KnotsCalibration("venn_abers", ((-4.0, -3.0), (4.0, 1.0))), lambda raw: 0.5 * raw - 1),
+    ],
+)
+def test_the_answer_follows_from_any_risks_map_as_the_page_says(
+    tmp_path, admission, calibration, log_odds_of
+):
+    folder = tmp_path / "champions"
+    promote(folder, "readmission", calibration=calibration)
+    with client_of(folder) as client:
+        (risk,) = answer(client, admission)["predictions"]
+        (document,) = client.get("/v1/models").json()["models"]
+    assert document["calibration"] == json.loads(json.dumps(asdict(calibration)))
+    assert risk["probability"] == pytest.approx(
+        1 / (1 + math.exp(-log_odds_of(risk["raw_output"]))), rel=1e-9
+    )
 
 
 EXAMPLES = re.findall(
@@ -578,7 +606,7 @@ def test_the_champions_are_listed_with_their_evidence(client):
     assert document["refused"] == []
     first = document["models"][0]
     assert first["model"] == "complication-admission/1"
-    assert first["calibration"] == {"intercept": 0.0, "slope": 1.0}
+    assert first["calibration"] == {"method": "none", "intercept": 0.0, "slope": 1.0, "reason": ""}
     assert first["bands"] == {"medium_above": 0.2, "high_above": 0.4}
     assert first["metrics"] == {"auroc": {"value": 0.7}}
     assert first["trained_on"] == {"timeline": "real", "label": {}, "data_hash": "a"}

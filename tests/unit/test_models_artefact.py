@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from models.artefact import ArtefactError, Training
-from models.calibration import Calibration
+from models.calibration import LineCalibration
 from models.card import LIMITS, card, estimate, table
 from models.champions import champion_named, install_champion, load_champion
 from models.model import load_model
@@ -194,7 +194,9 @@ def test_a_champion_is_what_was_installed(folder: Path, tmp_path: Path) -> None:
 def test_a_new_champion_takes_the_place_of_the_old_one(folder: Path, tmp_path: Path) -> None:
     champions = tmp_path / "champions"
     old = install_champion(champions, folder, name=RISK, version=1, digest=digest(folder))
-    changed = replace(fitted("readmission").model.artefact, calibration=Calibration(intercept=0.1))
+    changed = replace(
+        fitted("readmission").model.artefact, calibration=LineCalibration("shift", intercept=0.1)
+    )
     second = tmp_path / "second"
     written = write_artefact(second, changed, fitted("readmission").boosters)
     new = install_champion(champions, second, name=RISK, version=2, digest=written)
