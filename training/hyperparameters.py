@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.encoding import FeatureSpec
 from models.units import Kind
@@ -106,3 +107,12 @@ LEARNING_TASKS: dict[Objective, dict[str, Any]] = {
     "log": {"objective": "regression"},
 }
 """LightGBM's own name of each objective."""
+
+
+def learned_label(label: NDArray[np.float64], objective: Objective) -> NDArray[np.float64]:
+    """What trees of this objective learn of a label: of an amount above 0 its logarithm, or itself."""
+    return np.log(label) if objective == "log" else label
+
+
+DATASET_SETTINGS: dict[str, Any] = {"feature_pre_filter": False, "force_row_wise": True, "verbosity": -1}
+"""What rows are binned by where several choices are tried on them: no choice moves a bin."""
