@@ -17,8 +17,8 @@ import numpy as np
 from evaluation.arrays import FloatArray, Measure
 from evaluation.patients import Times
 
-CELLS_PER_CHUNK = 4_000_000
-"""Patients times resamples held at once, a byte each; measures need arrays of rows times resamples."""
+CELLS_PER_CHUNK = 1_000_000
+"""Patients times resamples at once, a byte each: the arrays that measures make of them stay in the cache."""
 LEVEL = 0.95
 SMALLEST_DEFINED_SHARE = 0.95
 """An interval needs a value in this share of the resamples; below it, the tails would be guesses."""
