@@ -24,6 +24,7 @@ from models.storage import write_artefact
 from training.card import model_card
 from training.gate import Gate
 from training.registry import register
+from training.trials import log_trials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -138,6 +139,8 @@ def log_trained(trained: Trained, gate: Gate, *, tracking_uri: str, artifact_roo
     with _run(client, experiment_id, artefact) as run_id, tempfile.TemporaryDirectory() as scratch:
         results = {**trained.results, "model": artefact.name, "gate": gate.document()}
         _log_numbers(client, run_id, artefact, results)
+        if "tuning" in results:
+            log_trials(client, experiment_id, run_id, results["tuning"])
         for name, figure in trained.figures.items():
             client.log_figure(run_id, figure, f"plots/{name}.png")
         client.log_text(run_id, model_card(artefact, results), "card.md")
