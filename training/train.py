@@ -135,7 +135,7 @@ def _recipe(data: PatientLevelData, target: Target, seed: int, threads: int) -> 
             cost_basis=declaration.cost_basis,
         ),
         settings=data.settings,
-        training=Training(declaration.timeline, _label(data, target)),
+        training=Training(declaration.timeline, label_rule(data, target)),
         seed=seed,
         threads=threads,
         directions={f.name: f.direction(target.name) for f in known if f.direction(target.name)},
@@ -163,7 +163,7 @@ def _facts(
     }
 
 
-def _label(data: PatientLevelData, target: Target) -> dict[str, Any]:
+def label_rule(data: PatientLevelData, target: Target) -> dict[str, Any]:
     """The rule by which the data set's labels of this target came about."""
     if target.name == "readmission":
         rule = data.declaration.labels.readmission.model_dump(exclude_none=True)
