@@ -208,7 +208,9 @@ def _logistic(columns: NDArray[np.float64], label: NDArray[np.float64]) -> NDArr
 
 def _beta_columns(raw: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """ln p and -ln(1 - p) of raw log-odds; both rise."""
-    return -np.logaddexp(0.0, -raw), np.logaddexp(0.0, raw)
+    # Not logaddexp: it adds a rising and a falling term, and rounding lets the sum fall by the last bit.
+    held = np.clip(raw, -700.0, 700.0)
+    return -np.log1p(np.exp(-held)), np.log1p(np.exp(held))
 
 
 def _beta(raw: NDArray[np.float64], label: NDArray[np.float64]) -> BetaCalibration:

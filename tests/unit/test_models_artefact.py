@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from models.artefact import ArtefactError, Training
-from models.calibration import LineCalibration
+from models.calibration import BetaCalibration, Calibration, KnotsCalibration, LineCalibration
 from models.card import LIMITS, card, estimate, table
 from models.champions import champion_named, install_champion, load_champion
 from models.model import load_model
@@ -39,6 +39,22 @@ def test_what_is_written_is_read_back_to_the_last_bit(tmp_path: Path, target: st
     artefact, boosters = read_artefact(tmp_path / "model", written)
     assert artefact == model.model.artefact
     assert boosters == model.boosters
+
+
+@pytest.mark.parametrize(
+    "calibration",
+    [
+        LineCalibration("platt", 0.1, 1 / 3, "the lowest log loss"),
+        BetaCalibration(0.1, 0.0, 1 / 3),
+        KnotsCalibration("venn_abers", ((-1 / 3, -2.0), (0.1, 1 / 7))),
+    ],
+)
+def test_every_calibration_is_read_back_to_the_last_bit(tmp_path: Path, calibration: Calibration) -> None:
+    model = fitted("readmission")
+    artefact = replace(model.model.artefact, calibration=calibration)
+    write_artefact(tmp_path / "model", artefact, model.boosters)
+    assert read_artefact(tmp_path / "model", None)[0] == artefact
+    assert f"Method {calibration.method.replace('_', '-')}: " in card(artefact)
 
 
 def test_the_folder_holds_plain_text_only(folder: Path) -> None:
@@ -123,7 +139,15 @@ def _set(path: tuple[str | int, ...], value: Any) -> Callable[[dict[str, Any]], 
         (_set(("unit",), "hours"), "unit"),
         (_set(("name",), "other-admission"), "name is not"),
         (_set(("point",), "noon"), "point is unknown"),
-        (_set(("calibration", "slope"), -1.0), "does not rise"),
+        (_set(("calibration",), {"method": "platt", "intercept": 0.0, "slope": -1.0}), "does not rise"),
+        (_set(("calibration",), {"method": "none", "intercept": 0.1, "slope": 1.0}), "none and does more"),
+        (_set(("calibration",), {"method": "beta", "intercept": 0.0, "slope": 1.0}), "low_slope"),
+        (_set(("calibration",), {"method": "isotonic", "knots": [[0.0, 1.0], [1.0, 0.0]]}), "falls between"),
+        (_set(("calibration",), {"method": "isotonic", "knots": [[0.0, 1.0, 2.0]]}), "knots"),
+        (_set(("calibration",), {"method": "isotonic", "knots": [[0.0, "1.0"]]}), "knots"),
+        (_set(("calibration",), {"intercept": 0.0, "slope": 1.0}), "method"),
+        (_set(("calibration", "method"), "spline"), "method"),
+        (_set(("calibration", "knots"), []), "knots"),
         (_set(("interval",), {"level": 0.8, "low_offset": 0.0, "high_offset": 0.0}), "interval"),
     ],
 )
@@ -135,6 +159,12 @@ def test_an_artefact_that_contradicts_itself_is_refused(
     (folder / "artefact.json").write_text(json.dumps(document), "utf-8")
     with pytest.raises(ArtefactError, match=complaint):
         read_artefact(folder, None)
+
+
+def test_only_a_line_calibrates_an_amount() -> None:
+    curve = KnotsCalibration("isotonic", ((0.0, 0.0), (1.0, 1.0)))
+    with pytest.raises(ArtefactError, match="an amount is calibrated by a line"):
+        replace(fitted("cost").model.artefact, calibration=curve)
 
 
 def test_a_number_too_large_for_a_float_is_not_finite(folder: Path) -> None:

@@ -55,6 +55,10 @@ def test_the_results_hold_what_is_promised(risk: Trained) -> None:
         results["metrics"]["auroc"]["value"] - results["baselines"]["logistic"]["auroc"]["value"]
     )
     assert {"calibration", "roc", "decision_curve"} == set(risk.figures)
+    calibration = results["calibration"]
+    assert calibration["method"] == risk.artefact.calibration.method
+    chosen = [each["method"] for each in calibration["compared"] if each["chosen"]]
+    assert chosen == [calibration["method"]]
     # Strictly finite JSON, as it goes to MLflow and to `--json`.
     json.dumps(results, allow_nan=False)
 
