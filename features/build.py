@@ -277,7 +277,7 @@ def _learning_sql(
     SELECT f.*, {", ".join(f"l.{label}" for label in LABELS)},
         l.row_discharged_on, l.row_label_end_on_readmission, l.row_label_end_on_complication,
         l.row_label_end_on_cost, l.row_label_end_on_charges, l.row_label_end_on_stay_days,
-        l.row_first_event, l.row_died_in_hospital,
+        l.row_first_event, l.row_died_in_hospital, l.row_hospital,
         {_row_groups(features)}
     FROM ({keyed_sql(dataset, point, features, facts, settings)}) f
     LEFT JOIN labels l USING (episode_id)

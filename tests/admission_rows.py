@@ -73,6 +73,7 @@ def admissions(n: int, *, seed: int = 0, stays_per_patient: int = 2, has_dates: 
             "row_label_end_on_complication": (times + pd.Timedelta(days=5)).dt.date,
             "row_label_end_on_cost": (times + pd.Timedelta(days=35)).dt.date,
             "row_died_in_hospital": 0,
+            "row_hospital": np.where(np.arange(n) % 2, "H1", "H2"),
             "row_group_earlier_stay": np.where(earlier > 0, "yes", "no"),
             "row_group_sex": random.choice(["female", "male"], n),
         }

@@ -22,7 +22,8 @@ def read_rows(data: PatientLevelData, target: Target) -> pd.DataFrame:
     Categories come as pandas' own, each level once and a number for each row.
     """
     wanted = {feature.name for feature in data.features}
-    wanted |= {"patient_id", "prediction_time", target.label, target.label_end, "row_died_in_hospital"}
+    wanted |= {"patient_id", "prediction_time", target.label, target.label_end}
+    wanted |= {"row_died_in_hospital", "row_hospital"}
     wanted |= {"label_stay_days", "label_index_charges"}  # what leaks are looked for in
     there = pq.read_schema(data.path).names
     table = pq.read_table(

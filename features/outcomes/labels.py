@@ -104,7 +104,8 @@ def labels_sql(
         scored.discharged_at::DATE AS row_label_end_on_charges,
         scored.discharged_at::DATE AS row_label_end_on_stay_days,
         CASE WHEN j.readmission_ends_on <= j.observed_until THEN j.first_event END AS row_first_event,
-        j.died_in_hospital::INTEGER AS row_died_in_hospital
+        j.died_in_hospital::INTEGER AS row_died_in_hospital,
+        nullif(scored.hospital_id, 'unknown') AS row_hospital
     FROM judged j
     LEFT JOIN complication c USING (episode_id)
     LEFT JOIN cost k USING (episode_id)
@@ -223,7 +224,8 @@ def _undated_labels_sql(complication_by: ComplicationBy) -> str:
         NULL::DATE AS row_label_end_on_charges,
         NULL::DATE AS row_label_end_on_stay_days,
         NULL::VARCHAR AS row_first_event,
-        c.died_in_hospital::INTEGER AS row_died_in_hospital
+        c.died_in_hospital::INTEGER AS row_died_in_hospital,
+        nullif(s.hospital_id, 'unknown') AS row_hospital
     FROM discharge_candidates c
     JOIN stays s ON s.stay_id = c.last_stay_id
     LEFT JOIN complication k USING (episode_id)
