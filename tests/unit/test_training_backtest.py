@@ -132,7 +132,7 @@ def test_the_data_set_tells_the_hospital_of_the_stay_that_is_scored(tmp_path: Pa
         3       | B          | unknown     | 2024-03-01  | 2024-03-08
         """,
     )
-    # The transfer from east to west is one episode: at admission its first stay is scored, at discharge its last.
+    # The transfer is one episode: at admission its first stay is scored, at discharge its last.
     found = rows(extract, Point.ADMISSION)["row_hospital"]
     assert (found["1"], found.isna()["3"]) == ("east", True)
     assert rows(extract, Point.DISCHARGE)["row_hospital"]["2"] == "west"
