@@ -99,9 +99,7 @@ def train_model(
     resampling = Resampling(seed, replicates)
     evidence = assess(frame, chosen, judged, resampling, has_calendar=has_calendar)
     evidence["explanation"] = check_explanation(fitted.model, frame, judged.rows)
-    suspects = find_leaks(
-        frame, chosen, recipe.features, data.point, has_calendar=has_calendar, seed=seed, threads=threads
-    )
+    suspects = find_leaks(frame, chosen, recipe.features, data.point, has_calendar=has_calendar, seed=seed)
     evidence["leaks"] = [leak.document() for leak in suspects]
     evidence |= other_uses(Subject(fitted.model, chosen, resampling, threads), data, earlier, frame, split)
     n_rows = {**split.n, "test": len(judged.rows)}

@@ -24,7 +24,6 @@ def find_leaks(
     *,
     has_calendar: bool,
     seed: int = 0,
-    threads: int = 1,
 ) -> tuple[Leak, ...]:
     """What looks like a leak in the inputs of a model of `target`, the plainest first by check and value.
 
@@ -44,7 +43,7 @@ def find_leaks(
             *told_by_gaps(suspects, point),
         ]
     if has_calendar:
-        found += shuffled_time(sample, frame, seed=seed, threads=threads)
+        found += shuffled_time(sample, frame, seed=seed)
     else:
         found += row_order(sample, len(frame))
     return tuple(found)

@@ -178,7 +178,7 @@ def _determining(
     limit = CERTAIN[later.kind]
     for place, feature in enumerate(sample.features):
         score = mean_of_others(later.value, sample.bins[has_later, place], sample.fold[has_later])
-        told = later.told_by(score)
+        told = later.told_by(score, sample.fold[has_later])
         if told > limit:
             text = (
                 f"{feature.label} all but determines {words} ({measure(later.kind, told)}), which is settled "

@@ -22,7 +22,7 @@ Values = NDArray[np.float64]
 MOST_ROWS = 20_000
 N_BINS = 20
 PRIOR_ROWS = 20
-"""A bin's mean is drawn towards the mean of all as if by so many rows more, so that rare levels do not shout."""
+"""A bin's mean is drawn towards the mean of all as if by so many rows more, so that rare ones do not shout."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +124,7 @@ class Sample:
 
     @cached_property
     def told_by_missing(self) -> Values:
-        """How well it tells the outcome that a value is missing, for each feature; no direction is presumed."""
+        """How well it tells the outcome that a value is missing, for each feature, in either direction."""
         return np.array([self._told_by_flag(column) for column in self.is_missing.T])
 
     def _told_by_flag(self, flag: NDArray[np.bool_]) -> float:
