@@ -93,6 +93,17 @@ def interval_measures(
     return measure
 
 
+def mean_measure(name: str, values: FloatArray, patients: Patients) -> Measure:
+    """The mean of a value per row as a measure of weights."""
+    totals = patients.totals({"n": np.ones(len(values)), "value": values})
+
+    def measure(times: Times) -> Measures:
+        total = totals(times)
+        return {name: ratio(total["value"], total["n"])}
+
+    return measure
+
+
 def weighted_median(values: FloatArray, patients: Patients) -> Callable[[Times], FloatArray]:
     """From resamples to the median of the values, one per resample; NaN where nothing has weight.
 

@@ -4,8 +4,8 @@ A logistic fit knows a row by its log-odds and its outcome alone, so rows of one
 number of rows and of events. Where 200,000 predictions all differ, that alone saves nothing. Beyond
 `MOST_DISTINCT` of them the bootstrap therefore lets predictions share a cell, at their mean, that differ by
 less than 1 ÷ `CELLS_PER_SPREAD` of the standard deviation of the log-odds. A row then lies off by
-1/(256·√12) ≈ 0.1 % of that deviation, at random: this moves a measure, over all rows or in a resample, by some
-thousandths of its standard error. The tests hold it against fits to the rows.
+1/(256·√12) ≈ 0.1 % of that deviation, at random: this moves a measure, over all rows or in a resample, by
+some thousandths of its standard error. The tests hold it against fits to the rows.
 """
 
 from __future__ import annotations

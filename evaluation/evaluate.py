@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evaluation.amounts import INTERVAL_MEASURES, check_interval, error_measures, interval_measures
+from evaluation.amounts import (
+    INTERVAL_MEASURES,
+    check_interval,
+    error_measures,
+    interval_measures,
+    mean_measure,
+)
 from evaluation.arrays import (
     Measure,
     Measures,
@@ -126,12 +132,14 @@ def evaluate_amount(
     high: Vector | None,
     patient_id: Vector,
     resampling: Resampling,
+    *,
+    crps: Vector | None = None,
 ) -> dict[str, Metric]:
-    """How good expected costs are: `sample_amount`, each measure with its interval over resampled patients.
+    """How good expected amounts are: `sample_amount`, each measure with its interval over resampled patients.
 
     A measure that does not exist is None, with the reason.
     """
-    return sample_amount(actual, expected, low, high, patient_id, resampling).metrics()
+    return sample_amount(actual, expected, low, high, patient_id, resampling, crps=crps).metrics()
 
 
 def sample_amount(
@@ -141,12 +149,15 @@ def sample_amount(
     high: Vector | None,
     patient_id: Vector,
     resampling: Resampling,
+    *,
+    crps: Vector | None = None,
 ) -> Sampled:
-    """The measures of expected costs in every resample.
+    """The measures of expected amounts in every resample.
 
     mae, mdae, wape, r2, bias (predicted ÷ actual), interval_coverage, interval_width (mean, of intervals with
     a finite upper end), interval_width_median, interval_open_share. `low` and `high` may be None for a
-    prediction without interval; an infinite `high` is an interval without upper bound.
+    prediction without interval; an infinite `high` is an interval without upper bound. With `crps`, the score
+    of every row's predicted distribution (`evaluation.distribution`): its mean, crps.
 
     Raises ValueError with counts if values are missing or ends are crossed.
     """
@@ -161,6 +172,10 @@ def sample_amount(
         lower, upper = check_interval(low, high)
         same_length(actual=paid, low=lower)
         parts.append(interval_measures(paid, lower, upper, patients))
+    if crps is not None:
+        scores = numbers(crps, "crps")
+        same_length(actual=paid, crps=scores)
+        parts.append(mean_measure("crps", scores, patients))
     return sample(together(parts), patients.count, resampling, undefined=undefined)
 
 

@@ -54,16 +54,20 @@ def amount_by_group(
     patient_id: Vector,
     groups: pd.DataFrame,
     resampling: Resampling,
+    *,
+    crps: Vector | None = None,
 ) -> list[dict[str, Any]]:
     """`evaluate_amount` for every level of every column of `groups`; as `risk_by_group`, without events."""
     paid, awaited = numbers(actual, "actual"), numbers(expected, "expected")
     same_length(actual=paid, expected=awaited, groups=groups)
     ids = pd.Series(patient_id).to_numpy()
     ends = None if low is None or high is None else check_interval(low, high)
+    scores = None if crps is None else numbers(crps, "crps")
 
     def evaluate(rows: Mask) -> dict[str, Metric]:
         lower, upper = (None, None) if ends is None else (ends[0][rows], ends[1][rows])
-        return evaluate_amount(paid[rows], awaited[rows], lower, upper, ids[rows], resampling)
+        score = None if scores is None else scores[rows]
+        return evaluate_amount(paid[rows], awaited[rows], lower, upper, ids[rows], resampling, crps=score)
 
     return [entry for name in groups for entry in _levels(str(name), groups[name], None, evaluate)]
 

@@ -19,6 +19,7 @@ from evaluation.discrimination import (
     ranking_measures,
     threshold_measures,
 )
+from evaluation.distribution import crps_of_quantiles, crps_of_samples, pit_histogram, pit_of_quantiles
 from evaluation.evaluate import evaluate_risk, together
 
 Table = tuple[FloatArray, FloatArray, FloatArray]
@@ -180,3 +181,36 @@ def test_intervals_do_not_depend_on_the_order_of_rows(table: Table, random: obje
                 assert shuffled[name][end] is None, name  # type: ignore[literal-required]
                 continue
             assert metric[end] == pytest.approx(shuffled[name][end], rel=1e-5, abs=1e-6), name  # type: ignore[literal-required]
+
+
+AMOUNTS = st.lists(st.floats(-1e3, 1e3).map(lambda value: round(value, 3)), min_size=6, max_size=6)
+
+
+@given(AMOUNTS, AMOUNTS, st.lists(st.integers(1, 40), min_size=6, max_size=6, unique=True))
+def test_no_distribution_is_expected_to_score_less_than_the_true_one(
+    truth: list[float], other: list[float], level_numbers: list[int]
+) -> None:
+    # The amount is one of `truth`, each with a sixth.
+    expected = {
+        name: crps_of_samples(truth, np.tile(samples, (6, 1))).mean()
+        for name, samples in (("truth", truth), ("other", other))
+    }
+    assert expected["truth"] <= expected["other"] + 1e-9
+    # At any levels, even or not: the true quantiles against six others.
+    levels = np.sort(level_numbers) / 41
+    true_quantiles = np.quantile(truth, levels, method="inverted_cdf")
+    score, other_score = (
+        crps_of_quantiles(truth, np.tile(quantiles, (6, 1)), levels).mean()
+        for quantiles in (true_quantiles, np.sort(other))
+    )
+    assert score <= other_score + 1e-9
+    assert score >= 0
+
+
+@given(AMOUNTS, AMOUNTS)
+def test_a_histogram_of_places_is_made_of_shares(actual: list[float], quantiles: list[float]) -> None:
+    levels = (np.arange(6) + 0.5) / 6
+    places = pit_of_quantiles(actual, np.tile(np.sort(quantiles), (6, 1)), levels)
+    shares = pit_histogram(places)
+    assert shares.min() >= -1e-12
+    np.testing.assert_allclose(shares.sum(), 1)

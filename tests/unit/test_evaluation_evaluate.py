@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import subprocess
@@ -23,7 +22,6 @@ from evaluation.evaluate import (
     sample_score,
 )
 from evaluation.groups import amount_by_group, risk_by_group
-from evaluation.plots import amount_calibration_plot, calibration_plot, decision_curve_plot, roc_plot
 
 N = 2000
 RANDOM = np.random.default_rng(11)
@@ -193,6 +191,24 @@ def test_costs_are_compared_on_the_same_resamples() -> None:
     assert found["r2"]["low"] > 0
 
 
+def test_the_score_of_distributions_is_the_mean_of_its_rows_also_in_groups() -> None:
+    score = np.abs(ACTUAL - EXPECTED) / 3
+    arguments = (ACTUAL, EXPECTED, None, None, PATIENT)
+    found = evaluate_amount(*arguments, Resampling(1, 50), crps=score)
+    # A third of the error in every row is a third of the mean absolute error, in every resample.
+    for end in ("value", "low", "high"):
+        assert found["crps"][end] == pytest.approx(found["mae"][end] / 3)  # type: ignore[literal-required]
+    assert "crps" not in evaluate_amount(*arguments, Resampling(1, 5))
+    female, male = amount_by_group(*arguments, pd.DataFrame({"sex": SEX}), Resampling(1, 5), crps=score)
+    assert female["metrics"]["crps"]["value"] == pytest.approx(score[:900].mean())
+    assert male["metrics"]["crps"]["value"] == pytest.approx(score[900:].mean())
+
+
+def test_a_score_for_other_rows_is_refused() -> None:
+    with pytest.raises(ValueError, match="actual 2000, crps 3"):
+        evaluate_amount(ACTUAL, EXPECTED, None, None, PATIENT, Resampling(1, 5), crps=[1, 2, 3])
+
+
 SEX = np.where(np.arange(N) < 900, "female", "male")
 
 
@@ -243,37 +259,6 @@ def test_cost_groups_are_suppressed_by_rows_alone(n: int, is_suppressed: bool) -
     (entry,) = amount_by_group(ACTUAL[:n], EXPECTED[:n], None, None, PATIENT[:n], groups, Resampling(1, 5))
     assert entry["suppressed"] is is_suppressed
     assert ("metrics" in entry) is not is_suppressed
-
-
-def test_every_picture_is_labelled_and_can_be_saved() -> None:
-    figures = {
-        "Observed share": calibration_plot(LABEL, PROBABILITY),
-        "Sensitivity": roc_plot(LABEL, {"model": PROBABILITY, "coin": np.zeros(N)}),
-        "Net benefit per admission": decision_curve_plot(LABEL, {"model": PROBABILITY}),
-        "Mean actual cost (CNY)": amount_calibration_plot(ACTUAL, ACTUAL * 1.1, currency="CNY"),
-    }
-    for y_label, figure in figures.items():
-        (axes,) = figure.axes
-        assert axes.get_ylabel() == y_label
-        assert axes.get_xlabel()
-        assert axes.get_title()
-        assert len(axes.get_legend().get_texts()) >= 2
-        stream = io.BytesIO()
-        figure.savefig(stream, format="png")
-        assert stream.getvalue().startswith(b"\x89PNG")
-
-
-def test_pictures_name_their_numbers() -> None:
-    figure = roc_plot([0, 0, 1, 1], {"model": [0.1, 0.5, 0.5, 0.9]})
-    texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert texts == ["Chance", "model: AUROC 0.875"]
-
-
-def test_a_picture_of_one_outcome_or_one_prediction_is_still_drawn() -> None:
-    for label in ([0, 0, 0], [0, 1, 0]):
-        calibration_plot(label, [0.2, 0.2, 0.2]).savefig(io.BytesIO())
-        decision_curve_plot(label, {"model": [0.2, 0.2, 0.2]}).savefig(io.BytesIO())
-    amount_calibration_plot([0, 0], [1, 2], currency="CNY").savefig(io.BytesIO())
 
 
 def test_evaluation_loads_no_plotting_until_asked_and_never_its_global_state() -> None:
