@@ -89,5 +89,6 @@ def _measured(
         return {"missing": reason}
     if target.kind == "risk":
         return evaluate_risk(label, judged.value[chosen], patients, resampling)
-    ends = (None if end is None else end[chosen] for end in (judged.low, judged.high))
-    return evaluate_amount(label, judged.value[chosen], *ends, patients, resampling)
+    low = None if judged.low is None else judged.low[chosen]
+    high = None if judged.high is None else judged.high[chosen]
+    return evaluate_amount(label, judged.value[chosen], low, high, patients, resampling)

@@ -29,7 +29,7 @@ from training.registry import (
     standing,
     unpoint_champion,
 )
-from training.tracking import connect, sqlite_file
+from training.tracking import connect, has_store, sqlite_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -187,7 +187,7 @@ def champions_table(*, tracking_uri: str, champions: Path) -> list[ChampionRow]:
 
     Where no store was made yet there is none, and none is made.
     """
-    if not _has_store(tracking_uri):
+    if not has_store(tracking_uri):
         return []
     client = connect(tracking_uri)
     names = sorted(model.name for model in client.search_registered_models())
@@ -218,14 +218,9 @@ def champions_table(*, tracking_uri: str, champions: Path) -> list[ChampionRow]:
     return rows
 
 
-def _has_store(tracking_uri: str) -> bool:
-    file = sqlite_file(tracking_uri)
-    return file is None or file.exists()
-
-
 def _check_store(tracking_uri: str) -> None:
     """Raises PromotionError where there is no store yet: looking for a model must not make one."""
-    if not _has_store(tracking_uri):
+    if not has_store(tracking_uri):
         raise PromotionError(
             f"{sqlite_file(tracking_uri)}: not there, so no model is registered. Train one with "
             "`wardcast train`, or name its work folder with --work."

@@ -111,6 +111,12 @@ def sqlite_file(tracking_uri: str) -> Path | None:
     return Path(tracking_uri.removeprefix(prefix)) if tracking_uri.startswith(prefix) else None
 
 
+def has_store(tracking_uri: str) -> bool:
+    """Whether a store was made there; a server has one."""
+    file = sqlite_file(tracking_uri)
+    return file is None or file.exists()
+
+
 def _make_store(file: Path) -> None:
     """Make a SQLite store that does not exist yet, aside: half its tables would stop every later command.
 

@@ -374,6 +374,41 @@ def train(
 
 
 @app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="NAME of a champion, NAME/VERSION, or an artefact's folder")],
+    data: DataFolder,
+    html: HtmlPage = None,
+    work: Work = None,
+    as_json: AsJson = False,
+) -> None:
+    """External validation of a model on another data set, with the recalibration that it would take."""
+    from features.dataset import open_dataset
+    from training.external import evaluate_elsewhere, find_model
+    from wardcast.console import progress_bar
+    from wardcast.demo import tracking_of
+    from wardcast.evaluation_page import show_evaluation, write_evaluation_page
+
+    _page_place(html)
+    settings = _settings(work=work)
+    found = find_model(model, tracking_uri=tracking_of(settings), champions=settings.champions)
+    with progress_bar() as progress:
+        external = evaluate_elsewhere(
+            found,
+            open_dataset(data),
+            settings=settings.features(),
+            scratch=settings.work,
+            with_figures=html is not None,
+            progress=progress,
+        )
+    if html is not None:
+        write_evaluation_page(external, html)
+    if as_json:
+        _print_json(external.document)
+    else:
+        show_evaluation(external.document)
+
+
+@app.command()
 def models(
     history: Annotated[
         str | None, typer.Option(metavar="NAME", help="every change of this model's champion instead")
