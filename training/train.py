@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from evaluation.bootstrap import Resampling
@@ -15,6 +17,7 @@ from features.progress import Progress, silent
 from models.artefact import Artefact, Context, Training
 from training.cross_validate import judge, out_of_fold
 from training.explaining import check_explanation
+from training.exposure import exposure
 from training.fit import (
     FEWEST_OTHER_EVENTS,
     FEWEST_OTHER_ROWS,
@@ -61,11 +64,13 @@ def train_model(
     threads: int = 2,
     replicates: int = 500,
     earlier: Sequence[PatientLevelData] = (),
+    acted_on_from: dt.date | None = None,
     progress: Progress = silent,
 ) -> Trained:
     """Train, calibrate and judge a model of `target` at the data set's prediction point.
 
     `earlier` are the same records built at earlier landmarks, to show how good it is when it is asked then.
+    Rows from the day `acted_on_from` on are measured apart, since acting on a model changes its labels.
 
     With a calendar, the latest admissions are the test. Without one (`timeline` none or shifted), every
     patient is judged out of fold, and the model itself is fitted on all patients but the calibration's; no
@@ -101,6 +106,8 @@ def train_model(
     evidence["explanation"] = check_explanation(fitted.model, frame, judged.rows)
     suspects = find_leaks(frame, chosen, recipe.features, data.point, has_calendar=has_calendar, seed=seed)
     evidence["leaks"] = [leak.document() for leak in suspects]
+    learned = np.concatenate([split.training, split.calibration])
+    evidence |= exposure(frame, chosen, judged, learned, acted_on_from, resampling)
     evidence |= other_uses(Subject(fitted.model, chosen, resampling, threads), data, earlier, frame, split)
     n_rows = {**split.n, "test": len(judged.rows)}
     artefact = replace(

@@ -89,7 +89,9 @@ def train(
     store, by default the settings' own. Raises TrainingError too where the data set holds no
     outcome of this target.
     """
-    from training.gate import decide
+    from training.exposure import acted_on_since
+    from training.gate import GateSettings, decide
+    from training.promotion import history_of
     from training.promotion import promote as put_in_force
     from training.targets import TrainingError
     from training.tracking import default_tracking, log_trained
@@ -100,12 +102,25 @@ def train(
     if not has_labels(data.path, target):
         raise TrainingError(f"{target}: {NO_LABELS[target]}, so there is nothing to learn from.")
     of_this = f"{target} at {data.point}"
-    trained = train_model(data, target, threads=settings.threads, earlier=earlier, progress=progress)
+    tracking_uri, artifact_root = tracking or default_tracking(settings.work)
+    history = history_of(f"{target}-{data.point}", tracking_uri=tracking_uri)
+    trained = train_model(
+        data,
+        target,
+        threads=settings.threads,
+        earlier=earlier,
+        acted_on_from=settings.acted_on_from or acted_on_since(history, data.declaration.time_zone),
+        progress=progress,
+    )
     interval = trained.artefact.interval
     with step(progress, f"comparing {of_this} with the champion"):
         comparison = _comparison(trained, data, settings)
-    gate = decide(trained.results, comparison, interval_level=interval.level if interval else None)
-    tracking_uri, artifact_root = tracking or default_tracking(settings.work)
+    gate = decide(
+        trained.results,
+        comparison,
+        interval_level=interval.level if interval else None,
+        settings=GateSettings(champion_rule=settings.champion_rule),
+    )
     with step(progress, f"logging and registering {of_this}"):
         logged = log_trained(trained, gate, tracking_uri=tracking_uri, artifact_root=artifact_root)
     if promote and gate.passed:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import (
@@ -51,6 +52,9 @@ class Settings(BaseSettings):
     price_year: int | None = None
     price_index: Path | None = None
     optional_features: bool = False
+    champion_rule: Literal["better", "not_worse"] = "better"
+    # Labels from this day on were changed by acting on the models; by default each one's first promotion.
+    acted_on_from: dt.date | None = None
 
     @classmethod
     def settings_customise_sources(
@@ -70,7 +74,8 @@ class Settings(BaseSettings):
 
     def features(self) -> FeatureSettings:
         """The part that cohort, labels and features use. Raises UserError for a bad price index."""
-        own = self.model_dump(exclude={"work", "host", "port", "price_index"})
+        others = {"work", "host", "port", "price_index", "champion_rule", "acted_on_from"}
+        own = self.model_dump(exclude=others)
         index = () if self.price_index is None else read_price_index(self.price_index)
         try:
             return FeatureSettings(**own, price_index=index)
