@@ -21,6 +21,7 @@ from evaluation.arrays import (
     ratio,
     same_length,
 )
+from evaluation.bootstrap import Resampling, sample
 from evaluation.patients import Patients, Times
 
 
@@ -76,4 +77,54 @@ def net_benefit(
             }
             for threshold in thresholds
         ]
+    )
+
+
+def net_benefit_band(
+    label: Vector,
+    probability: Vector,
+    patient_id: Vector,
+    resampling: Resampling,
+    thresholds: Sequence[float],
+) -> pd.DataFrame:
+    """`net_benefit` with pointwise 95 % intervals over resampled patients, for a plot.
+
+    Columns: those of `net_benefit`, then low, high (of net_benefit), treat_all_low, treat_all_high, and gain,
+    gain_low, gain_high: the net benefit above the better of flagging everyone and no one, in the same
+    resamples. The ends are NaN for a single patient. Raises ValueError for thresholds outside 0 to 1.
+    """
+    outcome, predicted = labels(label), probabilities(probability)
+    patients = Patients.of(patient_id, same_length(label=outcome, probability=predicted))
+    both = net_benefit_measures(outcome, predicted, thresholds, patients)
+    names = [f"{threshold:g}" for threshold in thresholds]
+
+    def measure(times: Times) -> Measures:
+        found = both(times)
+        for name in names:
+            best_otherwise = np.maximum(found[f"net_benefit_of_all_at_{name}"], 0.0)
+            found[f"gain_at_{name}"] = found[f"net_benefit_at_{name}"] - best_otherwise
+        return found
+
+    sampled = sample(measure, patients.count, resampling, undefined={})
+    model, everyone, gain = (
+        pd.DataFrame([sampled.metric(f"{kind}_at_{name}") for name in names]).reindex(
+            columns=["value", "low", "high"]
+        )
+        for kind in ("net_benefit", "net_benefit_of_all", "gain")
+    )
+    return pd.DataFrame(
+        {
+            "threshold": list(thresholds),
+            "net_benefit": model["value"],
+            "treat_all": everyone["value"],
+            "treat_none": 0.0,
+            "low": model["low"],
+            "high": model["high"],
+            "treat_all_low": everyone["low"],
+            "treat_all_high": everyone["high"],
+            "gain": gain["value"],
+            "gain_low": gain["low"],
+            "gain_high": gain["high"],
+        },
+        dtype=np.float64,
     )
