@@ -200,6 +200,13 @@ def patient_folds(patient_id: pd.Series, seed: int, n_folds: int = N_FOLDS) -> N
     return np.floor(patient_places(patient_id, "fold", seed) * n_folds).astype(np.intp)
 
 
+def sample_of(frame: pd.DataFrame, rows: Rows, most: int, seed: int) -> Rows:
+    """These rows, or of more than `most` about as many: those of a sample of the patients."""
+    if len(rows) <= most:
+        return rows
+    return rows[patient_places(frame["patient_id"].iloc[rows], "sample", seed) < most / len(rows)]
+
+
 def patient_places(patient_id: pd.Series, purpose: str, seed: int) -> NDArray[np.float64]:
     """A number in [0, 1) for each row that depends on nothing but its patient, the purpose and the seed.
 

@@ -26,7 +26,7 @@ from training.hyperparameters import (
     Objective,
     default_hyperparameters,
 )
-from training.split import Rows, patient_places
+from training.split import Rows, patient_places, sample_of
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -143,7 +143,7 @@ def tune(
     if n_trials < 1:
         raise ValueError(f"n_trials: {n_trials}. At least 1, the defaults.")
     started = time.monotonic()
-    searched = _sample(frame, np.sort(rows), recipe.seed)
+    searched = sample_of(frame, np.sort(rows), MOST_ROWS, recipe.seed)
     is_sample = len(searched) < len(rows)
     defaults = _defaults(frame, recipe, rows)
     folds = tuning_folds(frame, recipe, searched)
@@ -168,12 +168,6 @@ def tune(
         n_rows=len(searched),
         is_sample=is_sample,
     )
-
-
-def _sample(frame: pd.DataFrame, rows: Rows, seed: int) -> Rows:
-    if len(rows) <= MOST_ROWS:
-        return rows
-    return rows[patient_places(frame["patient_id"].iloc[rows], "sample", seed) < MOST_ROWS / len(rows)]
 
 
 def _defaults(frame: pd.DataFrame, recipe: Recipe, rows: Rows) -> Hyperparameters:
