@@ -1,17 +1,24 @@
-"""Pictures of the measures, as matplotlib figures that know nothing of a screen: save them with `savefig`."""
+"""Pictures of the measures, as matplotlib figures that know nothing of a screen: save them with `savefig`.
+
+Every line has a dash or a marker of its own, so that they are told apart in grey print too. No picture shows
+a single patient: curves are of groups or smoothed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from evaluation.amounts import bias_by_decile
 from evaluation.arrays import Vector, labels, probabilities
-from evaluation.calibration import calibration_curve, smooth_calibration
+from evaluation.calibration import calibration_curve
 from evaluation.decisions import net_benefit
 from evaluation.discrimination import auroc, roc_curve
+from features.pictures import COLOURS, drawing, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,94 +26,153 @@ if TYPE_CHECKING:
 
 MARKED = "#0b5394"
 GUIDE = "#888888"
+DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
+MOST_POINTS = 400
+"""Of a curve: more are not seen, and the picture stays small."""
+PERIODS = {
+    "training": (COLOURS[0], "o"),
+    "calibration": (COLOURS[6], "s"),
+    "test": (COLOURS[5], "^"),
+}
 
 
-def _figure(title: str, x_label: str, y_label: str) -> tuple[Figure, Axes]:
+def new_figure(title: str, x_label: str, y_label: str, size: tuple[float, float]) -> tuple[Figure, Axes]:
+    """An empty picture of that many inches with its axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.5, 5.0), layout="constrained")
+    figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.set(title=title, xlabel=x_label, ylabel=y_label)
+    axes.set(xlabel=x_label, ylabel=y_label)
+    axes.set_title(title, loc="left", fontweight="bold")
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 
+def _line_styles() -> Iterator[dict[str, Any]]:
+    first = {"color": MARKED, "linestyle": "-", "linewidth": 2.0}
+    others = zip(cycle(COLOURS[1:8]), cycle(DASHES[1:]), strict=False)
+    yield first
+    for colour, dash in others:
+        yield {"color": colour, "linestyle": dash, "linewidth": 1.5}
+
+
+@drawing()
 def calibration_plot(
-    label: Vector, probability: Vector, *, title: str = "Calibration", n_bins: int = 10
+    label: Vector,
+    probability: Vector,
+    band: pd.DataFrame,
+    *,
+    title: str = "Calibration",
+    n_bins: int = 10,
 ) -> Figure:
-    """Observed share against predicted risk: groups of equal size with intervals, and the smooth curve."""
+    """Observed share against predicted risk: groups of equal size with intervals, and the smooth curve.
+
+    `band` is the curve with its interval (`smooth_calibration_band`).
+    """
     outcome, predicted = labels(label), probabilities(probability)
-    figure, axes = _figure(title, "Predicted risk", "Observed share")
+    figure, axes = new_figure(title, "Predicted risk", "Observed share", (5.2, 4.8))
     curve = calibration_curve(outcome, predicted, n_bins=n_bins)
-    smooth = smooth_calibration(outcome, predicted)
-    order = np.argsort(predicted, kind="stable")
-    # The outer hundredths of the predictions hold too few rows for a curve worth seeing.
-    shown = order[len(order) // 100 : max(len(order) - len(order) // 100, 1)]
-    limit = min(1.0, 1.05 * float(max(curve["high"].max(), predicted[shown].max())))
+    highest = [curve["high"].max(), band["predicted"].max(), band["observed"].max()]
+    # Where all outcomes are the same there is no curve.
+    limit = min(1.0, 1.05 * float(np.nanmax(highest)))
     axes.plot([0, limit], [0, limit], "--", color=GUIDE, linewidth=1, label="Ideal")
-    axes.plot(predicted[shown], smooth[shown], color=MARKED, linewidth=1.5, label="Smoothed")
+    axes.fill_between(
+        band["predicted"],
+        band["low"],
+        band["high"],
+        color=MARKED,
+        alpha=0.18,
+        linewidth=0,
+        label="Smoothed: 95 % band, patients resampled",
+    )
+    axes.plot(band["predicted"], band["observed"], color=MARKED, linewidth=1.8, label="Smoothed")
     reach = [curve["observed_share"] - curve["low"], curve["high"] - curve["observed_share"]]
     axes.errorbar(
         curve["mean_predicted"],
         curve["observed_share"],
         yerr=np.clip(reach, 0, None),
         fmt="o",
-        color=MARKED,
+        color=COLOURS[6],
         markersize=4,
         linewidth=1,
-        label="Groups of equal size, 95 % interval",
+        label="Tenths of equal size, 95 % interval",
     )
     axes.set(xlim=(0, limit), ylim=(0, limit), aspect="equal")
-    axes.legend(frameon=False, loc="upper left")
+    axes.legend(frameon=False, loc="upper left", fontsize=8)
     return figure
 
 
+@drawing()
 def roc_plot(label: Vector, scores: Mapping[str, Vector], *, title: str = "ROC curve") -> Figure:
     """Sensitivity against the share of false alarms, one line per named score, with its AUROC."""
-    figure, axes = _figure(title, "False alarms among rows without the outcome", "Sensitivity")
-    axes.plot([0, 1], [0, 1], "--", color=GUIDE, linewidth=1, label="Chance")
-    for name, score in scores.items():
+    figure, axes = new_figure(title, "False alarms among rows without the outcome", "Sensitivity", (5.2, 4.8))
+    axes.plot([0, 1], [0, 1], ":", color=GUIDE, linewidth=1, label="Chance")
+    for (name, score), style in zip(scores.items(), _line_styles(), strict=False):
         curve = roc_curve(label, score)
-        text = f"{name}: AUROC {auroc(label, score):.3f}"
-        axes.plot(curve["false_positive_share"], curve["sensitivity"], linewidth=1.5, label=text)
+        text = plain(f"{name}: AUROC {auroc(label, score):.3f}")
+        places = np.linspace(0, 1, MOST_POINTS)
+        if len(curve) < MOST_POINTS:
+            places = curve["false_positive_share"].to_numpy()
+            heights = curve["sensitivity"].to_numpy()
+        else:
+            heights = np.interp(places, curve["false_positive_share"], curve["sensitivity"])
+        axes.plot(places, heights, label=text, **style)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="lower right", fontsize=8)
     return figure
 
 
+@drawing()
 def decision_curve_plot(
     label: Vector,
     models: Mapping[str, Vector],
     *,
+    capacity_threshold: float | None = None,
     thresholds: Sequence[float] = tuple(np.arange(0.01, 0.51, 0.01).tolist()),
     title: str = "Decision curve",
 ) -> Figure:
-    """Net benefit over the thresholds, one line per named model, with flagging everyone and no one."""
-    figure, axes = _figure(title, "Risk threshold", "Net benefit per admission")
+    """Net benefit over the thresholds, one line per named model, with flagging everyone and no one.
+
+    `capacity_threshold` is the predicted risk from which on as many are flagged as can be followed up.
+    """
+    figure, axes = new_figure(title, "Risk threshold", "Net benefit per admission", (6.2, 4.4))
     top = 0.0
-    for position, (name, probability) in enumerate(models.items()):
+    for position, ((name, probability), style) in enumerate(
+        zip(models.items(), _line_styles(), strict=False)
+    ):
         curve = net_benefit(label, probability, thresholds)
         if position == 0:
             axes.plot(
-                curve["threshold"], curve["treat_all"], "--", color=GUIDE, linewidth=1, label="Flag everyone"
+                curve["threshold"], curve["treat_all"], ":", color=GUIDE, linewidth=1.2, label="Flag everyone"
             )
             axes.axhline(0, color="black", linewidth=1, label="Flag no one")
-        axes.plot(curve["threshold"], curve["net_benefit"], linewidth=1.5, label=name)
+        axes.plot(curve["threshold"], curve["net_benefit"], label=plain(name), **style)
         top = max(top, float(curve[["net_benefit", "treat_all"]].max().max()))
-    axes.set_ylim(-0.25 * top if top > 0 else -0.05, 1.1 * top if top > 0 else 0.05)
-    axes.legend(frameon=False, loc="upper right")
+    height = 1.1 * top if top > 0 else 0.05
+    axes.set(ylim=(-0.25 * height, height), xlim=(0, max(thresholds)))
+    if capacity_threshold is not None and capacity_threshold <= max(thresholds):
+        axes.axvline(capacity_threshold, color="black", linestyle=(0, (1, 2)), linewidth=1.2)
+        axes.annotate(
+            f"capacity: {capacity_threshold:.2f}",
+            (capacity_threshold, -0.22 * height),
+            xytext=(4, 0),
+            textcoords="offset points",
+            fontsize=8,
+        )
+    axes.legend(frameon=False, loc="upper right", fontsize=8)
     return figure
 
 
+@drawing()
 def amount_calibration_plot(
-    actual: Vector, expected: Vector, *, currency: str, title: str = "Calibration of cost", n_bins: int = 10
+    actual: Vector, expected: Vector, *, unit: str, title: str = "Calibration by tenth", n_bins: int = 10
 ) -> Figure:
-    """Mean actual against mean predicted cost by decile of the prediction; log axes if all are above 0."""
+    """Mean actual against mean predicted amount by tenth of the prediction; log axes if all are above 0."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    figure, axes = _figure(title, f"Mean predicted cost ({currency})", f"Mean actual cost ({currency})")
+    figure, axes = new_figure(title, f"Mean predicted ({unit})", f"Mean actual ({unit})", (5.2, 4.8))
     curve = bias_by_decile(actual, expected, n_bins=n_bins)
     means = curve[["mean_expected", "mean_actual"]].to_numpy()
     ends = [float(means.min()), float(means.max())]
@@ -116,15 +182,115 @@ def amount_calibration_plot(
         curve["mean_actual"],
         "o-",
         color=MARKED,
-        markersize=4,
-        linewidth=1,
-        label="Deciles",
+        markersize=5,
+        linewidth=1.2,
+        label="Tenths of equal size",
     )
     if ends[0] > 0:
         axes.set(xscale="log", yscale="log")
+        few = (1.0, 2.0, 5.0) if ends[1] / ends[0] < 30 else (1.0, 3.0)
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
-            axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+            axis.set_major_locator(LogLocator(subs=few))
+            axis.set_major_formatter(StrMethodFormatter("{x:,.0f}" if ends[0] >= 10 else "{x:,.2g}"))
             axis.set_minor_formatter(NullFormatter())
-    axes.legend(frameon=False, loc="upper left")
+    axes.legend(frameon=False, loc="upper left", fontsize=8)
+    return figure
+
+
+@drawing()
+def base_rate_plot(months: Sequence[Mapping[str, Any]], *, y_label: str) -> Figure:
+    """Rate of the outcome or mean amount by month, with the periods of the split.
+
+    `months`: month (such as 2024-03), slice, value; withheld ones without value leave a gap.
+    """
+    from matplotlib.ticker import StrMethodFormatter
+
+    figure, axes = new_figure("By month", "", y_label, (8.6, 3.2))
+    # A month in which one period ends and the next begins has a point of each.
+    names = sorted({entry["month"] for entry in months})
+    for period, (colour, marker) in PERIODS.items():
+        own = [entry for entry in months if entry["slice"] == period]
+        places = [names.index(entry["month"]) for entry in own]
+        values = [entry.get("value", float("nan")) for entry in own]
+        if own:
+            axes.plot(places, values, marker=marker, color=colour, markersize=4, linewidth=1.2, label=period)
+    step = -(-len(names) // 10) or 1
+    axes.set_xticks(range(0, len(names), step), names[::step])
+    axes.set_ylim(bottom=0)
+    if axes.get_ylim()[1] >= 1000:
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.legend(frameon=False, loc="lower left", ncols=3, fontsize=8)
+    return figure
+
+
+@drawing()
+def learning_curve_plot(steps: Sequence[Mapping[str, Any]]) -> Figure:
+    """The metric over the training rows, with its interval: n_rows, metric, value, low, high of each step."""
+    metric = str(steps[0]["metric"]).upper()
+    figure, axes = new_figure("Learning curve", "Training rows", metric, (5.6, 3.4))
+    n_rows = [step["n_rows"] for step in steps]
+    axes.plot(n_rows, [step["value"] for step in steps], "o-", color=MARKED, markersize=4)
+    if all(step.get("low") is not None and step.get("high") is not None for step in steps):
+        ends = [step["low"] for step in steps], [step["high"] for step in steps]
+        axes.fill_between(n_rows, *ends, color=MARKED, alpha=0.18, linewidth=0, label="95 % interval")
+        axes.legend(frameon=False, loc="best", fontsize=8)
+    axes.set_xscale("log")
+    axes.set_xticks(n_rows, [f"{n:,}" for n in n_rows], rotation=30, ha="right")
+    axes.set_xticks([], minor=True)
+    return figure
+
+
+@drawing()
+def groups_plot(
+    groups: Sequence[Mapping[str, Any]],
+    metric: str,
+    *,
+    title: str,
+    x_label: str,
+    overall: Mapping[str, Any] | None,
+    ideal: float | None = None,
+) -> Figure:
+    """A metric with its interval by group (forest plot).
+
+    `groups` are entries of the results that are not withheld: group, level, n, metrics. The grey band is
+    everyone's interval, the dashed line the ideal value.
+    """
+    figure, axes = new_figure(title, x_label, "", (6.4, 1.1 + 0.24 * len(groups)))
+    if overall is not None and overall.get("value") is not None:
+        axes.axvline(overall["value"], color=GUIDE, linewidth=1.2, label="everyone")
+        if overall.get("low") is not None and overall.get("high") is not None:
+            axes.axvspan(overall["low"], overall["high"], color=GUIDE, alpha=0.18, linewidth=0)
+    if ideal is not None:
+        axes.axvline(ideal, color="black", linestyle="--", linewidth=1, label="ideal")
+    names = []
+    for place, group in enumerate(groups):
+        found = group["metrics"].get(metric) or {}
+        value, low, high = (found.get(end) for end in ("value", "low", "high"))
+        names.append(plain(f"{group['group']}: {group['level']} (n {group['n']:,})"))
+        if low is not None and high is not None:
+            axes.plot([low, high], [place, place], color=MARKED, linewidth=1.6)
+        if value is not None:
+            axes.plot([value], [place], "D", color=MARKED, markersize=5)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    if axes.get_legend_handles_labels()[0]:
+        figure.legend(frameon=False, loc="outside upper right", ncols=2, fontsize=8)
+    return figure
+
+
+@drawing()
+def pit_plot(shares: Sequence[float]) -> Figure:
+    """Share of rows by where the actual amount falls in its predicted distribution; flat is ideal."""
+    figure, axes = new_figure(
+        "Where actual amounts fall in their predicted distribution",
+        "Place in the predicted distribution (0 lowest, 1 highest)",
+        "Share of rows",
+        (5.6, 3.2),
+    )
+    width = 1 / len(shares)
+    places = [width * (place + 0.5) for place in range(len(shares))]
+    axes.bar(places, list(shares), width=0.92 * width, color=COLOURS[0])
+    axes.axhline(width, color="black", linestyle="--", linewidth=1, label="Ideal")
+    axes.set(xlim=(0, 1), ylim=(0, 1.25 * max(*shares, width)))
+    axes.legend(frameon=False, loc="upper right", fontsize=8)
     return figure

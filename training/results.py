@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,9 +16,6 @@ from training.baselines import Baselines
 from training.inputs import GROUP_PREFIX
 from training.split import Rows
 from training.targets import Target
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 GROUP_REPLICATES = 200
 THRESHOLDS = (0.1, 0.2)
@@ -166,26 +162,3 @@ def _groups(rows: pd.DataFrame) -> pd.DataFrame:
     # A group that no row tells has nothing to compare.
     names = [name for name in rows.columns if name.startswith(GROUP_PREFIX) and rows[name].notna().any()]
     return rows[names].rename(columns=lambda name: name.removeprefix(GROUP_PREFIX))
-
-
-def figures(
-    target: Target, currency: str, actual: NDArray[np.float64], judged: Judged
-) -> Mapping[str, Figure]:
-    """The pictures of a model's evaluation, by name.
-
-    They show the baselines that have predicted every row: curves of different rows cannot be laid over
-    each other.
-    """
-    from evaluation.plots import amount_calibration_plot, calibration_plot, decision_curve_plot, roc_plot
-
-    if target.kind == "amount":
-        return {"calibration": amount_calibration_plot(actual, judged.value, currency=currency)}
-    whole = {
-        name: values for name, values in judged.baselines.predictions.items() if not np.isnan(values).any()
-    }
-    both = {"model": judged.value, **whole}
-    return {
-        "calibration": calibration_plot(actual, judged.value),
-        "roc": roc_plot(actual, both),
-        "decision_curve": decision_curve_plot(actual, both),
-    }

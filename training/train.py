@@ -16,6 +16,7 @@ from features.build import PatientLevelData
 from features.progress import Progress, silent
 from models.artefact import Artefact, Context, Training
 from training.cross_validate import judge, out_of_fold
+from training.describe import describe
 from training.explaining import check_explanation
 from training.exposure import exposure
 from training.fit import (
@@ -28,7 +29,8 @@ from training.fit import (
 )
 from training.inputs import read_rows
 from training.leaks import find_leaks
-from training.results import assess, figures
+from training.report.figures import contributions_of, explained, figures
+from training.results import assess
 from training.sensitivity import Subject, other_uses
 from training.split import Split, split_by_patient, split_by_time
 from training.targets import Target, target_at
@@ -106,6 +108,9 @@ def train_model(
     evidence["explanation"] = check_explanation(fitted.model, frame, judged.rows)
     suspects = find_leaks(frame, chosen, recipe.features, data.point, has_calendar=has_calendar, seed=seed)
     evidence["leaks"] = [leak.document() for leak in suspects]
+    features = explained(fitted.model, frame, judged.rows, seed=seed, threads=threads)
+    specs = fitted.model.artefact.features
+    evidence |= describe(data.flow, frame, chosen, split, specs, contributions_of(features))
     learned = np.concatenate([split.training, split.calibration])
     evidence |= exposure(frame, chosen, judged, learned, acted_on_from, resampling)
     evidence |= other_uses(Subject(fitted.model, chosen, resampling, threads), data, earlier, frame, split)
@@ -119,9 +124,8 @@ def train_model(
         ),
         metrics=evidence["metrics"],
     )
-    actual = chosen.labels(frame)[judged.rows]
-    pictures = figures(chosen, data.declaration.currency, actual, judged)
     results = _results(artefact, fitted, split, n_rows, estimate, evidence)
+    pictures = figures(fitted.model, chosen, frame, judged, features, results, resampling)
     progress(f"evaluating {step}", 1, 1)
     return Trained(artefact, fitted.boosters, results, judged.table(), pictures)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from evaluation.bootstrap import Resampling
 from training.baselines import Baselines
-from training.results import Judged, assess, figures
+from training.results import Judged, assess
 from training.targets import TARGETS
 
 N = 200
@@ -58,13 +58,6 @@ def test_a_score_on_too_few_rows_is_not_judged() -> None:
     assert found == {
         "missing": "rows that have it (fewer than 50 rows, or than 10 with or without the outcome)"
     }
-
-
-def test_the_pictures_show_only_what_has_predicted_every_row() -> None:
-    for score, shown in ((np.full(N, 0.5), 3), (np.where(np.arange(N) < 100, 0.5, np.nan), 2)):
-        roc = figures(TARGETS["readmission"], "CNY", LABEL, judged(score))["roc"]
-        # The line of chance, the model, and the score if every row has it.
-        assert len(roc.axes[0].lines) == shown
 
 
 def test_a_week_runs_from_monday_to_sunday_and_is_followed_up_in_a_tenth_of_its_admissions() -> None:

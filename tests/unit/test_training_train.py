@@ -54,7 +54,11 @@ def test_the_results_hold_what_is_promised(risk: Trained) -> None:
     assert results["baselines"]["logistic"]["difference"]["value"] == pytest.approx(
         results["metrics"]["auroc"]["value"] - results["baselines"]["logistic"]["auroc"]["value"]
     )
-    assert {"calibration", "roc", "decision_curve"} == set(risk.figures)
+    assert set(risk.figures) == {
+        *("calibration", "roc", "decision_curve", "contributions", "dependence"),
+        *("base_rate", "groups", "groups_calibration"),
+    }
+    assert {"flow", "table_one", "missingness", "base_rate", "importance"} <= set(results)
     calibration = results["calibration"]
     assert calibration["method"] == risk.artefact.calibration.method
     chosen = [each["method"] for each in calibration["compared"] if each["chosen"]]

@@ -1,0 +1,294 @@
+"""Sections on the data: where the rows come from, who they are, what is predicted of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from features.flow import FlowStep, flow_svg
+from features.page import picture, table
+from models.card import COMPLICATIONS_REST_ON
+from training.report.parts import (
+    Evidence,
+    Section,
+    facts_table,
+    for_the_hospital,
+    not_done,
+    section,
+    shown,
+    text,
+)
+from training.report.words import number, percent, unit_words, words_of
+
+MOST_MISSING = 25
+NOTABLE = 0.1
+"""A standardised difference beyond which two groups are commonly called different."""
+MATURITY = {
+    "readmission": "A readmission is known once its window has passed after discharge.",
+    "complication": "A complication is known once the stay is over; its onset is undated, so that one before "
+    "the prediction counts too.",
+    "cost": "A cost is known once its window has passed and every stay in it is costed.",
+    "charges": "Charges are known once the stay is over and its total is there; they are not truncated.",
+    "stay_days": "A length of stay is known once the stay is over. It counts midnights.",
+}
+
+
+def sections(evidence: Evidence) -> Iterator[Section]:
+    """Data, flow, outcome, split, table 1, missing values, base rates."""
+    yield _data(evidence)
+    yield _flow(evidence)
+    yield _outcome(evidence)
+    yield _split(evidence)
+    yield _table_one(evidence)
+    yield _missing(evidence)
+    yield _base_rates(evidence)
+
+
+def _data(evidence: Evidence) -> Section:
+    artefact, facts = evidence.artefact, evidence.facts
+    context, window = artefact.context, facts.get("window", {})
+    dates = f"{window.get('training_from', '?')} to {window.get('test_until', '?')}" if window else "no dates"
+    return section(
+        "data",
+        "Data and setting",
+        facts_table(
+            "Source",
+            {
+                "data set": facts.get("data_set", "not named"),
+                "predictions made from and to": dates,
+                "dates": artefact.training.timeline,
+                "time zone": context.time_zone,
+                "currency": context.currency,
+                "cost basis": context.cost_basis,
+                "code systems": words_of(context.code_systems),
+                "codes count as known": f"{artefact.coding_lag_hours:g} h after discharge",
+                "totals count as known": f"{artefact.cost_lag_hours:g} h after discharge",
+                "hash of the data": facts.get("data_hash", "not recorded"),
+            },
+        ),
+        text(
+            "Records are checked before anything is learned: what breaks a rule is set aside with its reason "
+            "and counted in the quality report of the data set, which is made with `wardcast check --html`.",
+            "A value enters only if it was known at the time of the prediction, not merely if it had "
+            "happened.",
+        ),
+        for_the_hospital(
+            "setting",
+            "Setting and representativeness",
+            "which hospitals and departments, where, how many; how the records came about; for whom they "
+            "stand and for whom they do not; which treatments patients received that bear on the outcome.",
+        ),
+    )
+
+
+def _flow(evidence: Evidence) -> Section:
+    steps = evidence.results.get("flow")
+    if not steps:
+        return section("flow", "Who is an index admission", not_done("the cohort flow was not recorded"))
+    flow = [FlowStep(str(step["step"]), str(step["meaning"]), int(step["n"])) for step in steps]
+    title = f"Who is an index admission at {evidence.artefact.point}"
+    return section(
+        "flow",
+        "Who is an index admission",
+        picture(flow_svg(flow, title), "From stays to index admissions; who leaves, and why."),
+        table(
+            "Counted step by step",
+            ["stays or episodes", "step"],
+            [[f"{s.n:+,}" if s.n < 0 else f"{s.n:,}", s.meaning] for s in flow],
+        ),
+    )
+
+
+def _outcome(evidence: Evidence) -> Section:
+    artefact = evidence.artefact
+    label = artefact.training.label
+    rests_on = COMPLICATIONS_REST_ON.get(str(label.get("rests_on")))
+    return section(
+        "outcome",
+        "Outcome",
+        facts_table(
+            f"What is predicted: {artefact.target}",
+            {
+                "unit": unit_words(artefact.unit, artefact.context.currency) or "probability",
+                "prediction point": _point(evidence),
+                "rule of the label": words_of(label),
+                **({"rests on": rests_on} if rests_on else {}),
+            },
+        ),
+        text(
+            MATURITY.get(artefact.target, ""),
+            "An outcome that is not known yet is missing, never taken for none: such rows are neither "
+            "learned "
+            "from nor judged by.",
+            "The rule is the same for every patient; it is computed from records, without a person's "
+            "judgement, "
+            "by code that does not see the prediction.",
+        ),
+    )
+
+
+def _point(evidence: Evidence) -> str:
+    artefact = evidence.artefact
+    if artefact.point == "admission":
+        return f"admission + {artefact.landmark_hours:g} h, of patients still in hospital then"
+    return {"preadmission": "when the stay is booked", "discharge": "at discharge"}.get(
+        artefact.point, artefact.point
+    )
+
+
+def _split(evidence: Evidence) -> Section:
+    results = evidence.results
+    split = results.get("split", {})
+    columns = {c["name"]: c for c in (results.get("table_one") or {}).get("columns", ())}
+    rows = []
+    for key, name in (("train", "training"), ("calibration", "calibration"), ("test", "test")):
+        n_events = columns.get(name, {}).get("n_events")
+        rows.append(
+            [name, number(results.get("n", {}).get(key)), number(n_events), split.get(f"{name}_from", "–")]
+        )
+    lost = [
+        [
+            name,
+            {"label_window_open": "the outcome's window had not ended before the next slice"}.get(
+                why, "the patient comes again in a later slice"
+            ),
+            number(count.get("rows")),
+            number(count.get("events")),
+            percent(count.get("prevalence")),
+        ]
+        for name, reasons in split.get("removed", {}).items()
+        for why, count in reasons.items()
+    ]
+    return section(
+        "split",
+        "How rows were divided",
+        text(f"Way of validation: {results.get('estimate', 'not recorded')}.", _why_so(evidence)),
+        table("Rows of each slice", ["slice", "rows", "with the outcome", "from"], rows),
+        [table("Rows taken out", ["slice", "why", "rows", "with the outcome", "share"], lost)]
+        if lost
+        else [],
+        text(
+            "The size of the study is what the extract holds: every mature index admission takes part. A "
+            "slice "
+            "of too few rows or outcomes is refused before training. Whether it was enough is told by the "
+            "width of the intervals and the learning curve.",
+        ),
+    )
+
+
+def _why_so(evidence: Evidence) -> str:
+    if evidence.results.get("split", {}).get("by") == "patient":
+        return (
+            "The extract has no calendar: every patient is judged by a model that has not seen them (folds "
+            "by "
+            "patient), and no row is later than another."
+        )
+    return (
+        "The test is the latest period. No patient whom the trees learned from is in the calibration or the "
+        "test, and a row enters a slice only if its outcome was known before the next slice begins."
+    )
+
+
+def _table_one(evidence: Evidence) -> Section:
+    found = evidence.results.get("table_one")
+    title = "Characteristics (table 1)"
+    if not found:
+        return section("table-one", title, not_done("characteristics were not recorded"))
+    columns = found["columns"]
+    names = [
+        f"{c['label']} (n {c['n']:,}" + (f", {c['n_events']:,} with the outcome)" if "n_events" in c else ")")
+        for c in columns
+    ]
+    rows = [
+        [_row_name(row), *_cells(row, len(columns)), _missing_cell(row), number(row.get("difference"))]
+        for row in found["rows"]
+    ]
+    different = [
+        row["label"]
+        for row in found["rows"]
+        if abs(row.get("difference") or 0.0) > NOTABLE and not row["level"]
+    ]
+    note = f"Beyond {NOTABLE:g}: {', '.join(different)}." if different else f"None is beyond {NOTABLE:g}."
+    return section(
+        "table-one",
+        title,
+        table(
+            "By slice and by outcome; difference: standardised, test against training and calibration",
+            ["characteristic", *names, "missing (by column)", "difference"],
+            rows,
+        ),
+        text(f"Standardised differences tell whether the test is like what the model learned from. {note}"),
+    )
+
+
+def _row_name(row: Mapping[str, Any]) -> str:
+    if row.get("level") is not None:
+        return f"\N{EM SPACE}{row['level']}"
+    unit = f", {row['unit']}" if row.get("unit") and row["statistic"] != "share" else ""
+    return f"{row['label']}{unit}, {row['statistic']}"
+
+
+def _cells(row: Mapping[str, Any], n_columns: int) -> list[str]:
+    if row.get("withheld"):
+        return [f"withheld: {row['withheld']}", *[""] * (n_columns - 1)]
+    return [_cell(cell) for cell in row["cells"]]
+
+
+def _cell(cell: Mapping[str, Any] | None) -> str:
+    if cell is None:
+        return ""
+    if "share" in cell:
+        return f"{cell['n']:,} ({percent(cell['share'])})"
+    if "mean" in cell:
+        return f"{number(cell['mean'])} ({number(cell['sd'])})"
+    return f"{number(cell['median'])} ({number(cell['q1'])}–{number(cell['q3'])})"
+
+
+def _missing_cell(row: Mapping[str, Any]) -> str:
+    shares = row.get("missing")
+    if not shares or not any(share is None or share > 0 for share in shares):
+        return "" if shares is None else "none"
+    return " · ".join("few" if share is None else f"{share:.0%}" for share in shares)
+
+
+def _missing(evidence: Evidence) -> Section:
+    found = evidence.results.get("missingness")
+    handling = text(
+        "Nothing is filled in: the trees send a missing value down the branch that fitted best in training. "
+        "A "
+        "level of a category that is rare or new counts as missing. Missing is never taken for zero or no: a "
+        "history that reaches back before the extract begins is missing.",
+    )
+    if found is None:
+        return section("missing-values", "Missing values", not_done("shares were not recorded"), handling)
+    rows = [[f["label"], percent(f["training"]), percent(f["test"])] for f in found[:MOST_MISSING]]
+    more = (
+        text(f"{len(found) - MOST_MISSING} more features lack values in fewer rows.")
+        if len(found) > MOST_MISSING
+        else ""
+    )
+    body = (
+        table("Share of rows without a value", ["feature", "training", "test"], rows)
+        if rows
+        else text("Every feature of every row holds a value.")
+    )
+    return section("missing-values", "Missing values", body, more, handling)
+
+
+def _base_rates(evidence: Evidence) -> Section:
+    months = evidence.results.get("base_rate")
+    title = "Base rates over time"
+    if not months:
+        why = "the rows have no calendar, or base rates were not recorded"
+        return section("base-rates", title, not_done(why))
+    n_withheld = sum("value" not in month for month in months)
+    what = "share with the outcome" if evidence.is_risk else "mean amount"
+    caption = (
+        f"By month of the prediction: {what}, of all rows whose outcome is known. "
+        f"{n_withheld} months of too few rows are withheld."
+    )
+    values = [month["value"] for month in months if "value" in month]
+    span = (
+        f"The {what} by month lies between {number(min(values))} and {number(max(values))}." if values else ""
+    )
+    return section("base-rates", title, shown(evidence, "base_rate", caption), text(span))

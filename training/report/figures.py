@@ -1,0 +1,178 @@
+"""The pictures of a report: of judged rows, of contributions, and of the document of results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evaluation.bootstrap import Resampling
+from models.encoding import encode
+from models.model import Model
+from training.report.words import SHORT_BASELINES, group_name, unit_words
+from training.results import CAPACITY_SHARE, Judged
+from training.split import Rows
+from training.targets import Target
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from evaluation.contribution_plots import Contributed
+
+MOST_EXPLAINED_ROWS = 2000
+"""Exact contributions take time: 250 to 1,700 rows a second."""
+BAND_REPLICATES = 200
+AXES = {
+    "log_odds": "Contribution to the log-odds (+0.69 about doubles the odds)",
+    "log_money": "Contribution to the log amount (+0.10 is about 10 % more)",
+    "log_days": "Contribution to the log days (+0.10 is about 10 % longer)",
+}
+
+
+def figures(
+    model: Model,
+    target: Target,
+    frame: pd.DataFrame,
+    judged: Judged,
+    features: list[Contributed],
+    results: Mapping[str, Any],
+    resampling: Resampling,
+) -> dict[str, Figure]:
+    """All pictures of a model's report by name; `features` are `explained` rows of it."""
+    artefact = model.artefact
+    currency = artefact.context.currency
+    rows = frame.iloc[judged.rows]
+    return {
+        **judged_figures(target, currency, target.labels(rows), judged, rows["patient_id"], resampling),
+        **contribution_figures(features, artefact.scale),
+        **document_figures(
+            results,
+            unit=unit_words(target.unit, currency),
+            level=None if artefact.interval is None else artefact.interval.level,
+        ),
+    }
+
+
+def judged_figures(
+    target: Target,
+    currency: str,
+    actual: NDArray[np.float64],
+    judged: Judged,
+    patients: pd.Series,
+    resampling: Resampling,
+) -> dict[str, Figure]:
+    """Calibration, and for a risk ROC and decision curve with the line of the capacity.
+
+    `actual` and `patients` are of the judged rows. Curves show the baselines that have predicted every row:
+    curves of different rows cannot be laid over each other.
+    """
+    from evaluation.calibration import smooth_calibration_band
+    from evaluation.plots import amount_calibration_plot, calibration_plot, decision_curve_plot, roc_plot
+
+    if target.kind == "amount":
+        unit = unit_words(target.unit, currency)
+        return {"calibration": amount_calibration_plot(actual, judged.value, unit=unit)}
+    whole = {
+        SHORT_BASELINES.get(name, name.replace("_", " ")): values
+        for name, values in judged.baselines.predictions.items()
+        if not np.isnan(values).any()
+    }
+    both = {"model": judged.value, **whole}
+    band = smooth_calibration_band(actual, judged.value, patients, resampling.at_most(BAND_REPLICATES))
+    threshold = float(np.quantile(judged.value, 1 - CAPACITY_SHARE))
+    return {
+        "calibration": calibration_plot(actual, judged.value, band),
+        "roc": roc_plot(actual, both),
+        "decision_curve": decision_curve_plot(actual, both, capacity_threshold=threshold),
+    }
+
+
+def explained(
+    model: Model, frame: pd.DataFrame, rows: Rows, *, seed: int, threads: int = 1
+) -> list[Contributed]:
+    """Exact contributions of each feature over at most 2,000 of these rows, drawn by the seed."""
+    from evaluation.contribution_plots import Contributed
+
+    chosen = rows
+    if len(rows) > MOST_EXPLAINED_ROWS:
+        places = np.random.default_rng(seed).choice(len(rows), MOST_EXPLAINED_ROWS, replace=False)
+        chosen = rows[np.sort(places)]
+    specs = model.artefact.features
+    columns = frame[[spec.name for spec in specs]].iloc[chosen]
+    contributions = model.predict(columns, threads=threads).contributions
+    assert contributions is not None
+    values, _ = encode(columns, specs)
+    return [
+        Contributed(spec.name, spec.label, spec.unit, values[:, place], contributions[:, place], spec.levels)
+        for place, spec in enumerate(specs)
+    ]
+
+
+def contributions_of(features: list[Contributed]) -> NDArray[np.float64]:
+    """The contributions alone [rows, features]."""
+    return np.column_stack([feature.contributions for feature in features])
+
+
+def contribution_figures(features: list[Contributed], scale: str) -> dict[str, Figure]:
+    """Beeswarm and dependence of groups of at least 10 rows; nothing where there are fewer."""
+    from evaluation.contribution_plots import SMALLEST_GROUP, beeswarm_plot, dependence_plot
+
+    if not features or len(features[0].values) < SMALLEST_GROUP:
+        return {}
+    axis = AXES[scale]
+    return {
+        "contributions": beeswarm_plot(features, x_label=axis),
+        "dependence": dependence_plot(features, y_label=axis),
+    }
+
+
+def document_figures(results: Mapping[str, Any], *, unit: str, level: float | None) -> dict[str, Figure]:
+    """What the document of results itself can show: base rates, learning curve, groups, PIT.
+
+    `unit` is what an amount is counted in, `level` the share that its interval promises. A key that is absent
+    has no picture.
+    """
+    from evaluation.plots import base_rate_plot, groups_plot, learning_curve_plot, pit_plot
+
+    found: dict[str, Figure] = {}
+    is_risk = results["kind"] == "risk"
+    if any("value" in month for month in results.get("base_rate") or ()):
+        words = "Share with the outcome" if is_risk else f"Mean ({unit})"
+        found["base_rate"] = base_rate_plot(results["base_rate"], y_label=words)
+    if results.get("learning_curve"):
+        found["learning_curve"] = learning_curve_plot(results["learning_curve"])
+    metrics = results.get("metrics", {})
+    # What is withheld has no point; the table beside it names it.
+    groups = [
+        group | {"group": group_name(group["group"])}
+        for group in results.get("groups") or ()
+        if not group["suppressed"]
+    ]
+    if groups:
+        ranked = ("auroc", "Discrimination", "AUROC") if is_risk else ("wape", "Error", "WAPE")
+        agreed = (
+            ("calibration_in_the_large", "Calibration", "Observed minus expected (log-odds)", 0.0)
+            if is_risk
+            else ("bias", "Calibration", "Predicted ÷ actual total", 1.0)
+        )
+        name, title, words = ranked
+        found["groups"] = groups_plot(groups, name, title=title, x_label=words, overall=metrics.get(name))
+        name, title, words, ideal = agreed
+        found["groups_calibration"] = groups_plot(
+            groups, name, title=title, x_label=words, overall=metrics.get(name), ideal=ideal
+        )
+        if not is_risk:
+            found["groups_coverage"] = groups_plot(
+                groups,
+                "interval_coverage",
+                title="Coverage of the interval",
+                x_label="Share of actual amounts within",
+                overall=metrics.get("interval_coverage"),
+                ideal=level,
+            )
+    if (results.get("distribution") or {}).get("pit"):
+        found["pit"] = pit_plot(results["distribution"]["pit"])
+    return found

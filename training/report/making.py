@@ -1,0 +1,230 @@
+"""Sections on how the model was made: features, trees, search, warnings, how to make it again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from features.page import listed, table
+from training.report.parts import Evidence, Section, facts_table, not_done, section, shown, text
+from training.report.words import number, words_of
+
+MOST_TRIALS = 20
+
+
+def sections(evidence: Evidence) -> Iterator[Section]:
+    """Predictors, the model, tuning, leak warnings, learning curve, reproducibility."""
+    yield _predictors(evidence)
+    yield _model(evidence)
+    yield _tuning(evidence)
+    yield _leaks(evidence)
+    yield _learning_curve(evidence)
+    yield _reproducibility(evidence)
+
+
+def predictor_list(evidence: Evidence) -> Section:
+    """Every feature that the model reads."""
+    rows = [
+        [spec.label, spec.unit, spec.type, spec.available_from, spec.name]
+        for spec in evidence.artefact.features
+    ]
+    return section(
+        "predictor-list",
+        "List of predictors",
+        table(
+            "Every feature that the model reads; the dictionary (`wardcast dictionary`) defines each",
+            ["feature", "unit", "type", "known from", "name"],
+            rows,
+        ),
+    )
+
+
+def _predictors(evidence: Evidence) -> Section:
+    specs = evidence.artefact.features
+    left_out = (evidence.results.get("features") or {}).get("left_out") or {}
+    types = Counter(spec.type for spec in specs)
+    told = ", ".join(f"{n} {name}" for name, n in sorted(types.items()))
+    why = Counter(left_out.values())
+    return section(
+        "predictors",
+        "Predictors",
+        text(
+            f"{len(specs)} features ({told}), chosen beforehand by what is known at the prediction point, "
+            "not by "
+            "their relation to the outcome. Each is declared once in the catalogue, computed by one program "
+            "for training and for use, and listed at the end of this page.",
+            "Numbers enter as they are: trees need no scaling, transformation or cut points. Categories "
+            "enter "
+            "as levels; one of fewer than 20 training rows counts as missing.",
+        ),
+        [table("Features left out", ["why", "features"], [[reason, n] for reason, n in sorted(why.items())])]
+        if why
+        else [],
+    )
+
+
+def _model(evidence: Evidence) -> Section:
+    artefact, facts = evidence.artefact, evidence.facts
+    boosters = ", ".join(f"{name} {n} trees" for name, n in (evidence.results.get("trees") or {}).items())
+    parameters = dict(facts.get("parameters", {}))
+    monotone = [int(sign) for sign in parameters.pop("monotone_constraints", []) if sign]
+    kinds = {
+        "probability": "a logistic loss",
+        "money": "a loss for positive amounts, and quantiles for the interval",
+        "days": "a loss for positive amounts, and quantiles for the interval",
+    }
+    interval = artefact.interval
+    return section(
+        "model",
+        "The model",
+        text(
+            f"Gradient-boosted trees (LightGBM) with {kinds[artefact.unit]}, then a calibration fitted on "
+            "rows of "
+            "their own. How many trees is found on patients apart from those that the trees grow on.",
+            "No class is re-weighted and no row resampled, so that probabilities stay probabilities; "
+            "thresholds move instead.",
+        ),
+        facts_table(
+            "Settings",
+            {
+                "trees": boosters or "not recorded",
+                **{name: words_of(value) for name, value in parameters.items()},
+                "features held to one direction": f"{len(monotone)} by clinical sense"
+                if monotone
+                else "none",
+                "base value": f"{artefact.base_value:.4f} ({artefact.scale.replace('_', ' ')})",
+                "bands cut at": words_of(artefact.bands),
+                "interval": f"{interval.level:.0%}, conformalized quantiles" if interval else "none: a risk",
+            },
+        ),
+        text(
+            "The model is kept as text (trees, calibration, levels of categories, fingerprint of the "
+            "features) "
+            "with a digest; that text and this program give every prediction again. It is read, never "
+            "executed.",
+        ),
+    )
+
+
+def _tuning(evidence: Evidence) -> Section:
+    found = evidence.results.get("tuning")
+    if not found:
+        return section(
+            "tuning",
+            "Search of settings",
+            not_done("the settings are the defaults for this many rows; no search was asked for"),
+        )
+    trials = found.get("trials", [])
+    done = [
+        trial
+        for trial in trials
+        if trial.get("score") is not None and trial.get("state", "").lower() != "pruned"
+    ]
+    done.sort(key=lambda trial: trial["score"], reverse=found.get("score_name") in ("auroc", "r2"))
+    rows = [
+        [trial["number"], number(trial["score"]), number(trial.get("seconds")), words_of(_searched(trial))]
+        for trial in done[:MOST_TRIALS]
+    ]
+    return section(
+        "tuning",
+        "Search of settings",
+        text(
+            f"{found.get('n_trials', len(trials))} trials, {found.get('n_pruned', 0)} of them stopped early, "
+            "in "
+            f"{number(found.get('seconds'))} s; the search ended by {found.get('stopped_by', 'trials')}. "
+            f"Scored by {found.get('score_name', 'the score')} on patient-grouped folds within the training "
+            "rows; "
+            "the test had no part in it.",
+            f"Chosen: {words_of(found.get('best', {}))}.",
+        ),
+        shown(evidence, "tuning", "Score of each trial, and the best so far.")
+        if "tuning" in evidence.figures
+        else [],
+        table(
+            f"The best {len(rows)} of {len(trials)} trials",
+            ["trial", str(found.get("score_name", "score")), "seconds", "settings"],
+            rows,
+        ),
+    )
+
+
+def _searched(trial: dict[str, object]) -> dict[str, object]:
+    settings = trial.get("hyperparameters")
+    return dict(settings) if isinstance(settings, dict) else {}
+
+
+def _leaks(evidence: Evidence) -> Section:
+    found = evidence.results.get("leaks")
+    title = "Search for leaks"
+    if found is None:
+        return section("leaks", title, not_done("no search for features that know the outcome"))
+    if not found:
+        return section(
+            "leaks",
+            title,
+            text(
+                "No warning: no feature predicts too well alone, arrives after the outcome, or tells it by "
+                "being "
+                "missing, and shuffling time does not help."
+            ),
+        )
+    rows = [
+        [
+            leak.get("feature", ""),
+            leak.get("text", leak.get("check", "")),
+            number(leak.get("value")),
+            number(leak.get("limit")),
+        ]
+        for leak in found
+    ]
+    return section(
+        "leaks",
+        title,
+        f'<p class="bad">{len(found)} warnings: a person must look at each before the model is used.</p>',
+        table("Warnings", ["feature", "what was found", "value", "limit"], rows),
+    )
+
+
+def _learning_curve(evidence: Evidence) -> Section:
+    steps = evidence.results.get("learning_curve")
+    title = "Learning curve"
+    if not steps:
+        return section("learning-curve", title, not_done("the model was not fitted on parts of the rows"))
+    return section(
+        "learning-curve",
+        title,
+        shown(
+            evidence,
+            "learning_curve",
+            "How good the model is on the test when it learns from fewer rows. Still rising at the right "
+            "end: "
+            "more data would help.",
+        ),
+    )
+
+
+def _reproducibility(evidence: Evidence) -> Section:
+    facts, artefact = evidence.facts, evidence.artefact
+    versions = facts.get("versions", {})
+    return section(
+        "reproducibility",
+        "How to make it again",
+        facts_table(
+            "The same data, seed, versions and machine give the same model text",
+            {
+                "model": artefact.name + (f"/{v}" if (v := evidence.results.get("version")) else ""),
+                "hash of the data": facts.get("data_hash", "not recorded"),
+                "seed": facts.get("seed", "not recorded"),
+                "fingerprint of the features": artefact.fingerprint,
+                **{f"version of {name}": value for name, value in versions.items()},
+            },
+        ),
+        listed(
+            [
+                "The program is open source (Apache-2.0); its version is above.",
+                "The model with its digest, the results as JSON and this page lie with its run in MLflow.",
+                "To predict for new patients: `wardcast score` for a file, `wardcast serve` for an "
+                "interface.",
+            ]
+        ),
+    )

@@ -1,0 +1,393 @@
+"""Sections on how good the model is: overall, against simpler ones, by group, place and time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from features.page import table
+from training.report.parts import (
+    Evidence,
+    Section,
+    entries_table,
+    metrics_table,
+    not_done,
+    section,
+    shown,
+    text,
+)
+from training.report.words import BASELINES, STEPS, estimate, group_name, metric_name, number, short_name
+
+RANKING = ("auroc", "auprc", "prevalence", "brier", "scaled_brier")
+AGREEMENT = ("calibration_in_the_large", "calibration_slope", "ici", "observed_expected_ratio")
+ERRORS = ("mae", "mdae", "wape", "r2", "bias", "crps")
+INTERVALS = ("interval_coverage", "interval_width", "interval_width_median", "interval_open_share")
+RISK_GROUPS = ("auroc", "calibration_in_the_large", "calibration_slope", "ici")
+AMOUNT_GROUPS = ("wape", "bias", "interval_coverage")
+INTERVAL_NOTE = "Intervals are 95 % percentile intervals over resampled patients."
+
+
+def sections(evidence: Evidence) -> Iterator[Section]:
+    """Discrimination or error, calibration, usefulness, baselines, distribution, groups, other uses."""
+    if evidence.is_risk:
+        yield _discrimination(evidence)
+        yield _risk_calibration(evidence)
+        yield _usefulness(evidence)
+    else:
+        yield _error(evidence)
+        yield _amount_calibration(evidence)
+        yield _amount_usefulness()
+    yield _baselines(evidence)
+    yield _distribution(evidence)
+    yield _groups(evidence)
+    yield _heterogeneity(evidence)
+    yield _other_uses(evidence)
+    yield _exposed(evidence)
+    yield _optimism(evidence)
+
+
+def _discrimination(evidence: Evidence) -> Section:
+    metrics = evidence.results.get("metrics", {})
+    return section(
+        "discrimination",
+        "Discrimination and overall performance",
+        metrics_table(f"On the test. {INTERVAL_NOTE}", metrics, RANKING),
+        shown(
+            evidence,
+            "roc",
+            "Sensitivity against false alarms, beside the baselines that every row has a value of.",
+        ),
+    )
+
+
+def _error(evidence: Evidence) -> Section:
+    results = evidence.results
+    truncated = results.get("metrics_truncated") or {}
+    extra: list[str] = []
+    if truncated:
+        at = number(results.get("truncated_at"))
+        extra.append(metrics_table(f"The same with actual amounts truncated at {at}", truncated, ERRORS))
+    return section(
+        "discrimination",
+        "Error and overall performance",
+        metrics_table(
+            f"On the test, against actual amounts as they are. {INTERVAL_NOTE}",
+            results.get("metrics", {}),
+            ERRORS,
+        ),
+        extra,
+    )
+
+
+def _risk_calibration(evidence: Evidence) -> Section:
+    return section(
+        "calibration",
+        "Calibration",
+        metrics_table(
+            "Agreement of predicted and observed risk", evidence.results.get("metrics", {}), AGREEMENT
+        ),
+        shown(
+            evidence,
+            "calibration",
+            "Observed share against predicted risk on the test: tenths of equal size, and the smoothed curve "
+            "with its band. On the dashed line, predictions mean what they say.",
+        ),
+        _methods(evidence),
+    )
+
+
+def _amount_calibration(evidence: Evidence) -> Section:
+    return section(
+        "calibration",
+        "Calibration",
+        shown(
+            evidence,
+            "calibration",
+            "Mean actual against mean predicted amount by tenth of the prediction, on the test.",
+        ),
+        _methods(evidence),
+    )
+
+
+def _methods(evidence: Evidence) -> Iterator[str]:
+    """How the map was chosen, on the calibration slice."""
+    found = evidence.results.get("calibration", {})
+    numbers = {
+        name: value
+        for name, value in found.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    told = ", ".join(f"{name} {number(value)}" for name, value in numbers.items())
+    method = found.get("method", "line")
+    reason = f" ({found['reason']})" if found.get("reason") else ""
+    yield text(
+        f"Map from the trees' output to the prediction: {method}{': ' + told if told else ''}{reason}."
+    )
+    compared = found.get("compared")
+    if not compared:
+        yield not_done("no methods of calibration were compared")
+        return
+    names = [n for n in ("log_loss", "brier", "score") if any(n in entry for entry in compared)]
+    rows = [
+        [
+            entry["method"],
+            *(number(entry.get(name)) for name in names),
+            "chosen" if entry.get("chosen") else entry.get("reason", ""),
+        ]
+        for entry in compared
+    ]
+    headings = ["method", *(name.replace("_", " ") for name in names), ""]
+    yield table("Methods of calibration compared on the calibration slice; less is better", headings, rows)
+
+
+def _usefulness(evidence: Evidence) -> Section:
+    results = evidence.results
+    metrics, capacity = results.get("metrics", {}), results.get("capacity_per_week")
+    at = [name for name in metrics if "_at_" in name]
+    note = (
+        f"Capacity: the {capacity} highest of a week are followed up."
+        if capacity
+        else "Without a calendar there is no week, and no capacity of one."
+    )
+    return section(
+        "usefulness",
+        "Clinical usefulness",
+        shown(
+            evidence,
+            "decision_curve",
+            "Net benefit over the threshold from which on a patient is flagged. The dotted upright line is "
+            "the "
+            "risk at which as many are flagged as can be followed up. Above both 'everyone' and 'no one', "
+            "using the model does more good than harm.",
+        ),
+        metrics_table("At the capacity and at named thresholds", metrics, at) if at else [],
+        text(
+            note,
+            "Net benefit weighs a false alarm by the threshold's odds; whether a programme helps the "
+            "patients "
+            "whom it reaches is not told by it.",
+        ),
+    )
+
+
+def _amount_usefulness() -> Section:
+    return section(
+        "usefulness",
+        "Clinical usefulness",
+        not_done(
+            "decision curves are for risks; what an amount is worth to planning is told by its error and its "
+            "predictive distribution"
+        ),
+    )
+
+
+def _baselines(evidence: Evidence) -> Section:
+    found: Mapping[str, Any] = evidence.results.get("baselines", {})
+    if not found:
+        return section("baselines", "Against simpler predictions", not_done("no baseline was computed"))
+    names = ("auroc", "brier", "calibration_slope") if evidence.is_risk else ("wape", "mae", "r2")
+    primary = names[0]
+    metrics = evidence.results.get("metrics", {})
+    rows = [["this model", "", *(estimate(metrics.get(name)) for name in names), ""]]
+    missing = []
+    for name, document in found.items():
+        label = BASELINES.get(name, name)
+        if "missing" in document:
+            missing.append(f"{label}: for want of {document['missing']}")
+            continue
+        share = document.get("share_scored", 1.0)
+        rows.append(
+            [
+                label,
+                f"{document.get('n', 0):,} ({share:.0%})",
+                *(estimate(document.get(name)) for name in names),
+                estimate(document.get("difference")),
+            ]
+        )
+    columns = [
+        "prediction",
+        "rows that have it",
+        *map(short_name, names),
+        f"{short_name(primary)}: model minus this",
+    ]
+    return section(
+        "baselines",
+        "Against simpler predictions",
+        table(f"On the same rows. {INTERVAL_NOTE}", columns, rows),
+        text("A difference is taken on the rows that both have predicted, in the same resamples."),
+        [not_done(reason) for reason in missing],
+    )
+
+
+def _distribution(evidence: Evidence) -> Section:
+    title = "Predictive distribution"
+    if evidence.is_risk:
+        return section("distribution", title, not_done("a risk has no distribution beyond its probability"))
+    results = evidence.results
+    found = results.get("distribution") or {}
+    interval = evidence.artefact.interval
+    level = f" It promises {interval.level:.0%}." if interval else ""
+    body = [
+        metrics_table(f"The interval on the test.{level}", results.get("metrics", {}), ("crps", *INTERVALS)),
+    ]
+    if found.get("pit"):
+        body.append(
+            shown(
+                evidence,
+                "pit",
+                "Where actual amounts fall in their own predicted distribution, in tenths (PIT). Flat is "
+                "ideal: "
+                "high ends mean that distributions are too narrow, a high middle that they are too wide.",
+            )
+        )
+    else:
+        body.append(not_done("no predictive distribution was recorded"))
+    if found.get("levels"):
+        body.append(table("Levels", ["level"], [[number(level)] for level in found["levels"]]))
+    body.append(_objectives(results.get("models_compared")))
+    return section("distribution", title, body)
+
+
+def _objectives(compared: Sequence[Mapping[str, Any]] | None) -> str:
+    if not compared:
+        return not_done("no objectives of the trees were compared")
+    rows = [
+        [entry["objective"], number(entry.get("score")), "chosen" if entry.get("chosen") else ""]
+        for entry in compared
+    ]
+    return table("Objectives compared; less is better", ["objective", "score", ""], rows)
+
+
+def _groups(evidence: Evidence) -> Section:
+    groups = evidence.results.get("groups")
+    if not groups:
+        return section("groups", "Groups of patients", not_done("no groups are known in this extract"))
+    entries = [{**group, "group": group_name(group["group"])} for group in groups]
+    first = {"group": "group", "level": "level", "n": "rows"}
+    names = RISK_GROUPS if evidence.is_risk else AMOUNT_GROUPS
+    if evidence.is_risk:
+        first["n_events"] = "with the outcome"
+    body = [
+        shown(
+            evidence,
+            "groups",
+            "How well the model ranks patients (a risk) or how far it is off (an amount) within each group, "
+            "with intervals; the grey band is everyone's.",
+        ),
+        shown(
+            evidence,
+            "groups_calibration",
+            "Whether predictions are too low or too high within each group; the dashed line is ideal.",
+        ),
+    ]
+    if not evidence.is_risk:
+        body.append(
+            shown(evidence, "groups_coverage", "Share of actual amounts within the interval, by group.")
+        )
+    rounded = any(group.get("counts_rounded") for group in groups)
+    return section(
+        "groups",
+        "Groups of patients",
+        body,
+        entries_table(f"By group. {INTERVAL_NOTE}", first, entries, names),
+        text(
+            "Groups of fewer than 50 rows, or of 10 with or without the outcome, are withheld.",
+            "Counts beside a withheld level are rounded down." if rounded else "",
+            "Group membership is not used to shift a threshold or a prediction. A difference between groups "
+            "may lie in the records, in the care or in the model; the page cannot tell which.",
+        ),
+    )
+
+
+def _heterogeneity(evidence: Evidence) -> Section:
+    results = evidence.results
+    names = RISK_GROUPS if evidence.is_risk else AMOUNT_GROUPS
+    places, times = results.get("by_hospital"), results.get("back_test")
+    return section(
+        "heterogeneity",
+        "Other places and other times",
+        entries_table(
+            "Each hospital judged by a model that has not seen it",
+            {"hospital": "hospital", "n": "rows"},
+            places,
+            names,
+        )
+        if places
+        else not_done("no hospital was left out (one hospital only, or not asked for)"),
+        entries_table(
+            "Back-test: each period judged by a model of the time before it",
+            {"from": "from", "until": "until", "n": "rows"},
+            times,
+            names,
+        )
+        if times
+        else not_done("no back-test over earlier periods was asked for"),
+    )
+
+
+def _other_uses(evidence: Evidence) -> Section:
+    results = evidence.results
+    uses = [
+        {"use": f"asked {earlier['hours_after_admission']:g} h after admission", **earlier}
+        for earlier in results.get("asked_earlier") or ()
+    ]
+    deaths = results.get("deaths_as_not_readmitted")
+    if deaths:
+        n_deaths = number(deaths.get("n_deaths"))
+        uses.append({"use": f"deaths in hospital counted as not readmitted ({n_deaths})", **deaths})
+    names = (
+        ("auroc", "calibration_in_the_large", "calibration_slope") if evidence.is_risk else ("wape", "bias")
+    )
+    if not uses:
+        why = "the model was not judged before its own landmark, nor with deaths counted in"
+        return section("other-uses", "Used otherwise than trained", not_done(why))
+    return section(
+        "other-uses",
+        "Used otherwise than trained",
+        entries_table("On the test period", {"use": "use", "n": "rows"}, uses, names),
+    )
+
+
+def _exposed(evidence: Evidence) -> Section:
+    found = evidence.results.get("exposed")
+    title = "Period in which predictions were acted on"
+    why_apart = text(
+        "Where a prediction leads to help, the outcome it foretold may not come. Rows of patients whose "
+        "predictions were acted on are therefore judged apart and marked."
+    )
+    if not found:
+        return section("exposed", title, not_done("no period is marked as acted on"), why_apart)
+    names = ("auroc", *AGREEMENT) if evidence.is_risk else ("wape", "bias", "interval_coverage")
+    unexposed = found.get("metrics_unexposed") or {}
+    exposed = found.get("metrics") or {}
+    rows = [
+        [metric_name(n), estimate(exposed.get(n)), estimate(unexposed.get(n))] for n in names if n in exposed
+    ]
+    return section(
+        "exposed",
+        title,
+        text(f"From {found.get('from', '?')} on, {number(found.get('n'))} rows."),
+        table("Apart", ["measure", "acted on", "not acted on"], rows),
+        why_apart,
+    )
+
+
+def _optimism(evidence: Evidence) -> Section:
+    steps = evidence.results.get("optimism")
+    title = "Optimism of each step"
+    if not steps:
+        return section("optimism", title, not_done("the steps of training were not judged apart"))
+    rows = [
+        [step["step"], STEPS.get(step["step"], ""), number(step.get("n")), number(step.get("value"))]
+        for step in steps
+    ]
+    return section(
+        "optimism",
+        title,
+        table(
+            f"{short_name(steps[0]['metric'])} of the same model",
+            ["slice", "which rows", "rows", "value"],
+            rows,
+        ),
+        text("The nearer the test's value is to the others', the less the model has learned by heart."),
+    )

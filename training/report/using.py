@@ -1,0 +1,261 @@
+"""Sections on use: what the model is for, what it leans on, what was decided, what only people can say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from features.page import listed, table
+from features.pictures import html_text
+from models.card import LIMITS, READING_REASONS
+from training.report.parts import (
+    Evidence,
+    Section,
+    facts_table,
+    for_the_hospital,
+    not_done,
+    section,
+    shown,
+    text,
+)
+from training.report.words import METRICS, estimate, number, unit_words, words_of
+
+MOST_IMPORTANT = 20
+HEADLINE = {
+    "risk": ("auroc", "calibration_slope", "calibration_in_the_large", "ici", "prevalence"),
+    "amount": ("wape", "r2", "bias", "interval_coverage"),
+}
+GROUPS_OF_ROWS = "Every mark is a group of at least 10 patients' rows, never one patient."
+
+
+def opening(evidence: Evidence) -> Iterator[Section]:
+    """At a glance, intended use, what must never be claimed, background."""
+    yield _summary(evidence)
+    yield _intended_use(evidence)
+    yield section("never-claimed", "What must never be claimed", listed(LIMITS))
+    yield _background()
+
+
+def closing(evidence: Evidence) -> Iterator[Section]:
+    """What the model leans on, the gate, use, limits, and what is for the hospital to write."""
+    yield _contributions(evidence)
+    yield _gate(evidence)
+    yield _use(evidence)
+    yield _limits(evidence)
+    yield _open_questions()
+
+
+def _summary(evidence: Evidence) -> Section:
+    results, artefact = evidence.results, evidence.artefact
+    gate = results.get("gate")
+    verdict = not_done("the gate has not looked at it")
+    if gate:
+        kind, words = ("good", "passed") if gate["passed"] else ("bad", "not passed")
+        verdict = f'<p class="{kind}">Gate {words}.</p>'
+    metrics = results.get("metrics", {})
+    n = results.get("n", {})
+    cells = [
+        f"<div><dt>{html_text(METRICS[name])}</dt><dd>{html_text(estimate(metrics.get(name)))}</dd></div>"
+        for name in HEADLINE[artefact.kind]
+        if name in metrics
+    ]
+    n_leaks = len(results.get("leaks") or ())
+    warning = (
+        f'<p class="bad">{n_leaks} warnings of leaks: see <a href="#leaks">Search for leaks</a>.</p>'
+        if n_leaks
+        else ""
+    )
+    return section(
+        "summary",
+        "At a glance",
+        text(
+            f"Development and evaluation of a prediction model of {artefact.target}, from routine records of "
+            f"adult inpatients, at {artefact.point}. {artefact.intended_use}",
+        ),
+        verdict,
+        warning,
+        f'<dl class="facts">{"".join(cells)}</dl>',
+        text(
+            f"Learned from {number(n.get('train'))} rows, calibrated on {number(n.get('calibration'))}, "
+            "judged on "
+            f"{number(n.get('test'))} ({results.get('estimate', 'way of validation not recorded')}). "
+            "Numbers in brackets are 95 % intervals over resampled patients.",
+        ),
+    )
+
+
+def _intended_use(evidence: Evidence) -> Section:
+    artefact = evidence.artefact
+    return section(
+        "intended-use",
+        "Intended use",
+        facts_table(
+            "What it is for",
+            {
+                "purpose": artefact.intended_use,
+                "users": "clinicians, discharge planners and bed managers; the result is advice to them",
+                "patients": "adults admitted to the hospitals of the extract, as the cohort flow counts them",
+                "place in care": f"at {artefact.point}, to choose whom to look at first",
+                "kind of prediction": "prognostic: something that has not happened or is not known yet",
+                "objective": "to develop the model and to evaluate it on rows and patients it has not seen",
+            },
+        ),
+        for_the_hospital(
+            "workflow",
+            "Place in this hospital's care",
+            "who sees the prediction, when, what they do next, and what happens to patients who are not "
+            "flagged.",
+        ),
+    )
+
+
+def _background() -> Section:
+    return section(
+        "background",
+        "Background",
+        text(
+            "Published scores for the same purpose are computed on the same rows and shown beside the model "
+            "(LACE: van Walraven et al., CMAJ 2010;182:551–557; HOSPITAL: Donzé et al., JAMA Intern Med "
+            "2013;173:632–638).",
+        ),
+        for_the_hospital(
+            "context",
+            "Context and rationale",
+            "why a prediction is needed here, and which models exist already.",
+        ),
+        for_the_hospital(
+            "inequalities",
+            "Known inequalities",
+            "which groups are known to be served or recorded worse here, and what that means for this "
+            "outcome.",
+        ),
+    )
+
+
+def _contributions(evidence: Evidence) -> Section:
+    found = evidence.results.get("importance")
+    scale = evidence.artefact.scale
+    rows = [
+        [entry["label"], number(entry["mean_abs_contribution"])] for entry in (found or ())[:MOST_IMPORTANT]
+    ]
+    return section(
+        "contributions",
+        "What the model leans on",
+        text(READING_REASONS[scale]),
+        table(
+            f"Mean absolute contribution ({scale.replace('_', ' ')}), the {len(rows)} strongest features",
+            ["feature", "mean absolute contribution"],
+            rows,
+        )
+        if rows
+        else not_done("importance was not recorded"),
+        shown(
+            evidence,
+            "contributions",
+            "To the right: raises the prediction; to the left: lowers it. Colour: low or high value of the "
+            f"feature. {GROUPS_OF_ROWS}",
+        ),
+        shown(
+            evidence,
+            "dependence",
+            "Contribution over the feature's value: mean and middle half. "
+            f"{GROUPS_OF_ROWS} An association in the model, not the effect of a change.",
+        ),
+    )
+
+
+def _gate(evidence: Evidence) -> Section:
+    gate = evidence.results.get("gate")
+    title = "Decision of the gate"
+    if not gate:
+        return section("gate", title, not_done("the gate has not looked at it"))
+    kind, words = ("good", "Passed") if gate["passed"] else ("bad", "Not passed")
+    return section("gate", title, f'<p class="{kind}">{words}.</p>', listed(gate.get("reasons", ())))
+
+
+def _use(evidence: Evidence) -> Section:
+    artefact = evidence.artefact
+    unit = unit_words(artefact.unit, artefact.context.currency)
+    output = (
+        "a probability of 0 to 1" if evidence.is_risk else f"an expected amount in {unit} with an interval"
+    )
+    return section(
+        "use",
+        "Using the model",
+        facts_table(
+            "Output and input",
+            {
+                "output": f"{output}, a band (low, medium, high), the place among past patients, and reasons",
+                "bands": f"cut at {words_of(artefact.bands)}, the 70th and 90th percentile of the "
+                "calibration "
+                "rows unless set otherwise",
+                "missing input": "allowed: what is absent is unknown, and a warning says what was not "
+                "supplied",
+                "poor input": "values that cannot be read count as missing, with a warning; an extract that "
+                "breaks the rules is set aside row by row with reasons",
+                "what users do": "nothing by hand: features are computed from the records; whoever acts "
+                "needs "
+                "the clinical training that the action needs, and the meaning of band and interval",
+                "updating": "recalibrated or trained anew on a new extract, and only put in service through "
+                "the "
+                "gate; judged on new rows with `wardcast evaluate`",
+            },
+        ),
+        text(
+            "Updating the model: the calibration slice is the only adjustment after the trees were grown. "
+            "Nothing was changed after the test had been looked at."
+        ),
+    )
+
+
+def _limits(evidence: Evidence) -> Section:
+    results = evidence.results
+    n = results.get("n", {})
+    limits = [
+        "It was judged on the same hospitals that it learned from, unless another place is shown above: "
+        "elsewhere it must be judged anew (`wardcast evaluate`).",
+        f"{number(n.get('test'))} rows judged it; every number is as sure as its interval is narrow.",
+        "Records are made for care and payment: coding habits, late entries and care elsewhere that is not "
+        "in "
+        "the extract shape what it can know.",
+        "In the last weeks of a slice, patients with long stays are fewer than in life.",
+    ]
+    if results.get("split", {}).get("by") == "patient":
+        limits.append(
+            "Without a calendar it could not be judged on later patients, which is the harder test."
+        )
+    if any(group.get("suppressed") for group in results.get("groups", ())):
+        limits.append("Some groups are too small to be judged; for them nothing is known.")
+    if results.get("leaks"):
+        limits.append("Warnings of leaks are open: until they are settled, its numbers may be too good.")
+    return section("limits", "Limits", listed(limits))
+
+
+def _open_questions() -> Section:
+    questions = {
+        "interpretation": (
+            "Interpretation",
+            "what the results mean here, beside earlier studies, and for fairness.",
+        ),
+        "next-steps": (
+            "Next steps",
+            "which studies or trials follow, and where else the model is to be judged.",
+        ),
+        "ethics": (
+            "Ethical approval and consent",
+            "who approved this use of records, or why none was needed.",
+        ),
+        "funding": ("Funding", "who paid for it, and what part they had in it."),
+        "interests": ("Conflicts of interest", "of everyone who made or decided on it."),
+        "protocol": ("Protocol", "where the plan of the study can be read, or that there is none."),
+        "registration": ("Registration", "register and number, or that it is not registered."),
+        "data-sharing": ("Data sharing", "whether and how others may see the records."),
+        "involvement": ("Patients and public", "how they took part in design, conduct or reporting."),
+        "responsible": ("Responsible people", "name and contact of whoever answers for the model here."),
+        "regulation": ("Regulation", "status as a medical device, and clinical risk level."),
+        "disclosure": ("Consent and disclosure", "whether patients are told, and how they may object."),
+    }
+    return section(
+        "open-questions",
+        "For the hospital to write",
+        [for_the_hospital(anchor, title, question) for anchor, (title, question) in questions.items()],
+    )
