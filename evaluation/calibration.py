@@ -75,6 +75,13 @@ def calibration_measures(
     return measure
 
 
+def in_the_large_measure(label: FloatArray, probability: FloatArray, patients: Patients) -> Measure:
+    """calibration_in_the_large alone, as `calibration_measures` has it."""
+    cells = Cells.of(label, probability, patients, exact=False)
+    in_the_large = _in_the_large(cells)
+    return lambda times: {"calibration_in_the_large": in_the_large(*cells.counts(times))}
+
+
 def _in_the_large(cells: Cells) -> PerCounts:
     fit = LogisticFit.of(np.ones((len(cells.n), 1)), cells.log_odds, cells.n, cells.n_events)
     return lambda rows, events: fit.coefficients(rows, events)[:, 0]

@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from evaluation.amounts import check_interval
-from evaluation.arrays import FloatArray, Vector, labels, numbers, probabilities, same_length
-from evaluation.bootstrap import Metric, Resampling
-from evaluation.evaluate import evaluate_amount, evaluate_risk
+from evaluation.amounts import check_interval, error_measures
+from evaluation.arrays import (
+    FloatArray,
+    Measure,
+    Measures,
+    Vector,
+    labels,
+    numbers,
+    probabilities,
+    same_length,
+)
+from evaluation.bootstrap import Metric, Resampling, sample
+from evaluation.calibration import in_the_large_measure
+from evaluation.discrimination import ranking_measures
+from evaluation.evaluate import UNDEFINED, evaluate_amount, evaluate_risk, together
+from evaluation.patients import Patients, Times
 
 SMALLEST_N = 50
 SMALLEST_N_EVENTS = 10
 UNKNOWN = "unknown"
 """The level of rows whose group is missing."""
+
+Kind = Literal["risk", "amount"]
+COMPARED: dict[Kind, tuple[str, str, float]] = {
+    "risk": ("auroc", "calibration_in_the_large", 0.0),
+    "amount": ("wape", "bias", 1.0),
+}
+"""Of a kind: the measure of single predictions, that of their level as a whole, and the latter's ideal."""
+DIFFERENCE_UNDEFINED = UNDEFINED | {
+    "calibration_in_the_large_distance": UNDEFINED["calibration_in_the_large"],
+    "bias_distance": UNDEFINED["bias"],
+}
 
 Mask = npt.NDArray[np.bool_]
 
@@ -70,6 +93,105 @@ def amount_by_group(
         return evaluate_amount(paid[rows], awaited[rows], lower, upper, ids[rows], resampling, crps=score)
 
     return [entry for name in groups for entry in _levels(str(name), groups[name], None, evaluate)]
+
+
+def difference_by_group(
+    label: Vector,
+    values_new: Vector,
+    values_old: Vector,
+    patient_id: Vector,
+    groups: pd.DataFrame,
+    resampling: Resampling,
+    kind: Kind,
+) -> list[dict[str, Any]]:
+    """How two predictions of the same rows differ for every level of every column of `groups`.
+
+    `kind` "risk": outcomes 0 or 1, and probabilities; "amount": actual and expected amounts. One entry per
+    level, withheld and rounded as in `risk_by_group` and `amount_by_group`. Its metrics are the new
+    prediction's minus the old's, with intervals of the difference itself, over resampled patients of the level:
+    auroc and calibration_in_the_large, or wape and bias; and the latter's `_distance` from its ideal, 0 or 1:
+    above 0, the new prediction lies further off.
+    """
+    outcome, check = (
+        (labels(label), probabilities) if kind == "risk" else (numbers(label, "actual"), _expected)
+    )
+    new, old = check(values_new), check(values_old)
+    same_length(label=outcome, values_new=new, values_old=old, groups=groups)
+    ids = pd.Series(patient_id).to_numpy()
+
+    def evaluate(rows: Mask) -> dict[str, Metric]:
+        patients = Patients.of(ids[rows], int(rows.sum()))
+        measure = _difference(kind, outcome[rows], new[rows], old[rows], patients)
+        return sample(measure, patients.count, resampling, undefined=DIFFERENCE_UNDEFINED).metrics()
+
+    events = outcome if kind == "risk" else None
+    return [entry for name in groups for entry in _levels(str(name), groups[name], events, evaluate)]
+
+
+def _expected(values: Vector) -> FloatArray:
+    return numbers(values, "expected")
+
+
+def _difference(
+    kind: Kind, outcome: FloatArray, new: FloatArray, old: FloatArray, patients: Patients
+) -> Measure:
+    def measure_of(values: FloatArray) -> Measure:
+        if kind == "amount":
+            return error_measures(outcome, values, patients)
+        large = in_the_large_measure(outcome, values, patients)
+        return together([ranking_measures(outcome, values, patients), large])
+
+    rank, level, ideal = COMPARED[kind]
+    measure_new, measure_old = measure_of(new), measure_of(old)
+
+    def measure(times: Times) -> Measures:
+        ours, theirs = measure_new(times), measure_old(times)
+        return {
+            rank: ours[rank] - theirs[rank],
+            level: ours[level] - theirs[level],
+            f"{level}_distance": np.abs(ours[level] - ideal) - np.abs(theirs[level] - ideal),
+        }
+
+    return measure
+
+
+def coverage_apart(
+    entries: Sequence[Mapping[str, Any]], level: float, *, margin: float = 0.04, smallest_n: int = 1000
+) -> list[dict[str, Any]]:
+    """Groups whose intervals hold the actual amount more or less often than they should.
+
+    `entries` as `amount_by_group` makes them; `level` the share that the intervals were made to hold. One
+    entry for each group of at least `smallest_n` rows whose coverage lies further than `margin` from it, the
+    furthest first: group, level, n, interval_coverage (value, low, high), distance (coverage − level) and
+    is_sure, whether the whole 95 % interval lies beyond the margin: the others may be chance. An overall
+    coverage says nothing of groups: too few in one and too many in another make up for each other.
+
+    Raises ValueError unless `level` lies between 0 and 1.
+    """
+    if not 0 < level < 1:
+        raise ValueError("level: must lie above 0 and below 1.")
+    apart = []
+    for entry in entries:
+        if entry["suppressed"] or entry["n"] < smallest_n:
+            continue
+        coverage = entry["metrics"]["interval_coverage"]
+        # Coverages of counts end on the margin itself, where rounding must not decide.
+        reach = margin + 1e-9
+        if coverage["value"] is None or abs(coverage["value"] - level) <= reach:
+            continue
+        has_interval = coverage["low"] is not None
+        apart.append(
+            {
+                "group": entry["group"],
+                "level": entry["level"],
+                "n": entry["n"],
+                "interval_coverage": coverage,
+                "distance": coverage["value"] - level,
+                "is_sure": has_interval
+                and (coverage["high"] < level - reach or coverage["low"] > level + reach),
+            }
+        )
+    return sorted(apart, key=lambda found: -abs(found["distance"]))
 
 
 def _levels(
