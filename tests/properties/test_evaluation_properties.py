@@ -21,6 +21,7 @@ from evaluation.discrimination import (
 )
 from evaluation.distribution import crps_of_quantiles, crps_of_samples, pit_histogram, pit_of_quantiles
 from evaluation.evaluate import evaluate_risk, together
+from evaluation.patients import Patients
 
 Table = tuple[FloatArray, FloatArray, FloatArray]
 
@@ -35,24 +36,27 @@ def tables(draw: DrawFn) -> Table:
     return np.array(label, float), np.array(twentieths) / 20, np.array(weights, float)
 
 
-def risk_measures(label: FloatArray, probability: FloatArray) -> Measure:
+def risk_measures(label: FloatArray, probability: FloatArray, patients: Patients | None = None) -> Measure:
     """All measures of risk but those whose knots move with the rows."""
     return together(
         [
-            ranking_measures(label, probability),
-            calibration_measures(label, probability),
-            threshold_measures(label, probability, (0.3, 0.5)),
-            net_benefit_measures(label, probability, (0.3, 0.5)),
+            ranking_measures(label, probability, patients),
+            calibration_measures(label, probability, patients),
+            threshold_measures(label, probability, (0.3, 0.5), patients),
+            net_benefit_measures(label, probability, (0.3, 0.5), patients),
         ]
     )
 
 
-def cost_measures(label: FloatArray, probability: FloatArray) -> Measure:
+def cost_measures(label: FloatArray, probability: FloatArray, patients: Patients | None = None) -> Measure:
     """All measures of cost, on costs made of the table's two columns."""
     actual = 100 * probability + 50 * label
     high = np.where(probability > 0.9, np.inf, 80 + 100 * probability)
     return together(
-        [error_measures(actual, 120 * probability), interval_measures(actual, 90 * probability, high)]
+        [
+            error_measures(actual, 120 * probability, patients),
+            interval_measures(actual, 90 * probability, high, patients),
+        ]
     )
 
 
@@ -126,6 +130,23 @@ def test_resamples_at_once_equal_resamples_one_by_one(table: Table) -> None:
         for row in range(3):
             alone = measure(together_at_once[row : row + 1])
             close({name: values[row : row + 1] for name, values in at_once.items()}, alone)
+
+
+@settings(deadline=None)
+@given(tables(), st.integers(1, 12))
+def test_a_patient_drawn_twice_is_all_of_its_rows_twice(table: Table, n_patients: int) -> None:
+    label, probability, _ = table
+    whose = Patients.of(np.arange(len(label)) * 7 % n_patients, len(label))
+    times = np.random.default_rng(1).integers(0, 4, (3, whose.count)).astype(np.uint8)
+    times[:, 0] += 1
+    by_row = times[:, whose.of_row].astype(float)
+    week = np.arange(len(label)) % 3
+    for measures in (risk_measures, cost_measures):
+        close(measures(label, probability, whose)(times), measures(label, probability)(by_row))
+    close(
+        capacity_measures(label, probability, week, 2, whose)(times),
+        capacity_measures(label, probability, week, 2)(by_row),
+    )
 
 
 @settings(deadline=None)
