@@ -22,7 +22,7 @@ Values = NDArray[np.float64]
 MOST_ROWS = 20_000
 N_BINS = 20
 PRIOR_ROWS = 20
-"""A bin's mean is drawn towards the mean of all as if by so many rows more, so that rare ones do not shout."""
+"""A bin's mean is drawn towards the mean of all as if by so many rows more: rare ones must not shout."""
 
 
 @dataclass(frozen=True, eq=False)
