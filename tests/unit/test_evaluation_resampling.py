@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
@@ -16,6 +17,7 @@ from evaluation.decisions import net_benefit_measures
 from evaluation.discrimination import capacity_measures, ranking_measures, threshold_measures
 from evaluation.evaluate import together
 from evaluation.patients import Patients
+from evaluation.smooth import SPLINE_RIDGE, knots_of, natural_spline
 
 N, N_RESAMPLES, CAPACITY = 1500, 5, 12
 RANDOM = np.random.default_rng(8)
@@ -89,6 +91,24 @@ def test_measures_of_risk_are_those_of_the_rows_written_out(probability: FloatAr
         for name, value in expected.items():
             assert found[name][resample] == pytest.approx(value, rel=1e-6), name
         assert shifted.sum() == pytest.approx(label.sum(), rel=1e-7)
+
+
+@pytest.mark.parametrize("probability", [DIFFERENT, TIED], ids=["different", "tied"])
+def test_the_ici_is_that_of_a_curve_fitted_to_the_rows_written_out(probability: FloatArray) -> None:
+    found = calibration_measures(LABEL, probability, WHOSE)(TIMES)["ici"]
+    knots = knots_of(LABEL, probability, np.ones(N))
+    for resample in range(2):
+        rows = written_out(resample)
+        label, offset = LABEL[rows], log_odds(probability[rows])
+        basis = natural_spline(offset, knots)
+
+        def loss(beta: FloatArray, label=label, offset=offset, basis=basis) -> float:  # type: ignore[no-untyped-def]
+            logit = offset + basis @ beta
+            return float((np.logaddexp(0, logit) - label * logit).sum() + SPLINE_RIDGE / 2 * beta @ beta)
+
+        beta = minimize(loss, np.zeros(len(knots)), method="BFGS", options={"gtol": 1e-3}).x
+        smooth = 1 / (1 + np.exp(-(offset + basis @ beta)))
+        assert found[resample] == pytest.approx(np.abs(smooth - probability[rows]).mean(), abs=1e-5)
 
 
 def test_measures_of_amounts_are_those_of_the_rows_written_out() -> None:
