@@ -9,9 +9,11 @@ import pandas as pd
 
 from evaluation.bootstrap import DEFAULT_RESAMPLING, Resampling
 from evaluation.evaluate import sample_amount, sample_score
+from evaluation.groups import difference_by_group
 from features.points import Point
 from models.model import Model
 from training.gate import PRIMARY, ChampionComparison
+from training.results import GROUP_REPLICATES, group_levels
 from training.targets import target_at
 
 if TYPE_CHECKING:
@@ -59,4 +61,13 @@ def compare_with_champion(
             for expected in (values, reference)
         )
     difference = challenger.minus(present).metric(PRIMARY[target.kind].name)
-    return ChampionComparison(version, len(common), difference)
+    groups = difference_by_group(
+        label,
+        values,
+        reference,
+        patients,
+        group_levels(common),
+        resampling.at_most(GROUP_REPLICATES),
+        target.kind,
+    )
+    return ChampionComparison(version, len(common), difference, groups=groups)

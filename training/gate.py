@@ -14,9 +14,10 @@ A pure function of the results document. All of these must hold:
    interval of the paired difference must lie above 0. Every change of model moves the risks and reasons of
    patients in the wards, so it needs a proven gain. A hospital that renews its models by the calendar, to
    keep up with its patients, sets `champion_rule` to `not_worse`: above minus the margin (non-inferiority).
-5. *No group harmed*: no group's calibration lies apart from everyone's, and none is predicted worse than by
-   the champion, by more than a margin with the whole 95 % interval. A group that is too small to prove harm
-   proves nothing; it is on the card, or withheld there.
+5. *No group harmed* beyond a margin, with the whole 95 % interval: none is ranked worse than by the champion
+   or has its level further off, and where there is no champion, or one that was nearer, no group's
+   calibration lies apart from everyone's. A group that is too small to prove harm proves nothing; it is on
+   the card, or withheld there.
 6. *Explained*: contributions and base value add up to the raw output, and come fast enough to be waited for.
 
 Every comparison is the paired difference of the primary metric, this model minus the other, on the rows that
@@ -53,6 +54,8 @@ class GateSettings:
     """How far a group's calibration-in-the-large may lie from everyone's: its odds are off by a third."""
     group_bias: float = 1.25
     """How many times everyone's predicted ÷ actual a group's may be, or that part of it."""
+    group_shift: float = 0.1
+    """How much further off than by the champion a group may be: log-odds, or predicted ÷ actual."""
     largest_gap: float = 1e-6
     """Between a raw output and the sum of what explains it."""
     slowest_rows_per_second: float = 100.0
@@ -150,6 +153,8 @@ class Primary:
 
 
 PRIMARY = {"risk": Primary("auroc", True), "amount": Primary("wape", False)}
+LEVEL = {"risk": "calibration_in_the_large", "amount": "bias"}
+"""The measure of a group's predictions as a whole."""
 CHANCE = 0.5
 """The AUROC of a risk that knows nothing."""
 
@@ -179,7 +184,8 @@ def decide(
         checks += _risk_calibration(metrics, settings)
     else:
         checks += _amount_calibration(metrics, interval_level, settings)
-    checks += _groups_calibration(metrics, results.get("groups", ()), kind, settings)
+    before = () if champion is None else champion.groups
+    checks += _groups_calibration(metrics, results.get("groups", ()), before, kind, settings)
     if champion is not None:
         checks.append(_against_champion(champion, primary, settings))
         checks += _groups_against_champion(champion, primary, settings)
@@ -290,10 +296,18 @@ def _against_champion(champion: ChampionComparison, primary: Primary, settings: 
 
 
 def _groups_calibration(
-    metrics: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], kind: str, settings: GateSettings
+    metrics: Mapping[str, Any],
+    groups: Sequence[Mapping[str, Any]],
+    before: Sequence[Mapping[str, Any]],
+    kind: str,
+    settings: GateSettings,
 ) -> Iterator[Check]:
-    """Which groups' calibration lies apart from everyone's, whole interval and all."""
-    name = "calibration_in_the_large" if kind == "risk" else "bias"
+    """Which groups' calibration lies apart from everyone's, whole interval and all.
+
+    Where the champion was no nearer, going without the new model would help nobody: that passes, and is told.
+    """
+    name = LEVEL[kind]
+    no_nearer = {(group["group"], group["level"]) for group in before if _is_no_further_off(group, name)}
     everyone = Estimate.read(metrics.get(name))
     shown = [group for group in groups if not group["suppressed"]]
     if everyone is None or not shown:
@@ -308,10 +322,12 @@ def _groups_calibration(
         # Without an interval nothing is shown, as in a group whose resamples are often undefined.
         if found is not None and (found.low > high or found.high < low):
             harmed += 1
+            as_before = (group["group"], group["level"]) in no_nearer
+            wanted = f"must reach {low:.3f} to {high:.3f}, or be no further off than the champion's"
             yield Check(
-                False,
+                as_before,
                 f"{group['group']} {group['level']}: {name} {found.value:.3f}, {_interval(found, '.3f')}, "
-                f"against {everyone.value:.3f} of everyone (must reach {low:.3f} to {high:.3f}).",
+                f"against {everyone.value:.3f} of everyone ({wanted}).",
             )
     if not harmed:
         text = f"{name} of {len(shown)} groups is near everyone's {everyone.value:.3f}"
@@ -321,10 +337,20 @@ def _groups_calibration(
 def _groups_against_champion(
     champion: ChampionComparison, primary: Primary, settings: GateSettings
 ) -> Iterator[Check]:
-    """Which groups are predicted worse than by the champion, whole interval and all."""
+    """Which groups are ranked worse than by the champion, or have their level further off."""
     shown = [group for group in champion.groups if not group["suppressed"]]
+    level = LEVEL["risk" if primary.is_higher_better else "amount"]
     harmed = 0
     for group in shown:
+        distance = Estimate.read(group["metrics"].get(f"{level}_distance"))
+        if distance is not None and distance.low > settings.group_shift + 1e-9:
+            harmed += 1
+            yield Check(
+                False,
+                f"{group['group']} {group['level']}: {level} further off by {distance.value:.3f} than under "
+                f"champion version {champion.version}, {_interval(distance, '.3f')} "
+                f"(must reach {settings.group_shift:.3f}).",
+            )
         found = primary.advantage(group["metrics"].get(primary.name))
         if found is not None and found.high < -settings.group_margin - 1e-9:
             harmed += 1
@@ -335,8 +361,14 @@ def _groups_against_champion(
                 f"(must reach {-settings.group_margin:+.3f}).",
             )
     if shown and not harmed:
-        text = f"none of {len(shown)} groups is predicted worse than by champion version {champion.version}"
-        yield Check(True, f"{text} by more than {settings.group_margin:.3f}.")
+        text = f"none of {len(shown)} groups is ranked worse than by champion version {champion.version}"
+        more = f"by more than {settings.group_margin:.3f}, or has its {level} further off by more than"
+        yield Check(True, f"{text} {more} {settings.group_shift:.3f}.")
+
+
+def _is_no_further_off(group: Mapping[str, Any], level: str) -> bool:
+    found = None if group["suppressed"] else Estimate.read(group["metrics"].get(f"{level}_distance"))
+    return found is not None and found.value <= 0
 
 
 def _explained(explanation: Mapping[str, Any], settings: GateSettings) -> Iterator[Check]:

@@ -118,7 +118,7 @@ def _assess_risk(
         "capacity_per_week": capacity,
         "baselines": {name: baseline(values) for name, values in judged.baselines.predictions.items()},
         "groups": risk_by_group(
-            label, judged.value, patients, _groups(rows), resampling.at_most(GROUP_REPLICATES)
+            label, judged.value, patients, group_levels(rows), resampling.at_most(GROUP_REPLICATES)
         ),
     }
 
@@ -142,7 +142,7 @@ def _assess_amount(
         "truncated_at": judged.truncated_at,
         "baselines": {name: baseline(values) for name, values in judged.baselines.predictions.items()},
         "groups": amount_by_group(
-            cost, judged.value, *ends, patients, _groups(rows), resampling.at_most(GROUP_REPLICATES)
+            cost, judged.value, *ends, patients, group_levels(rows), resampling.at_most(GROUP_REPLICATES)
         ),
     }
 
@@ -158,7 +158,8 @@ def _weeks(rows: pd.DataFrame) -> tuple[pd.Series, int]:
     return week, max(1, round(CAPACITY_SHARE * len(week) / week.nunique()))
 
 
-def _groups(rows: pd.DataFrame) -> pd.DataFrame:
+def group_levels(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows' groups of the report, by their names."""
     # A group that no row tells has nothing to compare.
     names = [name for name in rows.columns if name.startswith(GROUP_PREFIX) and rows[name].notna().any()]
     return rows[names].rename(columns=lambda name: name.removeprefix(GROUP_PREFIX))

@@ -269,8 +269,33 @@ def test_a_group_whose_risks_are_plainly_too_low_is_flagged_by_name():
     gate = decide(risk(metrics={"calibration_in_the_large": around(0.1)}, groups=[women, men, WITHHELD]))
     assert failures(gate) == [
         "sex female: calibration_in_the_large 0.700, 95 % interval 0.500 to 0.900, against 0.100 of everyone "
-        "(must reach -0.200 to 0.400)."
+        "(must reach -0.200 to 0.400, or be no further off than the champion's)."
     ]
+
+
+@pytest.mark.parametrize(("further", "passes"), [(0.0, True), (-0.1, True), (0.05, False)])
+def test_a_group_that_the_champion_serves_no_better_does_not_keep_a_better_model_out(
+    further: float, passes: bool
+):
+    women = group("female", calibration_in_the_large=around(0.7, 0.2))
+    as_before = group("female", auroc=around(0.0), calibration_in_the_large_distance=around(further, 0.02))
+    gate = decide(risk(groups=[women]), ChampionComparison(3, 4000, around(0.03), groups=(as_before,)))
+    assert gate.passed is passes
+    assert any("sex female: calibration_in_the_large 0.700" in reason for reason in gate.reasons)
+
+
+def test_a_challenger_that_moves_a_groups_level_further_off_is_refused():
+    # Further off by 0.2 log-odds. From 0.15 to 0.25: beyond the margin of 0.1. From 0.05 to 0.35: perhaps not.
+    surely = group("female", auroc=around(0.01), calibration_in_the_large_distance=around(0.2, 0.05))
+    perhaps = group("male", auroc=around(0.01), calibration_in_the_large_distance=around(0.2, 0.15))
+    comparison = ChampionComparison(3, 4000, around(0.03), groups=(surely, perhaps))
+    assert failures(decide(risk(), comparison)) == [
+        "sex female: calibration_in_the_large further off by 0.200 than under champion version 3, "
+        "95 % interval 0.150 to 0.250 (must reach 0.100)."
+    ]
+    bias = group("female", wape=around(0.0), bias_distance=around(0.2, 0.05))
+    comparison = ChampionComparison(3, 4000, around(-0.03), groups=(bias,))
+    assert "sex female: bias further off" in failures(decide(cost(), comparison, interval_level=0.8))[0]
 
 
 @pytest.mark.parametrize("half_width", [0.5, 0.01])

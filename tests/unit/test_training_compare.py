@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from evaluation.discrimination import auroc
 from models.artefact import Training
 from models.model import Model
 from tests.admission_rows import admissions, data_set, fitted
@@ -42,6 +43,17 @@ def test_they_are_compared_on_the_rows_later_than_both_calibrations(challenger: 
     later = (ROWS["prediction_time"].iloc[challenger.test["row"]] >= pd.Timestamp(later_from)).sum()
     assert 0 < later < everything.n_rows
     assert compared(challenger, test_from=later_from).n_rows == later
+
+
+def test_each_group_has_its_own_difference_on_the_same_rows(challenger: Trained) -> None:
+    found = {(entry["group"], entry["level"]): entry for entry in compared(challenger).groups}
+    assert {("sex", "female"), ("sex", "male"), ("earlier_stay", "yes")} <= set(found)
+    rows = ROWS.iloc[challenger.test["row"]]
+    women = (rows["row_group_sex"] == "female").to_numpy()
+    assert found["sex", "female"]["n"] == women.sum()
+    label, reference = rows["label_complication"][women], champion(challenger).predict(rows[women]).value
+    own = auroc(label, challenger.test["value"][women]) - auroc(label, reference)
+    assert found["sex", "female"]["metrics"]["auroc"]["value"] == pytest.approx(own)
 
 
 def test_labels_that_rest_on_something_else_are_not_compared(challenger: Trained) -> None:
