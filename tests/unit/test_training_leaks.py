@@ -180,6 +180,13 @@ def test_gaps_that_tell_little_are_not_named() -> None:
     assert leaks(table(day_3=gaps(0.55, 0.45)), supplied("day_3")) == ()
 
 
+def test_gaps_of_few_rows_are_not_told_of() -> None:
+    # All 40 rows with the outcome lack the value, and nobody else does.
+    frame = table(400, day_3=np.arange(400.0), label_complication=(np.arange(400) < 40) * 1.0)
+    frame.loc[frame["label_complication"] == 1, "day_3"] = np.nan
+    assert "missingness" not in {leak.check for leak in leaks(frame, supplied("day_3"))}
+
+
 def test_gaps_of_a_built_feature_have_a_meaning_and_may_tell_what_others_tell_too() -> None:
     # The others together reach 0.75 or more; half of that, in distance from 0.5, is passed by 0.65.
     frame = table(last_stay=gaps(0.65, 0.35), known=agreeing(0.75))

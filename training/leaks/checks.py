@@ -13,7 +13,7 @@ from scipy.stats import norm
 from features.feature import Feature
 from features.points import Point
 from models.units import Kind
-from training.leaks.leak import Leak
+from training.leaks.leak import Check, Leak
 from training.leaks.scores import Outcome, Sample, Values, mean_of_others, measure
 
 # Honest single inputs mostly stay below: over the public data sets and the made-up hospital the strongest
@@ -40,7 +40,8 @@ MISSING_SURENESS = 0.01
 
 AGREEMENT = 0.25
 """Honest features agree with the length of the stay in 2 % more rows than by chance."""
-FEWEST_LATER_ROWS = 50
+FEWEST_ROWS = 50
+"""Nothing is said of fewer rows: they could be known again."""
 LATER: Mapping[str, tuple[Kind, str]] = {
     "label_stay_days": ("amount", "the length of the stay"),
     "label_index_charges": ("amount", "the charges of the stay"),
@@ -93,8 +94,8 @@ def told_alone(suspects: Suspects, point: Point) -> Iterator[Leak]:
         limit = min(CERTAIN[kind], max(FLOOR[feature.is_fact][kind], reached))
         if told > limit:
             text = (
-                f"{feature.label} alone {sample.outcome.words(told)}; all other features together reach "
-                f"{measure(kind, others)}. {_advice(feature, point)}"
+                f"{feature.label} alone {sample.outcome.words(told)}; all others together, without its like "
+                f"and other suspects, reach {measure(kind, others)}. {_advice(feature, point)}"
             )
             yield _leak(feature, "alone", text, told, limit)
 
@@ -102,14 +103,16 @@ def told_alone(suspects: Suspects, point: Point) -> Iterator[Leak]:
 def told_by_gaps(suspects: Suspects, point: Point) -> Iterator[Leak]:
     """Features of which it tells the outcome that they are missing: half of what the values of others tell.
 
-    It must be beyond chance too, with as many features as were looked at (Bonferroni).
+    It must be beyond chance too, with as many features as were looked at (Bonferroni), and at least 50 rows
+    must lack the value and 50 have it.
     """
     sample = suspects.sample
     kind, outcome = sample.outcome.kind, sample.outcome.value
     surely = norm.isf(MISSING_SURENESS / (2 * len(sample.features)))
     for place, feature in enumerate(sample.features):
         told, is_missing = float(sample.told_by_missing[place]), sample.is_missing[:, place]
-        if told <= MISSING_FLOOR[kind]:
+        n_fewest = min(is_missing.sum(), (~is_missing).sum())
+        if told <= MISSING_FLOOR[kind] or n_fewest < FEWEST_ROWS:
             continue
         chance = abs(float(np.corrcoef(is_missing, outcome)[0, 1])) * np.sqrt(len(outcome))
         reached = _times(suspects.others(place), MISSING_MARGIN[feature.is_fact], kind)
@@ -117,9 +120,8 @@ def told_by_gaps(suspects: Suspects, point: Point) -> Iterator[Leak]:
         if told > limit and chance > surely:
             text = (
                 f"{feature.label} is missing in {is_missing.mean():.0%} of the rows, and that alone "
-                f"{sample.outcome.words(told)}. "
-                f"{_means(outcome, is_missing, kind)} Is it recorded, or not, because of what came after? "
-                f"{_advice(feature, point)}"
+                f"{sample.outcome.words(told)}. {_means(outcome, is_missing, kind)} Is it recorded, or not, "
+                f"because of what came after? {_advice(feature, point)}"
             )
             yield _leak(feature, "missingness", text, told, limit)
 
@@ -153,7 +155,7 @@ def known_later(sample: Sample, frame: pd.DataFrame, point: Point) -> Iterator[L
 
 def _can_be_told(value: Values, kind: Kind) -> bool:
     n_fewest = min(value.sum(), len(value) - value.sum()) if kind == "risk" else len(value)
-    return n_fewest >= FEWEST_LATER_ROWS
+    return n_fewest >= FEWEST_ROWS
 
 
 def _equal(sample: Sample, later: Values, words: str, point: Point) -> Iterator[Leak]:
@@ -163,7 +165,7 @@ def _equal(sample: Sample, later: Values, words: str, point: Point) -> Iterator[
         has_both = ~np.isnan(sample.matrix[:, place]) & ~np.isnan(later)
         ours, theirs = sample.matrix[has_both, place], later[has_both]
         n_equal = int(np.sum(np.round(ours, 2) == np.round(theirs, 2)))
-        kappa = _kappa(ours, theirs) if n_equal >= FEWEST_LATER_ROWS else 0.0
+        kappa = _kappa(ours, theirs) if n_equal >= FEWEST_ROWS else 0.0
         if kappa > AGREEMENT:
             text = (
                 f"{feature.label} equals {words} in {n_equal / len(ours):.0%} of the {len(ours):,} rows that "
@@ -225,5 +227,5 @@ def _advice(feature: Feature, point: Point) -> str:
     )
 
 
-def _leak(feature: Feature, check: str, text: str, value: float, limit: float) -> Leak:
-    return Leak(feature.name, check, text, round(value, 3), round(limit, 3))  # type: ignore[arg-type]
+def _leak(feature: Feature, check: Check, text: str, value: float, limit: float) -> Leak:
+    return Leak(feature.name, check, text, round(value, 3), round(limit, 3))
