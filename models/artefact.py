@@ -12,12 +12,12 @@ from features.errors import UserError
 from features.points import Point
 from models.bands import N_PERCENTILES
 from models.calibration import Calibration, LineCalibration
+from models.distribution import Distribution
 from models.encoding import FeatureSpec
-from models.intervals import Interval
 from models.units import SCALES, Kind, Scale, Unit, kind_of
 
 RISK_BOOSTERS = ("model",)
-AMOUNT_BOOSTERS = ("model", "low", "high")
+AMOUNT_BOOSTERS = ("model", "spread")
 
 
 class ArtefactError(UserError):
@@ -79,7 +79,7 @@ class Artefact:
     features: tuple[FeatureSpec, ...]
     fingerprint: str
     calibration: Calibration
-    interval: Interval | None
+    distribution: Distribution | None
     bands: tuple[float, float]
     percentiles: tuple[float, ...]
     base_value: float
@@ -92,7 +92,7 @@ class Artefact:
         rules = {
             "its name is not its target and point": self.name == f"{self.target}-{self.point}",
             "its point is unknown": self.point in list(Point),
-            "only an amount has an interval": (self.interval is not None) == (self.kind == "amount"),
+            "only an amount has a distribution": (self.distribution is not None) == (self.kind == "amount"),
             "it has no features, or one twice": 0 < len(names) == len(set(names)),
             "its landmark or a lag is negative": min(
                 self.landmark_hours, self.coding_lag_hours, self.cost_lag_hours
@@ -104,7 +104,7 @@ class Artefact:
             f"its calibration {self.calibration.fault}": not self.calibration.fault,
             "an amount is calibrated by a line": self.kind == "risk"
             or isinstance(self.calibration, LineCalibration),
-            "its interval has an impossible level": self.interval is None or 0 < self.interval.level < 1,
+            **(self.distribution.problems() if self.distribution else {}),
         }
         broken = [rule for rule, holds in rules.items() if not holds]
         if broken:
@@ -122,5 +122,5 @@ class Artefact:
 
     @property
     def booster_files(self) -> tuple[str, ...]:
-        """The names of its boosters: of `model.txt`, and for a cost `low.txt` and `high.txt`."""
+        """The names of its boosters: of `model.txt`, and for an amount `spread.txt`."""
         return RISK_BOOSTERS if self.kind == "risk" else AMOUNT_BOOSTERS

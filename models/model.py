@@ -22,8 +22,8 @@ class Prediction:
     """Predictions of n rows.
 
     `raw_output` is the booster's own output on `Artefact.scale`; `value` the calibrated probability or
-    the expected cost. `low` and `high` are the ends of a cost's interval (infinity: no finite bound)
-    and None for a risk. `percentile` is the place in the calibration slice, 0 to 1. `contributions`
+    the expected amount. `low` and `high` are the ends of an amount's interval (infinity: no finite bound) and
+    `spread` the stretch of its distribution; all three are None for a risk. `percentile` is the place in the calibration slice, 0 to 1. `contributions`
     [n, features] plus `base_value` add up to `raw_output`. `warnings` lists each row's own.
     """
 
@@ -31,6 +31,7 @@ class Prediction:
     value: NDArray[np.float64]
     low: NDArray[np.float64] | None
     high: NDArray[np.float64] | None
+    spread: NDArray[np.float64] | None
     percentile: NDArray[np.float64]
     band: list[str]
     base_value: float
@@ -40,7 +41,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Model:
-    """An artefact with its boosters, keyed model (and low, high for a cost)."""
+    """An artefact with its boosters, keyed model (and spread for an amount)."""
 
     artefact: Artefact
     boosters: dict[str, lgb.Booster]
@@ -54,8 +55,9 @@ class Model:
         """
         matrix, oddities = encode_rows(frame, self.artefact.features)
         raw = self._raw("model", matrix, threads)
-        value = self._value(raw)
-        low, high = self._interval(matrix, threads)
+        spread = None if self.artefact.distribution is None else np.exp(self._raw("spread", matrix, threads))
+        value = self._value(raw, spread)
+        low, high = self._interval(raw, spread)
         warnings: list[list[str]] = [[] for _ in range(len(frame))]
         for oddity in oddities:
             text = str(oddity)
@@ -66,6 +68,7 @@ class Model:
             value=value,
             low=low,
             high=high,
+            spread=spread,
             percentile=percentiles_of(value, self.artefact.percentiles),
             band=bands_of(value, self.artefact.bands),
             base_value=self.artefact.base_value,
@@ -79,20 +82,18 @@ class Model:
         booster = self.boosters[name]
         return np.asarray(booster.predict(matrix, raw_score=True, num_threads=threads), dtype=np.float64)
 
-    def _value(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        calibration = self.artefact.calibration
-        if self.artefact.kind == "risk":
+    def _value(self, raw: NDArray[np.float64], spread: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        calibration, distribution = self.artefact.calibration, self.artefact.distribution
+        if distribution is None or spread is None:
             return calibration.probability(raw)
         assert isinstance(calibration, LineCalibration), "held by the artefact"
-        return calibration.amount(raw)
+        return calibration.amount(raw) * distribution.smearing(spread)
 
     def _interval(
-        self, matrix: NDArray[np.float64], threads: int
+        self, raw: NDArray[np.float64], spread: NDArray[np.float64] | None
     ) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
-        if self.artefact.interval is None:
-            return None, None
-        low_log, high_log = self._raw("low", matrix, threads), self._raw("high", matrix, threads)
-        return self.artefact.interval.ends(low_log, high_log)
+        distribution = self.artefact.distribution
+        return (None, None) if distribution is None or spread is None else distribution.interval(raw, spread)
 
     def _contributions(self, matrix: NDArray[np.float64], threads: int) -> NDArray[np.float64]:
         if not len(matrix):

@@ -1,7 +1,7 @@
 """A model as a folder of plain text, written whole or not at all, and read only if it is the same.
 
-`model.txt` is the booster that is explained; a cost model adds `low.txt` and `high.txt`, the quantile
-boosters of its interval. `artefact.json` says how their output becomes a prediction, `card.md` what it
+`model.txt` is the booster that is explained; a model of amounts adds `spread.txt`, the booster of how far they
+scatter. `artefact.json` says how their output becomes a prediction, `card.md` what it
 may be used for. Nothing in it is executed.
 """
 
@@ -21,13 +21,13 @@ from models.artefact import Artefact, ArtefactError
 from models.card import card
 
 LARGEST_FILE_BYTES = 512 * 1024 * 1024
-ALL_FILES = ("artefact.json", "card.md", "model.txt", "low.txt", "high.txt")
+ALL_FILES = ("artefact.json", "card.md", "model.txt", "spread.txt")
 
 
 def write_artefact(folder: Path, artefact: Artefact, boosters: dict[str, str]) -> str:
     """Write the artefact as `folder`, whole or not at all, and return its digest.
 
-    `boosters` maps model (and low, high for a cost) to LightGBM's text. Raises ArtefactError if a
+    `boosters` maps model (and spread for an amount) to LightGBM's text. Raises ArtefactError if a
     booster is missing or a number is not finite.
     """
     if set(boosters) != set(artefact.booster_files):

@@ -111,11 +111,11 @@ def prediction_document(scores: Scores, row: int) -> dict[str, Any]:
 
 
 def _interval(scores: Scores, row: int) -> dict[str, float | None] | None:
-    interval, prediction = scores.loaded.model.artefact.interval, scores.prediction
-    if interval is None or prediction.low is None or prediction.high is None:
+    distribution, prediction = scores.loaded.model.artefact.distribution, scores.prediction
+    if distribution is None or prediction.low is None or prediction.high is None:
         return None
     return {
-        "level": interval.level,
+        "level": distribution.level,
         "low": finite_or_none(prediction.low[row]),
         "high": finite_or_none(prediction.high[row]),
     }

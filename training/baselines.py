@@ -16,8 +16,8 @@ from scipy.special import expit
 
 from features.points import Point
 from models.calibration import logistic_line
+from models.distribution import SMALLEST
 from models.encoding import FeatureSpec, encode
-from models.intervals import SMALLEST
 from training.fit import Recipe
 from training.split import Rows
 

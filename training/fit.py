@@ -19,13 +19,15 @@ from models.artefact import Artefact, Context, Training
 from models.bands import cut_points, percentile_grid
 from models.calibration import Calibration, rescale_mean
 from models.calibration_choice import Compared, choose_calibration
+from models.distribution import SMALLEST, fit_distribution
 from models.encoding import PART_ROWS, FeatureSpec, booster_names, encode
-from models.intervals import SMALLEST, Interval, conformalize, log_amount
 from models.model import Model
 from training.hyperparameters import (
+    LEARNING_TASKS,
     MOST_TREES,
     USUAL_OBJECTIVE,
     Hyperparameters,
+    Objective,
     default_hyperparameters,
     lightgbm_settings,
     monotone_of,
@@ -36,6 +38,8 @@ from training.targets import Target, TrainingError
 
 PATIENCE_TREES = 40
 STOPPING_SHARE = 0.15
+SMALLEST_SCATTER = 1e-3
+"""On the log scale: a row that is met exactly would have no spread at all."""
 MOST_REGROWN_ROWS = 30_000
 """Up to as many training rows the trees are grown again, now on the stopping rows too."""
 FEWEST_TRAINING_ROWS, FEWEST_TRAINING_EVENTS = 200, 50
@@ -103,13 +107,14 @@ class _Table:
 class _Binned:
     """One slice as LightGBM holds it: the rows that trees grow on, then those that say when to stop.
 
-    `regrown` are all of them, to grow the trees again on; None where there are rows enough. `label` is in
-    the same order. Boosters differ in nothing but the labels.
+    `regrown` are all of them, to grow the trees again on; None where there are rows enough. `matrix` and
+    `label` are in the same order. Boosters differ in nothing but the labels.
     """
 
     growing: lgb.Dataset
     stopping: lgb.Dataset
     regrown: lgb.Dataset | None
+    matrix: NDArray[np.float64]
     label: NDArray[np.float64]
     n_growing: int
 
@@ -129,16 +134,15 @@ def fit_model(frame: pd.DataFrame, recipe: Recipe, training: Rows, calibration: 
     stops = patient_places(frame["patient_id"].iloc[training], "stopping", recipe.seed) < STOPPING_SHARE
     settings = _settings(recipe, specs, int((~stops).sum()))
     binned = _binned(table, training[~stops], training[stops], settings)
-    cut = None
-    if recipe.target.kind == "amount":
-        cut = float(np.quantile(label[training], recipe.truncation_quantile))
-    texts = {
-        name: _grown(binned, learned, settings | objective)
-        for name, (objective, learned) in _tasks(binned.label, recipe, cut).items()
-    }
+    truncated_at = None
+    if recipe.target.kind == "risk":
+        texts = {"model": _grown(binned, binned.label, settings | LEARNING_TASKS["binary"])}
+    else:
+        truncated_at = float(np.quantile(binned.label, recipe.truncation_quantile))
+        texts = _grown_amount(binned, recipe, settings, truncated_at)
     boosters = {name: lgb.Booster(model_str=text) for name, text in texts.items()}
     artefact, compared = _calibrated(table, recipe, boosters, calibration)
-    return Fitted(Model(artefact, boosters), texts, settings, left_out, cut, compared)
+    return Fitted(Model(artefact, boosters), texts, settings, left_out, truncated_at, compared)
 
 
 def check_slice(
@@ -156,8 +160,7 @@ def check_slice(
 
 
 def _settings(recipe: Recipe, specs: Sequence[FeatureSpec], n_growing: int) -> dict[str, Any]:
-    usual = USUAL_OBJECTIVE[recipe.target.kind]
-    chosen = recipe.hyperparameters or default_hyperparameters(n_growing, usual)
+    chosen = recipe.hyperparameters or default_hyperparameters(n_growing, _objective(recipe))
     monotone = monotone_of(specs, recipe.directions)
     return lightgbm_settings(chosen, seed=recipe.seed, threads=recipe.threads, monotone=monotone)
 
@@ -174,7 +177,7 @@ def _binned(table: _Table, growing: Rows, stopping: Rows, settings: dict[str, An
     first = lgb.Dataset(matrix[:n_growing], label[:n_growing], **columns).construct()
     second = lgb.Dataset(matrix[n_growing:], label[n_growing:], reference=first, **columns).construct()
     regrown = lgb.Dataset(matrix, label, **columns).construct() if len(label) <= MOST_REGROWN_ROWS else None
-    return _Binned(first, second, regrown, label, n_growing)
+    return _Binned(first, second, regrown, matrix, label, n_growing)
 
 
 def _grown(binned: _Binned, learned: NDArray[np.float64], settings: dict[str, Any]) -> str:
@@ -192,23 +195,27 @@ def _grown(binned: _Binned, learned: NDArray[np.float64], settings: dict[str, An
     return str(booster.model_to_string(num_iteration=n_trees))
 
 
-def _tasks(
-    actual: NDArray[np.float64], recipe: Recipe, truncated_at: float | None
-) -> dict[str, tuple[dict[str, Any], NDArray[np.float64]]]:
-    """Each booster's objective and labels."""
-    if truncated_at is None:
-        return {"model": ({"objective": "binary"}, actual)}
-    # A few extreme costs would rule the trees; the calibration gives their mean back.
-    truncated = np.clip(actual, SMALLEST[recipe.target.unit], truncated_at)
-    low, high = Interval(recipe.interval_level, None, None).quantiles
-    logged = log_amount(actual, recipe.target.unit)
-    # LightGBM refuses directions of quantiles.
-    quantile: dict[str, Any] = {"objective": "quantile", "monotone_constraints": []}
-    return {
-        "model": ({"objective": "gamma"}, truncated),
-        "low": (quantile | {"alpha": low}, logged),
-        "high": (quantile | {"alpha": high}, logged),
-    }
+def _grown_amount(
+    binned: _Binned, recipe: Recipe, settings: dict[str, Any], truncated_at: float
+) -> dict[str, str]:
+    """The booster of the amount, then that of how far the logarithm scatters about it."""
+    # A few extreme amounts would rule the trees, the smallest ones on the log scale as much as the largest. The
+    # calibration gives their mean back.
+    least = float(np.quantile(binned.label, 1 - recipe.truncation_quantile))
+    smallest = SMALLEST[recipe.target.unit]
+    amount = np.clip(binned.label, max(smallest, least), max(smallest, truncated_at))
+    objective = _objective(recipe)
+    learned = np.log(amount) if objective == "log" else amount
+    text = _grown(binned, learned, settings | LEARNING_TASKS[objective])
+    raw = lgb.Booster(model_str=text).predict(binned.matrix, raw_score=True, num_threads=recipe.threads)
+    scatter = np.maximum(np.abs(np.log(amount) - np.asarray(raw)), SMALLEST_SCATTER)
+    # What raises an amount need not make it less certain: directions are the amount's alone.
+    undirected = {name: value for name, value in settings.items() if name != "monotone_constraints"}
+    return {"model": text, "spread": _grown(binned, scatter, undirected | LEARNING_TASKS["gamma"])}
+
+
+def _objective(recipe: Recipe) -> Objective:
+    return recipe.hyperparameters.objective if recipe.hyperparameters else USUAL_OBJECTIVE[recipe.target.kind]
 
 
 def _calibrated(
@@ -220,7 +227,7 @@ def _calibrated(
         name: np.asarray(booster.predict(matrix, raw_score=True, num_threads=recipe.threads))
         for name, booster in boosters.items()
     }
-    interval = None
+    distribution = None
     line: Calibration
     compared: tuple[Compared, ...] = ()
     if recipe.target.kind == "risk":
@@ -229,11 +236,18 @@ def _calibrated(
         line, compared = chosen.calibration, chosen.compared
         values = line.probability(raw["model"])
     else:
-        line = rescaled = rescale_mean(raw["model"], actual)
-        values = rescaled.amount(raw["model"])
-        interval = conformalize(
-            raw["low"], raw["high"], actual, recipe.target.unit, level=recipe.interval_level
+        spread = np.exp(raw["spread"])
+        distribution = fit_distribution(
+            raw["model"],
+            spread,
+            actual,
+            recipe.target.unit,
+            level=recipe.interval_level,
+            smears=_objective(recipe) == "log",
         )
+        smearing = distribution.smearing(spread)
+        line = rescaled = rescale_mean(raw["model"] + np.log(smearing), actual)
+        values = rescaled.amount(raw["model"]) * smearing
     contributions = np.asarray(boosters["model"].predict(matrix[:1], pred_contrib=True))
     artefact = Artefact(
         name=f"{recipe.target.name}-{recipe.point}",
@@ -247,7 +261,7 @@ def _calibrated(
         features=table.specs,
         fingerprint=fingerprint(spec.name for spec in table.specs if not spec.is_fact),
         calibration=line,
-        interval=interval,
+        distribution=distribution,
         bands=cut_points(values),
         percentiles=percentile_grid(values),
         base_value=float(contributions[0, -1]),

@@ -46,7 +46,7 @@ class Hyperparameters:
             )
 
 
-USUAL_OBJECTIVE: dict[Kind, Objective] = {"risk": "binary", "amount": "gamma"}
+USUAL_OBJECTIVE: dict[Kind, Objective] = {"risk": "binary", "amount": "log"}
 
 
 def default_hyperparameters(n_rows: int, objective: Objective) -> Hyperparameters:

@@ -112,13 +112,13 @@ def train(
         acted_on_from=settings.acted_on_from or acted_on_since(history, data.declaration.time_zone),
         progress=progress,
     )
-    interval = trained.artefact.interval
+    distribution = trained.artefact.distribution
     with step(progress, f"comparing {of_this} with the champion"):
         comparison = _comparison(trained, data, settings)
     gate = decide(
         trained.results,
         comparison,
-        interval_level=interval.level if interval else None,
+        interval_level=distribution.level if distribution else None,
         settings=GateSettings(champion_rule=settings.champion_rule),
     )
     with step(progress, f"logging and registering {of_this}"):
