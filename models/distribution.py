@@ -1,12 +1,13 @@
 """Predictive distributions of amounts: one shape of residuals, moved and stretched for each row.
 
-The logarithm of an amount is `raw + spread * residual`: `raw` is the output of the explained booster, `spread`
-how far admissions like this one scatter, by a second booster, and the residuals are those of the calibration
-slice. Expected amount, interval and the chance of more than a threshold are read off the one distribution.
+The logarithm of an amount is `raw + spread * residual`: `raw` is the output of the explained booster,
+`spread` how far admissions like this one scatter, by a second booster, and the residuals are those of the
+calibration slice. Expected amount, interval and the chance of more than a threshold are read off the one
+distribution.
 
-Sources: Vovk et al., Machine Learning 2019;108:445–474 (conformal predictive distributions); Papadopoulos et al.,
-ECML 2002, 345–356 (residuals normalised by a model of their size); Duan, J Am Stat Assoc 1983;78:605–610
-(smearing).
+Sources: Vovk et al., Machine Learning 2019;108:445–474 (conformal predictive distributions); Papadopoulos et
+al., ECML 2002, 345–356 (residuals normalised by a model of their size); Duan, J Am Stat Assoc
+1983;78:605–610 (smearing).
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ Numbers = NDArray[np.float64]
 class Distribution:
     """The residuals of the calibration slice, as numbers.
 
-    `residuals` are their quantiles at `LEVELS`, each within the observed ones: beyond the outermost nothing is
-    known. `low` and `high` are the two that hold `level` of new residuals between them (None: too few rows for a
-    finite end). `factors` are the mean of exp(spread * residual) at the rising `spreads`; both are empty where the
-    explained booster estimates the logarithm of the mean itself.
+    `residuals` are their quantiles at `LEVELS`, each within the observed ones: beyond the outermost nothing
+    is known. `low` and `high` are the two that hold `level` of new residuals between them (None: too few rows
+    for a finite end). `factors` are the mean of exp(spread * residual) at the rising `spreads`; both are
+    empty where the explained booster estimates the logarithm of the mean itself.
     """
 
     level: float
@@ -63,7 +64,7 @@ class Distribution:
         }
 
     def smearing(self, spread: Numbers) -> Numbers:
-        """The mean over the median-like exp(raw) at each spread; 1 where the booster estimates the mean itself.
+        """The mean ÷ exp(raw) at each spread; 1 where the booster estimates the mean itself.
 
         Beyond the spreads of the calibration slice the factor stays as it is at their ends.
         """

@@ -23,8 +23,9 @@ class Prediction:
 
     `raw_output` is the booster's own output on `Artefact.scale`; `value` the calibrated probability or
     the expected amount. `low` and `high` are the ends of an amount's interval (infinity: no finite bound) and
-    `spread` the stretch of its distribution; all three are None for a risk. `percentile` is the place in the calibration slice, 0 to 1. `contributions`
-    [n, features] plus `base_value` add up to `raw_output`. `warnings` lists each row's own.
+    `spread` the stretch of its distribution; all three are None for a risk. `percentile` is the place in the
+    calibration slice, 0 to 1. `contributions` [n, features] plus `base_value` add up to `raw_output`.
+    `warnings` lists each row's own.
     """
 
     raw_output: NDArray[np.float64]

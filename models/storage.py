@@ -1,8 +1,8 @@
 """A model as a folder of plain text, written whole or not at all, and read only if it is the same.
 
-`model.txt` is the booster that is explained; a model of amounts adds `spread.txt`, the booster of how far they
-scatter. `artefact.json` says how their output becomes a prediction, `card.md` what it
-may be used for. Nothing in it is executed.
+`model.txt` is the booster that is explained; a model of amounts adds `spread.txt`, the booster of how far
+they scatter. `artefact.json` says how their output becomes a prediction, `card.md` what it may be
+used for. Nothing in it is executed.
 """
 
 from __future__ import annotations

@@ -199,8 +199,8 @@ def _grown_amount(
     binned: _Binned, recipe: Recipe, settings: dict[str, Any], truncated_at: float
 ) -> dict[str, str]:
     """The booster of the amount, then that of how far the logarithm scatters about it."""
-    # A few extreme amounts would rule the trees, the smallest ones on the log scale as much as the largest. The
-    # calibration gives their mean back.
+    # A few extreme amounts would rule the trees, the smallest ones on the log scale as much as the largest.
+    # The calibration gives their mean back.
     least = float(np.quantile(binned.label, 1 - recipe.truncation_quantile))
     smallest = SMALLEST[recipe.target.unit]
     amount = np.clip(binned.label, max(smallest, least), max(smallest, truncated_at))

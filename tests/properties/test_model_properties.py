@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from models.artefact import Training
 from models.bands import percentile_grid, percentiles_of
 from models.calibration import LineCalibration
-from models.intervals import Interval, conformal_offset
+from models.distribution import conformal_ends, fit_distribution
 from models.storage import read_artefact, write_artefact
 from tests.admission_rows import GROUPS, fitted
 
@@ -80,19 +80,37 @@ def test_calibration_never_changes_the_order_of_risks(
     assert ((probability >= 0) & (probability <= 1)).all()
 
 
-@given(scores=st.lists(FINITE, min_size=1, max_size=60), level=st.floats(0.05, 0.95))
-def test_the_offset_holds_its_share_of_the_calibration_rows(scores: list[float], level: float) -> None:
-    offset = conformal_offset(np.array(scores), level)
-    if offset is None:
-        assert (len(scores) + 1) * level > len(scores) - 1e-6
+@given(residuals=st.lists(FINITE, min_size=1, max_size=60), level=st.floats(0.05, 0.95))
+def test_each_end_leaves_out_its_share_of_the_calibration_rows(residuals: list[float], level: float) -> None:
+    ordered, tail = np.sort(residuals), (1 - level) / 2
+    low, high = conformal_ends(ordered, level)
+    if low is not None and high is not None:
+        assert np.mean(ordered < low) <= tail + 1e-9
+        assert np.mean(ordered > high) <= tail + 1e-9
     else:
-        assert np.mean(np.array(scores) <= offset) >= level - 1e-9
+        assert (len(ordered) + 1) * tail < 1 + 1e-6
 
 
-@given(low=FINITE, high=FINITE, offset=st.floats(-5, 5))
-def test_the_ends_are_ordered_whatever_the_boosters_say(low: float, high: float, offset: float) -> None:
-    ends = Interval(0.8, offset, offset).ends(np.array([low]), np.array([high]))
-    assert 0 <= ends[0][0] <= ends[1][0]
+@given(
+    actual=st.lists(st.floats(0, 1e9), min_size=1, max_size=40),
+    raw=st.floats(-5, 15),
+    spread=st.floats(1e-3, 5),
+    asked=st.lists(st.floats(0, 1e9), min_size=2, max_size=10),
+)
+def test_a_distribution_rises(actual: list[float], raw: float, spread: float, asked: list[float]) -> None:
+    n = len(actual)
+    found = fit_distribution(
+        np.full(n, raw), np.full(n, spread), np.array(actual), "money", level=0.8, smears=False
+    )
+    assert all(found.problems().values())
+    one = np.array([raw]), np.array([spread])
+    assert (np.diff(found.quantiles(*one)[0]) >= 0).all()
+    low, high = found.interval(*one)
+    assert 0 <= low[0] <= high[0]
+    many = np.full(len(asked), raw), np.full(len(asked), spread)
+    below = found.probability_below(np.sort(asked), *many, "money")
+    assert (np.diff(below) >= 0).all()
+    assert ((below > 0) & (below < 1)).all()
 
 
 @given(values=st.lists(FINITE, min_size=1, max_size=80), asked=st.lists(FINITE, min_size=2, max_size=20))

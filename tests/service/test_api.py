@@ -29,12 +29,12 @@ from models.artefact import Artefact, Context, Training
 from models.calibration import BetaCalibration, KnotsCalibration, LineCalibration
 from models.champions import Champion, install_champion
 from models.encoding import FeatureSpec
-from models.intervals import Interval
 from models.storage import write_artefact
 from serving.api import create_app
 from serving.documents import EXAMPLE_ANSWER, EXAMPLE_REQUEST, AnswerDocument, ProblemDocument
 from serving.server import limits, serve, served_app
 from serving.settings import ServingSettings
+from tests.admission_rows import DISTRIBUTION
 
 SECRET = "Zhang-Wei-4711"
 CONTEXT = Context("Asia/Shanghai", "CNY", {"diagnosis": "icd10gb", "procedure": "icd9cm3"}, "billed")
@@ -71,8 +71,7 @@ def promote(
         label = np.exp(9 + raised)
         objectives = {
             "model": {"objective": "gamma"},
-            "low": {"objective": "quantile", "alpha": 0.1},
-            "high": {"objective": "quantile", "alpha": 0.9},
+            "spread": {"objective": "gamma"},
         }
     options = {"num_threads": 1, "verbosity": -1, "deterministic": True, "seed": seed}
     boosters = {
@@ -90,8 +89,8 @@ def promote(
         unit="probability" if kind == "risk" else "money",
         context=CONTEXT, landmark_hours=24.0, coding_lag_hours=0.0, cost_lag_hours=0.0, features=specs,
         fingerprint=fingerprint(spec.name for spec in specs),
-        calibration=LineCalibration(),
-        interval=Interval(0.8, 0.1, None) if kind == "amount" else None,
+        calibration=LineCalibration() if kind == "risk" else None,
+        distribution=DISTRIBUTION if kind == "amount" else None,
         bands=(0.2, 0.4), percentiles=tuple(np.linspace(0, 1, 101).tolist()), base_value=base,
         training=Training("real", {}, None, {"data_hash": "a"}), metrics={"auroc": {"value": 0.7}},
         intended_use="A test.",

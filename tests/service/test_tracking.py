@@ -206,7 +206,7 @@ def test_a_cost_in_mlflow_has_its_interval_and_no_upper_end_is_missing(store: St
     found = load_pyfunc(store, store.log(trained)).predict(rows)
     assert list(found.columns) == ["value", "low", "high"]
     assert found["low"].tolist() == list(expected.low)
-    # `high_offset` is None: no finite upper end.
+    # `high` is None: no finite upper end.
     assert found["high"].isna().all()
 
 

@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from models.card import LIMITS, card, estimate, table
 from models.champions import champion_named, install_champion, load_champion
 from models.model import load_model
 from models.storage import digest, read_artefact, write_artefact
-from tests.admission_rows import fitted
+from tests.admission_rows import DISTRIBUTION, fitted
 from tests.served import in_force
 
 RISK = "readmission-admission"
@@ -148,7 +148,7 @@ def _set(path: tuple[str | int, ...], value: Any) -> Callable[[dict[str, Any]], 
         (_set(("calibration",), {"intercept": 0.0, "slope": 1.0}), "method"),
         (_set(("calibration", "method"), "spline"), "method"),
         (_set(("calibration", "knots"), []), "knots"),
-        (_set(("interval",), {"level": 0.8, "low_offset": 0.0, "high_offset": 0.0}), "interval"),
+        (_set(("distribution",), asdict(DISTRIBUTION)), "only an amount has a distribution"),
     ],
 )
 def test_an_artefact_that_contradicts_itself_is_refused(
@@ -182,13 +182,13 @@ def test_a_number_that_is_not_finite_is_never_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_cost_model_without_its_interval_boosters_is_incomplete(tmp_path: Path) -> None:
+def test_a_cost_model_without_its_booster_of_the_spread_is_incomplete(tmp_path: Path) -> None:
     model = fitted("cost")
     with pytest.raises(ArtefactError, match="boosters"):
         write_artefact(tmp_path / "model", model.model.artefact, {"model": model.boosters["model"]})
     write_artefact(tmp_path / "model", model.model.artefact, model.boosters)
-    (tmp_path / "model" / "high.txt").unlink()
-    with pytest.raises(ArtefactError, match=r"high\.txt missing"):
+    (tmp_path / "model" / "spread.txt").unlink()
+    with pytest.raises(ArtefactError, match=r"spread\.txt missing"):
         read_artefact(tmp_path / "model", None)
 
 

@@ -11,7 +11,6 @@ import pytest
 
 from models.contributions import explanation
 from models.encoding import encode
-from models.intervals import Interval
 from models.model import Model
 from tests.admission_rows import admissions, fitted
 
@@ -113,7 +112,9 @@ def test_the_interval_of_a_cost_is_ordered_and_holds_most_costs() -> None:
 
 def test_an_interval_without_finite_bound_ends_at_infinity() -> None:
     model = fitted("cost").model
-    open_ended = replace(model.artefact, interval=Interval(0.8, None, None))
+    open_ended = replace(
+        model.artefact, distribution=replace(model.artefact.distribution, low=None, high=None)
+    )
     prediction = Model(open_ended, model.boosters).predict(ROWS.head(3))
     assert prediction.high is not None
     assert prediction.high.tolist() == [np.inf] * 3
