@@ -19,6 +19,8 @@ TEST_SHARE = 0.20
 CALIBRATION_SHARE = 0.15
 N_FOLDS = 5
 FEWEST_CALIBRATION_ROWS = 100
+SETTLED_SHARE = 0.99
+"""A slice ends so long before its data do that this share of its labels would be known by then."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +69,22 @@ def labelled_rows(frame: pd.DataFrame, target: Target) -> tuple[NDArray[np.bool_
     return is_labelled, {"unlabelled": int((~is_labelled).sum())}
 
 
+def settled_on(frame: pd.DataFrame, target: Target) -> pd.Series:
+    """The day by which a row's label would be known however long its stay had lasted.
+
+    Before discharge a label becomes known the sooner, the shorter the stay: the last rows that have one are
+    rows of short stays. So each row waits as long as 99 of 100 of the earlier half of the labelled rows had
+    to, from its prediction to the end of its label window, or longer if its own window ended later. At
+    discharge, where all wait equally long, that is the end of the window.
+    """
+    is_labelled, _ = labelled_rows(frame, target)
+    predicted_on = pd.to_datetime(frame["prediction_time"]).dt.normalize()
+    ended_on = pd.to_datetime(frame[target.label_end])
+    is_early = is_labelled & (predicted_on <= predicted_on[is_labelled].median()).to_numpy()
+    wait = (ended_on - predicted_on)[is_early].quantile(SETTLED_SHARE, interpolation="higher")
+    return np.maximum(ended_on, predicted_on + wait)
+
+
 def split_by_time(
     frame: pd.DataFrame,
     target: Target,
@@ -76,16 +94,25 @@ def split_by_time(
 ) -> Split:
     """Split by prediction time, at midnights: training, then calibration, then the latest rows as test.
 
-    A row enters a slice only if its label window ended before the next slice starts. A patient with a
-    row in a later slice loses the rows in the training slice. Shares are of the labelled rows before that.
+    A row enters a slice only if its label was settled before the next slice starts, the test only if it was
+    before the data end (`settled_on`). A patient with a row in a later slice loses the rows in the training
+    slice. Shares are of the settled rows before that.
     Raises TrainingError if prediction times are missing.
     """
-    is_usable, left = labelled_rows(frame, target)
+    is_usable, left = settled_rows(frame, target)
     calibration_from, test_from = midnights(
         frame, target, is_usable, (1 - test_share - calibration_share, 1 - test_share)
     )
     found = split_at(frame, target, is_usable, calibration_from, test_from)
     return replace(found, facts={**found.facts, **left})
+
+
+def settled_rows(frame: pd.DataFrame, target: Target) -> tuple[NDArray[np.bool_], dict[str, int]]:
+    """As `labelled_rows`, without those that might have been unlabelled yet, had their stay lasted longer."""
+    is_labelled, left = labelled_rows(frame, target)
+    known_until = pd.to_datetime(frame[target.label_end])[is_labelled].max()
+    is_settled = is_labelled & ~(settled_on(frame, target) > known_until).to_numpy()
+    return is_settled, {**left, "unsettled": int((is_labelled & ~is_settled).sum())}
 
 
 def midnights(
@@ -122,15 +149,15 @@ def split_at(
     in_calibration = is_usable & ((times >= calibration_from) & (times < test_from)).to_numpy()
     in_training = is_usable & (times < calibration_from).to_numpy()
 
-    window_ended = pd.to_datetime(frame[target.label_end])
+    settled = settled_on(frame, target)
     patient = pd.factorize(frame["patient_id"])[0].astype(np.intp)
     nobody = np.array([], dtype=np.intp)
     calibration, lost_calibration = _kept(
-        frame, target, in_calibration, (window_ended < test_from).to_numpy(), patient, nobody
+        frame, target, in_calibration, (settled < test_from).to_numpy(), patient, nobody
     )
     later = np.concatenate([patient[in_test], patient[calibration]])
     training, lost_training = _kept(
-        frame, target, in_training, (window_ended < calibration_from).to_numpy(), patient, later
+        frame, target, in_training, (settled < calibration_from).to_numpy(), patient, later
     )
     facts = {
         "by": "time and patient",

@@ -75,6 +75,31 @@ def test_unlabelled_rows_are_left_out_and_counted() -> None:
     assert split.facts["unlabelled"] == 1
 
 
+def test_the_last_labels_before_the_end_are_those_of_short_stays_and_stay_out() -> None:
+    # One patient a day for 200 days, known after 2 days, every tenth after 12; observed until day 200.
+    days = pd.date_range("2024-01-01 09:00", periods=200, freq="D")
+    wait = np.where(np.arange(200) % 10 == 5, 12, 2)
+    ends = days.normalize() + pd.to_timedelta(wait, unit="D")
+    is_known = ends <= pd.Timestamp("2024-07-18")  # the 200th day
+    rows = pd.DataFrame(
+        {
+            "patient_id": np.arange(200).astype(str),
+            "prediction_time": days,
+            "label_readmission": np.where(is_known, np.arange(200) % 2, np.nan),
+            "row_label_end_on_readmission": ends.date,
+        }
+    )
+    split = split_by_time(rows, READMISSION, test_share=0.25, calibration_share=0.25)
+    # 99 of 100 wait 12 days at most: the test ends 12 days before the end, on row 187, though of rows 188 to
+    # 197 all but row 195 have labels. Long stays are a tenth of the test, as they are in life.
+    assert split.test.max() == 187
+    assert split.facts["unsettled"] == 9
+    assert split.facts["unlabelled"] == 3  # rows 195, 198 and 199
+    # The same before the other slices: each ends 13 rows before the next one starts.
+    assert split.training.max() == split.calibration.min() - 13
+    assert split.calibration.max() == split.test.min() - 13
+
+
 def test_rows_without_a_time_cannot_be_split_by_time() -> None:
     rows = ten_months()
     rows.loc[3, "prediction_time"] = pd.NaT
