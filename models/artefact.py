@@ -11,7 +11,7 @@ from pydantic import ConfigDict
 from features.errors import UserError
 from features.points import Point
 from models.bands import N_PERCENTILES
-from models.calibration import Calibration, LineCalibration
+from models.calibration import Calibration
 from models.distribution import Distribution
 from models.encoding import FeatureSpec
 from models.units import SCALES, Kind, Scale, Unit, kind_of
@@ -78,7 +78,7 @@ class Artefact:
     cost_lag_hours: float
     features: tuple[FeatureSpec, ...]
     fingerprint: str
-    calibration: Calibration
+    calibration: Calibration | None
     distribution: Distribution | None
     bands: tuple[float, float]
     percentiles: tuple[float, ...]
@@ -101,14 +101,17 @@ class Artefact:
             "its bands fall": self.bands[0] <= self.bands[1],
             "its percentiles are not 101 rising values": len(self.percentiles) == N_PERCENTILES
             and list(self.percentiles) == sorted(self.percentiles),
-            f"its calibration {self.calibration.fault}": not self.calibration.fault,
-            "an amount is calibrated by a line": self.kind == "risk"
-            or isinstance(self.calibration, LineCalibration),
+            "only a risk has a calibration": (self.calibration is not None) == (self.kind == "risk"),
+            **({f"its calibration {fault}": False} if (fault := self._calibration_fault) else {}),
             **(self.distribution.problems() if self.distribution else {}),
         }
         broken = [rule for rule, holds in rules.items() if not holds]
         if broken:
             raise ArtefactError(f"{self.name}: {'; '.join(broken)}.")
+
+    @property
+    def _calibration_fault(self) -> str:
+        return "" if self.calibration is None else self.calibration.fault
 
     @property
     def kind(self) -> Kind:

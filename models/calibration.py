@@ -27,8 +27,8 @@ MOST_KNOTS = 500
 class LineCalibration:
     """`intercept + slope * raw`: the raw output itself (none), moved (shift), or a line through it (platt).
 
-    A risk is the logistic function of the line, held within log-odds of -20 to 20. An amount is its
-    exponential, so that a shift multiplies the mean by exp(`intercept`). `reason` says why this method.
+    A risk is the logistic function of the line, held within log-odds of -20 to 20. `reason` says why this
+    method.
     """
 
     method: Literal["none", "shift", "platt"] = "none"
@@ -51,10 +51,6 @@ class LineCalibration:
     def probability(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Calibrated probability of raw log-odds, above 0 and below 1."""
         return _held_probability(self.intercept + self.slope * raw)
-
-    def amount(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Calibrated mean of a raw logarithm, in the target's unit."""
-        return np.asarray(np.exp(self.intercept + self.slope * raw), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -280,15 +276,3 @@ def _rising(n_events: NDArray[np.float64], n: NDArray[np.float64]) -> NDArray[np
     from scipy.optimize import isotonic_regression
 
     return np.asarray(isotonic_regression(n_events / n, weights=n).x, dtype=np.float64)
-
-
-def rescale_mean(raw: NDArray[np.float64], amount: NDArray[np.float64]) -> LineCalibration:
-    """Multiply the mean so that predicted and actual amounts of the calibration slice agree in sum.
-
-    Truncation of the training costs and the log link both lose mean; this gives it back. Stays
-    identity, with the reason, where the slice holds no amount.
-    """
-    total = float(amount.sum())
-    if not total > 0:
-        return LineCalibration(reason="the calibration slice holds no cost")
-    return LineCalibration("shift", intercept=math.log(total / float(np.exp(raw).sum())))

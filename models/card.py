@@ -107,6 +107,8 @@ def _complications(artefact: Artefact) -> list[str]:
 
 def _calibration(artefact: Artefact) -> list[str]:
     calibration = artefact.calibration
+    if calibration is None:
+        return []
     reason = f" ({calibration.reason})" if calibration.reason else ""
     if isinstance(calibration, KnotsCalibration):
         numbers = f"{len(calibration.knots)} knots"

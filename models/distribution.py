@@ -13,7 +13,7 @@ al., ECML 2002, 345–356 (residuals normalised by a model of their size); Duan,
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,9 @@ class Distribution:
     `residuals` are their quantiles at `LEVELS`, each within the observed ones: beyond the outermost nothing
     is known. `low` and `high` are the two that hold `level` of new residuals between them (None: too few rows
     for a finite end). `factors` are the mean of exp(spread * residual) at the rising `spreads`; both are
-    empty where the explained booster estimates the logarithm of the mean itself.
+    empty where the explained booster estimates the logarithm of the mean itself. `log_rescaling` makes the
+    expected amounts of the calibration slice agree with the actual ones in sum: truncation of the training
+    amounts loses mean, and so does what the one shape of residuals cannot show.
     """
 
     level: float
@@ -47,6 +49,7 @@ class Distribution:
     residuals: tuple[float, ...]
     spreads: tuple[float, ...] = ()
     factors: tuple[float, ...] = ()
+    log_rescaling: float = 0.0
 
     def problems(self) -> dict[str, bool]:
         """What must hold of the numbers, in words of what is wrong, and whether it does."""
@@ -62,6 +65,10 @@ class Distribution:
             and list(self.spreads) == sorted(self.spreads)
             and min(self.factors, default=1.0) > 0,
         }
+
+    def expected(self, raw: Numbers, spread: Numbers) -> Numbers:
+        """The mean amount, rescaled."""
+        return np.asarray(np.exp(raw + self.log_rescaling) * self.smearing(spread))
 
     def smearing(self, spread: Numbers) -> Numbers:
         """The mean ÷ exp(raw) at each spread; 1 where the booster estimates the mean itself.
@@ -110,7 +117,10 @@ def fit_distribution(
     spreads, factors = _smearing_curve(residual, spread) if smears else ((), ())
     # A quantile of n + 1 exchangeable residuals, of which the new one is one.
     quantiles = np.quantile(residual, LEVELS, method="weibull")
-    return Distribution(level, low, high, tuple(quantiles.tolist()), spreads, factors)
+    found = Distribution(level, low, high, tuple(quantiles.tolist()), spreads, factors)
+    total, expected = float(actual.sum()), float(found.expected(raw, spread).sum())
+    # Amounts of nothing at all leave nothing to rescale by.
+    return replace(found, log_rescaling=math.log(total / expected)) if total > 0 else found
 
 
 def conformal_ends(residual: Numbers, level: float) -> tuple[float | None, float | None]:

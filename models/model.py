@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from models.artefact import Artefact, ArtefactError
 from models.bands import bands_of, percentiles_of
-from models.calibration import LineCalibration
 from models.encoding import booster_names, encode_rows
 from models.storage import read_artefact
 
@@ -85,10 +84,10 @@ class Model:
 
     def _value(self, raw: NDArray[np.float64], spread: NDArray[np.float64] | None) -> NDArray[np.float64]:
         calibration, distribution = self.artefact.calibration, self.artefact.distribution
-        if distribution is None or spread is None:
-            return calibration.probability(raw)
-        assert isinstance(calibration, LineCalibration), "held by the artefact"
-        return calibration.amount(raw) * distribution.smearing(spread)
+        if distribution is not None and spread is not None:
+            return distribution.expected(raw, spread)
+        assert calibration is not None, "held by the artefact"
+        return calibration.probability(raw)
 
     def _interval(
         self, raw: NDArray[np.float64], spread: NDArray[np.float64] | None

@@ -188,7 +188,7 @@ def _model_document(loaded: Loaded) -> dict[str, Any]:
         "currency": artefact.context.currency,
         "time_zone": artefact.context.time_zone,
         "landmark_hours": artefact.landmark_hours,
-        "calibration": asdict(artefact.calibration),
+        "calibration": None if artefact.calibration is None else asdict(artefact.calibration),
         "bands": {"medium_above": artefact.bands[0], "high_above": artefact.bands[1]},
         "intended_use": artefact.intended_use,
     }

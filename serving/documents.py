@@ -184,7 +184,10 @@ class ModelDocument(BaseModel):
     currency: str
     time_zone: str
     landmark_hours: float
-    calibration: Calibration = Field(description="the map from raw_output to the answer")
+    calibration: Calibration | None = Field(
+        description="the map from raw_output to a probability; null: an amount, which is expected to be the "
+        "mean of its own predictive distribution"
+    )
     bands: BandsDocument
     intended_use: str
 

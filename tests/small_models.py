@@ -14,7 +14,7 @@ from models.artefact import Artefact, Context, Training
 from models.bands import cut_points, percentile_grid
 from models.calibration import LineCalibration
 from models.encoding import FeatureSpec, encode
-from models.intervals import Interval
+from tests.admission_rows import DISTRIBUTION
 from training.gate import Check, Gate
 
 PASSED = Gate((Check(True, "auroc 0.740 against 0.660 for lace (must be better)."),))
@@ -72,7 +72,7 @@ def trained_risk(seed: int = 1) -> TrainedModel:
         features=FEATURES,
         fingerprint="f" * 64,
         calibration=LineCalibration(),
-        interval=None,
+        distribution=None,
         bands=cut_points(value),
         percentiles=percentile_grid(value),
         base_value=float(booster.predict(encode(rows, FEATURES)[0], pred_contrib=True)[0, -1]),
@@ -91,16 +91,15 @@ def trained_risk(seed: int = 1) -> TrainedModel:
 def trained_cost() -> TrainedModel:
     risk, rows = trained_risk(), admissions()
     cost = np.log(1000 + 50 * rows["age_years"])
-    boosters = {
-        name: boost(rows, cost, "regression", seed) for seed, name in enumerate(("model", "low", "high"))
-    }
+    boosters = {name: boost(rows, cost, "regression", seed) for seed, name in enumerate(("model", "spread"))}
     artefact = replace(
         risk.artefact,
         name="cost-admission",
         target="cost",
         point="admission",
         unit="money",
-        interval=Interval(0.8, 0.1, None),
+        calibration=None,
+        distribution=DISTRIBUTION,
     )
     document = {**results(), "metrics": {"wape": {"value": 0.4, "low": 0.3, "high": 0.5}}, "baselines": {}}
     return TrainedModel(artefact, {name: b.model_to_string() for name, b in boosters.items()}, document, {})

@@ -17,7 +17,6 @@ from features.points import Point
 from features.settings import FeatureSettings
 from models.artefact import Artefact, Context, Training
 from models.bands import cut_points, percentile_grid
-from models.calibration import Calibration, rescale_mean
 from models.calibration_choice import Compared, choose_calibration
 from models.distribution import SMALLEST, fit_distribution
 from models.encoding import PART_ROWS, FeatureSpec, booster_names, encode
@@ -227,27 +226,18 @@ def _calibrated(
         name: np.asarray(booster.predict(matrix, raw_score=True, num_threads=recipe.threads))
         for name, booster in boosters.items()
     }
-    distribution = None
-    line: Calibration
+    calibration_map, distribution = None, None
     compared: tuple[Compared, ...] = ()
     if recipe.target.kind == "risk":
         patient = table.frame["patient_id"].iloc[calibration].to_numpy()
         chosen = choose_calibration(raw["model"], actual, patient, seed=recipe.seed)
-        line, compared = chosen.calibration, chosen.compared
-        values = line.probability(raw["model"])
+        calibration_map, compared = chosen.calibration, chosen.compared
+        values = calibration_map.probability(raw["model"])
     else:
-        spread = np.exp(raw["spread"])
-        distribution = fit_distribution(
-            raw["model"],
-            spread,
-            actual,
-            recipe.target.unit,
-            level=recipe.interval_level,
-            smears=_objective(recipe) == "log",
-        )
-        smearing = distribution.smearing(spread)
-        line = rescaled = rescale_mean(raw["model"] + np.log(smearing), actual)
-        values = rescaled.amount(raw["model"]) * smearing
+        spread, smears = np.exp(raw["spread"]), _objective(recipe) == "log"
+        level, unit = recipe.interval_level, recipe.target.unit
+        distribution = fit_distribution(raw["model"], spread, actual, unit, level=level, smears=smears)
+        values = distribution.expected(raw["model"], spread)
     contributions = np.asarray(boosters["model"].predict(matrix[:1], pred_contrib=True))
     artefact = Artefact(
         name=f"{recipe.target.name}-{recipe.point}",
@@ -260,7 +250,7 @@ def _calibrated(
         cost_lag_hours=float(recipe.settings.cost_lag_hours),
         features=table.specs,
         fingerprint=fingerprint(spec.name for spec in table.specs if not spec.is_fact),
-        calibration=line,
+        calibration=calibration_map,
         distribution=distribution,
         bands=cut_points(values),
         percentiles=percentile_grid(values),

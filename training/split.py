@@ -81,8 +81,9 @@ def settled_on(frame: pd.DataFrame, target: Target) -> pd.Series:
     predicted_on = pd.to_datetime(frame["prediction_time"]).dt.normalize()
     ended_on = pd.to_datetime(frame[target.label_end])
     is_early = is_labelled & (predicted_on <= predicted_on[is_labelled].median()).to_numpy()
-    wait = (ended_on - predicted_on)[is_early].quantile(SETTLED_SHARE, interpolation="higher")
-    return np.maximum(ended_on, predicted_on + wait)
+    waited_days = (ended_on - predicted_on)[is_early].dt.days
+    longest = pd.Timedelta(days=waited_days.quantile(SETTLED_SHARE, interpolation="higher"))
+    return ended_on.where(ended_on > predicted_on + longest, predicted_on + longest)
 
 
 def split_by_time(

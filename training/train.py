@@ -204,10 +204,15 @@ def _results(
         "estimate": estimate,
         **evidence,
         "split": dict(split.facts),
-        "calibration": {
-            **{name: value for name, value in asdict(artefact.calibration).items() if value != ""},
-            "compared": [each.document() for each in fitted.calibrations],
-        },
+        **_calibration(artefact, fitted),
         "features": {"used": len(artefact.features), "left_out": fitted.left_out},
         "trees": {name: booster.num_trees() for name, booster in fitted.model.boosters.items()},
     }
+
+
+def _calibration(artefact: Artefact, fitted: Fitted) -> dict[str, Any]:
+    """The map of a risk, beside the methods that were compared; an amount has none."""
+    if artefact.calibration is None:
+        return {}
+    numbers = {name: value for name, value in asdict(artefact.calibration).items() if value != ""}
+    return {"calibration": {**numbers, "compared": [each.document() for each in fitted.calibrations]}}

@@ -20,7 +20,6 @@ from models.calibration import (
     NoMapError,
     fit_calibration,
     logistic_line,
-    rescale_mean,
 )
 
 
@@ -217,20 +216,6 @@ def test_the_line_of_a_long_tailed_count_is_found() -> None:
     raw = np.repeat([0.0, 20.0], [10_000, 100])
     line = logistic_line(raw, outcomes((1000, 10_000), (50, 100)))
     assert line == (pytest.approx(-math.log(9)), pytest.approx(math.log(9) / 20))
-
-
-def test_the_mean_of_money_is_rescaled_to_the_raw_total() -> None:
-    # Predicted 100 + 300 = 400, actual 150 + 350 = 500: factor 1.25.
-    line = rescale_mean(np.log([100.0, 300.0]), np.array([150.0, 350.0]))
-    assert line.intercept == pytest.approx(math.log(1.25))
-    assert line.amount(np.log([100.0, 300.0])) == pytest.approx([125.0, 375.0])
-    assert line.fault == ""
-
-
-def test_no_cost_at_all_leaves_the_mean_with_the_reason() -> None:
-    line = rescale_mean(np.array([1.0]), np.array([0.0]))
-    assert line.amount(np.array([0.0])).tolist() == [1.0]
-    assert line.reason
 
 
 @pytest.mark.parametrize(

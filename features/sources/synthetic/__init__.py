@@ -47,6 +47,9 @@ TRUTH_SCHEMA = pa.schema(
         "readmission_probability": pa.float64(),
         "complication_probability": pa.float64(),
         "expected_cost": pa.float64(),
+        "usual_charges": pa.float64(),
+        "usual_days": pa.float64(),
+        "part_probability": pa.float64(),
     }
 )
 
@@ -179,11 +182,18 @@ def _write_visits(
 
 
 def _truth(stays: Stays, stay_id: pa.Array) -> pa.Table:
-    """The truth of each stay; a death in hospital leaves no risk of a readmission to speak of."""
+    """The truth of each stay; a death in hospital leaves no risk of a readmission to speak of.
+
+    `usual_charges` and `usual_days` are the means of a whole stay without complication, `part_probability`
+    the chance that the stay is only a part of one: broken up by a transfer or a split.
+    """
     columns = {
         "stay_id": stay_id,
         "readmission_probability": pa.array(stays.readmission_probability, from_pandas=True),
         "complication_probability": pa.array(stays.complication_probability),
         "expected_cost": pa.array(stays.expected_cost),
+        "usual_charges": pa.array(stays.usual_charges),
+        "usual_days": pa.array(stays.usual_days),
+        "part_probability": pa.array(stays.part_probability),
     }
     return pa.table(columns, schema=TRUTH_SCHEMA)

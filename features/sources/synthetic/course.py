@@ -91,7 +91,11 @@ def _happen(agenda: Agenda, cohort: Cohort, rng: np.random.Generator) -> tuple[S
     is_complicated = (rng.random(n) < p_complication) & ~goes_on
     ending = _ending(state, goes_on, is_complicated, rng)
     is_part = goes_on | np.isin(ending, [Ending.SPLIT, Ending.ACUTE_TRANSFER])
-    discharged, cost = _length_and_cost(agenda, state, is_complicated, is_part, ending == Ending.DIED, rng)
+    usual_days = stay_days_mean(state)
+    usual_charges = cases().cost[agenda.case] * stay_cost(state, agenda.case)
+    discharged, cost = _length_and_cost(
+        agenda, usual_days, usual_charges, is_complicated, is_part, ending == Ending.DIED, rng
+    )
     nights = np.floor(discharged) - np.floor(agenda.admitted)
     p_return = chance(readmission_log_odds(state, nights, is_complicated.astype(float), ending)) * is_adult
     weights = _return_weights(agenda, state, cohort)
@@ -116,6 +120,9 @@ def _happen(agenda: Agenda, cohort: Cohort, rng: np.random.Generator) -> tuple[S
         complication_probability=p_complication,
         readmission_probability=np.where(ending == Ending.DIED, np.nan, p_return),
         expected_cost=episode_cost(state, weights, p_complication, may_go_on, may_return),
+        usual_charges=usual_charges,
+        usual_days=usual_days,
+        part_probability=np.where(goes_on, 1.0, may_go_on * (TRANSFER_SHARE + SPLIT_SHARE)),
     )
     _remember(stays, cohort)
     return stays, state
@@ -163,16 +170,20 @@ def _state(agenda: Agenda, cohort: Cohort, rng: np.random.Generator) -> tuple[St
 
 
 def _length_and_cost(
-    agenda: Agenda, state: State, is_complicated: Flags, is_part: Flags, dies: Flags, rng: np.random.Generator
+    agenda: Agenda,
+    usual_days: Floats,
+    usual_charges: Floats,
+    is_complicated: Flags,
+    is_part: Flags,
+    dies: Flags,
+    rng: np.random.Generator,
 ) -> tuple[Floats, Floats]:
     """When the stay ends, and what it costs."""
     normal = rng.normal(0, 1, len(agenda.patient))
     part = np.where(is_part, TRANSFERRED_FIRST_PART, 1.0)
-    days = stay_days(stay_days_mean(state), normal, is_complicated.astype(float)) * part
+    days = stay_days(usual_days, normal, is_complicated.astype(float)) * part
     surcharge = 1 + COMPLICATION_SURCHARGE * is_complicated
-    cost = (
-        cases().cost[agenda.case] * stay_cost(state, agenda.case) * cost_noise(normal, rng) * surcharge * part
-    )
+    cost = usual_charges * cost_noise(normal, rng) * surcharge * part
     return _discharge_time(agenda.admitted, days, dies, rng), cost
 
 

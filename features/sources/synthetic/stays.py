@@ -75,6 +75,9 @@ class Stays:
     complication_probability: Floats
     readmission_probability: Floats
     expected_cost: Floats
+    usual_charges: Floats
+    usual_days: Floats
+    part_probability: Floats
 
     def __len__(self) -> int:
         return len(self.patient)
