@@ -272,17 +272,17 @@ def test_amounts_in_another_currency_are_refused(client, admission):
 
 def test_the_answer_follows_from_the_raw_output_as_the_page_says(tmp_path, admission):
     folder = tmp_path / "champions"
-    for target in ("readmission", "cost"):
-        promote(folder, target, calibration=LineCalibration("platt", -0.5, 1.25))
+    promote(folder, "readmission", calibration=LineCalibration("platt", -0.5, 1.25))
+    promote(folder, "cost")
     with client_of(folder) as client:
         cost, risk = answer(client, admission)["predictions"]
-        for document in client.get("/v1/models").json()["models"]:
-            assert document["calibration"] == {
-                "method": "platt", "intercept": -0.5, "slope": 1.25, "reason": "",
-            }  # fmt: skip
+        line = {"method": "platt", "intercept": -0.5, "slope": 1.25, "reason": ""}
+        documents = client.get("/v1/models").json()["models"]
+        assert [document["calibration"] for document in documents] == [None, line]
     log_odds = -0.5 + 1.25 * risk["raw_output"]
     assert risk["probability"] == pytest.approx(1 / (1 + math.exp(-log_odds)), rel=1e-12)
-    assert cost["expected"] == pytest.approx(math.exp(-0.5 + 1.25 * cost["raw_output"]), rel=1e-12)
+    # This distribution is neither smeared nor rescaled.
+    assert cost["expected"] == pytest.approx(math.exp(cost["raw_output"]), rel=1e-12)
 
 
 @pytest.mark.parametrize(
