@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
+from models.distribution import SMALLEST
 from models.encoding import encode
-from models.intervals import SMALLEST
 from models.units import Kind
 from training.fit import (
     FEWEST_OTHER_EVENTS,

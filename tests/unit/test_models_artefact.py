@@ -161,9 +161,9 @@ def test_an_artefact_that_contradicts_itself_is_refused(
         read_artefact(folder, None)
 
 
-def test_only_a_line_calibrates_an_amount() -> None:
+def test_an_amount_has_no_calibration() -> None:
     curve = KnotsCalibration("isotonic", ((0.0, 0.0), (1.0, 1.0)))
-    with pytest.raises(ArtefactError, match="an amount is calibrated by a line"):
+    with pytest.raises(ArtefactError, match="only a risk has a calibration"):
         replace(fitted("cost").model.artefact, calibration=curve)
 
 

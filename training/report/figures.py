@@ -51,7 +51,7 @@ def figures(
         **document_figures(
             results,
             unit=unit_words(target.unit, currency),
-            level=None if artefact.interval is None else artefact.interval.level,
+            level=None if artefact.distribution is None else artefact.distribution.level,
         ),
     }
 

@@ -70,10 +70,10 @@ def _model(evidence: Evidence) -> Section:
     monotone = [int(sign) for sign in parameters.pop("monotone_constraints", []) if sign]
     kinds = {
         "probability": "a logistic loss",
-        "money": "a loss for positive amounts, and quantiles for the interval",
-        "days": "a loss for positive amounts, and quantiles for the interval",
+        "money": "least squares of the logarithm, beside trees of how far it scatters",
+        "days": "least squares of the logarithm, beside trees of how far it scatters",
     }
-    interval = artefact.interval
+    distribution = artefact.distribution
     return section(
         "model",
         "The model",
@@ -94,7 +94,7 @@ def _model(evidence: Evidence) -> Section:
                 else "none",
                 "base value": f"{artefact.base_value:.4f} ({artefact.scale.replace('_', ' ')})",
                 "bands cut at": words_of(artefact.bands),
-                "interval": f"{interval.level:.0%}, conformalized quantiles" if interval else "none: a risk",
+                "interval": f"{distribution.level:.0%}, conformal" if distribution else "none: a risk",
             },
         ),
         text(

@@ -225,7 +225,7 @@ def _distribution(evidence: Evidence) -> Section:
         return section("distribution", title, not_done("a risk has no distribution beyond its probability"))
     results = evidence.results
     found = results.get("distribution") or {}
-    interval = evidence.artefact.interval
+    interval = evidence.artefact.distribution
     level = f" It promises {interval.level:.0%}." if interval else ""
     body = [
         metrics_table(f"The interval on the test.{level}", results.get("metrics", {}), ("crps", *INTERVALS)),
