@@ -1,8 +1,14 @@
 """A model as a folder of plain text, written whole or not at all, and read only if it is the same.
 
+<<<<<<< ours
 `model.txt` is the booster that is explained; a model of amounts adds `spread.txt`, the booster of how far
 they scatter. `artefact.json` says how their output becomes a prediction, `card.md` what it may be
 used for. Nothing in it is executed.
+=======
+`model.txt` is the booster that is explained; a cost model adds `low.txt` and `high.txt`, the quantile
+boosters of its interval. `artefact.json` says how their output becomes a prediction, `card.md` and
+`card.html` what it may be used for. Nothing in it is executed.
+>>>>>>> theirs
 """
 
 from __future__ import annotations
@@ -19,9 +25,14 @@ from pydantic import TypeAdapter, ValidationError
 from features.atomic import written_aside
 from models.artefact import Artefact, ArtefactError
 from models.card import card
+from models.card_page import card_page
 
 LARGEST_FILE_BYTES = 512 * 1024 * 1024
+<<<<<<< ours
 ALL_FILES = ("artefact.json", "card.md", "model.txt", "spread.txt")
+=======
+ALL_FILES = ("artefact.json", "card.md", "card.html", "model.txt", "low.txt", "high.txt")
+>>>>>>> theirs
 
 
 def write_artefact(folder: Path, artefact: Artefact, boosters: dict[str, str]) -> str:
@@ -44,6 +55,7 @@ def write_artefact(folder: Path, artefact: Artefact, boosters: dict[str, str]) -
         fresh.mkdir()
         (fresh / "artefact.json").write_text(text + "\n", "utf-8")
         (fresh / "card.md").write_text(card(artefact), "utf-8")
+        (fresh / "card.html").write_text(card_page(artefact), "utf-8")
         for name, booster in boosters.items():
             (fresh / f"{name}.txt").write_text(booster, "utf-8")
     return digest(folder)

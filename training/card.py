@@ -11,6 +11,8 @@ from typing import Any
 
 from models.artefact import Artefact
 from models.card import Section, card, estimate, table
+from models.card_page import HEADLINE, KeyMetric, card_page, measure_name, metric_lines
+from training.gate import PRIMARY
 
 GROUP_METRICS = ("auroc", "calibration_in_the_large", "ici", "wape", "bias", "interval_coverage")
 SENSITIVITY_METRICS = ("auroc", "calibration_in_the_large", "calibration_slope", "wape", "bias")
@@ -25,6 +27,64 @@ def model_card(artefact: Artefact, results: Mapping[str, Any]) -> str:
         Section("Gate", [f"- {reason}" for reason in results.get("gate", {}).get("reasons", ())]),
     )
     return card(artefact, evidence, version=results.get("version"))
+
+
+def model_card_page(artefact: Artefact, results: Mapping[str, Any]) -> str:
+    """Return the card as one or two pages of HTML, in CHAI's sections, with the evidence of training."""
+    names = HEADLINE[artefact.kind]
+    metrics = results.get("metrics", {})
+    gate = results.get("gate")
+    verdict = "The gate has not looked at it."
+    if gate:
+        verdict = "It passed the gate." if gate["passed"] else "It did not pass the gate."
+    return card_page(
+        artefact,
+        [
+            KeyMetric(
+                "usefulness",
+                [*metric_lines(metrics, names["usefulness"]), *_ahead(results, artefact.kind)],
+                "Above a baseline only where the whole interval of the difference is.",
+            ),
+            KeyMetric("fairness", _spread(results.get("groups", ()), artefact.kind), _withheld(results)),
+            KeyMetric("safety", metric_lines(metrics, names["safety"]), verdict),
+        ],
+        version=results.get("version"),
+    )
+
+
+def _ahead(results: Mapping[str, Any], kind: str) -> list[str]:
+    """The difference from each baseline, by the measure that models are ranked by."""
+    primary = measure_name(PRIMARY[kind].name)
+    return [
+        f"{primary} minus that of {name.replace('_', ' ')} {estimate(document['difference'])}"
+        for name, document in results.get("baselines", {}).items()
+        if "difference" in document
+    ]
+
+
+def _spread(groups: Sequence[Mapping[str, Any]], kind: str) -> list[str]:
+    """The lowest and the highest value of each measure among the groups that are shown."""
+    lines = []
+    for name in (
+        ("auroc", "calibration_in_the_large") if kind == "risk" else ("wape", "bias", "interval_coverage")
+    ):
+        found = [
+            (group["metrics"][name]["value"], f"{group['group'].replace('_', ' ')} {group['level']}")
+            for group in groups
+            if not group["suppressed"] and group["metrics"].get(name, {}).get("value") is not None
+        ]
+        if found:
+            (low, worst), (high, best) = min(found), max(found)
+            lines.append(
+                f"{measure_name(name)} by group: {estimate(low)} ({worst}) to {estimate(high)} ({best})"
+            )
+    return lines or ["no group is large enough to be judged"]
+
+
+def _withheld(results: Mapping[str, Any]) -> str:
+    n_withheld = sum(bool(group["suppressed"]) for group in results.get("groups", ()))
+    note = "A group's own interval is in the report."
+    return f"{note} {n_withheld} levels are too small to be judged." if n_withheld else note
 
 
 def _metrics(metrics: Mapping[str, Any], baselines: Mapping[str, Any]) -> list[str]:

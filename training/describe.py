@@ -155,7 +155,8 @@ def table_one(
     sides = (development, split.test) if len(split.test) >= SMALLEST_N else None
     chosen = sorted(specs, key=lambda spec: FIRST.index(spec.name) if spec.name in FIRST else len(FIRST))
     outcome_type = "flag" if target.kind == "risk" else "number"
-    outcome = FeatureSpec(target.label, f"Outcome: {target.name}", outcome_type, target.unit, "", False)
+    unit = {"probability": "", "money": "currency", "days": "days"}[target.unit]
+    outcome = FeatureSpec(target.label, f"Outcome: {target.name}", outcome_type, unit, "", False)
     table = [_numbers(outcome, label, places, sides)]
     for spec in chosen[:MOST_FEATURES]:
         if spec.type == "category":

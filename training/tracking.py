@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 from features.atomic import written_aside
 from models.artefact import Artefact
 from models.storage import write_artefact
-from training.card import model_card
+from training.card import model_card, model_card_page
 from training.gate import Gate
 from training.registry import register
+from training.report.page import report_page
 from training.trials import log_trials
 
 if TYPE_CHECKING:
@@ -150,6 +151,8 @@ def log_trained(trained: Trained, gate: Gate, *, tracking_uri: str, artifact_roo
         for name, figure in trained.figures.items():
             client.log_figure(run_id, figure, f"plots/{name}.png")
         client.log_text(run_id, model_card(artefact, results), "card.md")
+        client.log_text(run_id, model_card_page(artefact, results), "card.html")
+        client.log_text(run_id, report_page(artefact, results, trained.figures), "report.html")
         boosters = {name: without_ranges(text) for name, text in trained.boosters.items()}
         digest = write_artefact(Path(scratch) / artefact.name, artefact, boosters)
         model_id, source = _log_model(client, experiment_id, run_id, artefact, Path(scratch))

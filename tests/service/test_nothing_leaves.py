@@ -350,13 +350,22 @@ def test_no_log_and_no_printed_line_holds_a_patients_id_or_value(house, answers)
 def test_no_byte_of_mlflow_holds_a_patients_id_or_value(house):
     store = [*house.folder.glob("work/mlflow.db*"), *files_below(house.folder / "work" / "mlartifacts")]
     names = {file.name for file in store}
-    assert {"mlflow.db", "results.json", "card.md", "model.txt", "MLmodel", "input_example.json"} <= names
+    assert {
+        "mlflow.db",
+        "results.json",
+        "card.md",
+        "card.html",
+        "report.html",
+        "model.txt",
+        "MLmodel",
+        "input_example.json",
+    } <= names
     assert holding(store) == []
 
 
 def test_no_champion_holds_a_patients_id_or_value(house):
     champions = files_below(house.folder / "work" / "champions")
-    assert {"champion.json", "artefact.json", "card.md", "model.txt", "low.txt", "high.txt"} == {
+    assert {"champion.json", "artefact.json", "card.md", "card.html", "model.txt", "low.txt", "high.txt"} == {
         file.name for file in champions
     }
     assert holding(champions) == []

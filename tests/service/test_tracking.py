@@ -125,8 +125,10 @@ def test_a_run_keeps_parameters_data_hash_metrics_with_ends_plots_results_and_ca
         "baseline_lace_share_scored": 0.9,
     }
     assert {item.path for item in client.list_artifacts(logged.run_id)} == {
+        "card.html",
         "card.md",
         "plots",
+        "report.html",
         "results.json",
     }
     assert [item.path for item in client.list_artifacts(logged.run_id, "plots")] == ["plots/calibration.png"]

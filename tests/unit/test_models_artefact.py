@@ -58,7 +58,12 @@ def test_every_calibration_is_read_back_to_the_last_bit(tmp_path: Path, calibrat
 
 
 def test_the_folder_holds_plain_text_only(folder: Path) -> None:
-    assert sorted(file.name for file in folder.iterdir()) == ["artefact.json", "card.md", "model.txt"]
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "artefact.json",
+        "card.html",
+        "card.md",
+        "model.txt",
+    ]
     written = (folder / "card.md").read_text("utf-8")
     assert "if the patient is discharged alive" in written
     assert "| n_stays_prior_365d | " in written
@@ -90,7 +95,7 @@ def test_a_cards_tables_hold_any_text_and_its_numbers_say_when_there_is_none() -
     assert [estimate(value) for value in (None, math.nan, {"value": None}, "much")] == ["–"] * 4
 
 
-@pytest.mark.parametrize("name", ["artefact.json", "card.md", "model.txt"])
+@pytest.mark.parametrize("name", ["artefact.json", "card.md", "card.html", "model.txt"])
 def test_a_changed_byte_in_any_file_is_found(folder: Path, name: str) -> None:
     promoted = digest(folder)
     content = (folder / name).read_bytes()

@@ -16,7 +16,16 @@ from training.report.parts import (
     shown,
     text,
 )
-from training.report.words import BASELINES, STEPS, estimate, group_name, metric_name, number, short_name
+from training.report.words import (
+    BASELINES,
+    STEPS,
+    estimate,
+    group_name,
+    metric_name,
+    number,
+    short_name,
+    words_of,
+)
 
 RANKING = ("auroc", "auprc", "prevalence", "brier", "scaled_brier")
 AGREEMENT = ("calibration_in_the_large", "calibration_slope", "ici", "observed_expected_ratio")
@@ -243,7 +252,7 @@ def _distribution(evidence: Evidence) -> Section:
     else:
         body.append(not_done("no predictive distribution was recorded"))
     if found.get("levels"):
-        body.append(table("Levels", ["level"], [[number(level)] for level in found["levels"]]))
+        body.append(table("Levels", ["level"], [[words_of(level)] for level in found["levels"]]))
     body.append(_objectives(results.get("models_compared")))
     return section("distribution", title, body)
 
