@@ -28,6 +28,7 @@ from training.hyperparameters import (
     Hyperparameters,
     Objective,
     default_hyperparameters,
+    learned_label,
     lightgbm_settings,
     monotone_of,
 )
@@ -194,6 +195,7 @@ def _grown(binned: _Binned, learned: NDArray[np.float64], settings: dict[str, An
     return str(booster.model_to_string(num_iteration=n_trees))
 
 
+<<<<<<< ours
 def _grown_amount(
     binned: _Binned, recipe: Recipe, settings: dict[str, Any], truncated_at: float
 ) -> dict[str, str]:
@@ -215,6 +217,26 @@ def _grown_amount(
 
 def _objective(recipe: Recipe) -> Objective:
     return recipe.hyperparameters.objective if recipe.hyperparameters else USUAL_OBJECTIVE[recipe.target.kind]
+=======
+def _tasks(
+    actual: NDArray[np.float64], recipe: Recipe, truncated_at: float | None
+) -> dict[str, tuple[dict[str, Any], NDArray[np.float64]]]:
+    """Each booster's objective and labels."""
+    if truncated_at is None:
+        return {"model": (LEARNING_TASKS["binary"], actual)}
+    # A few extreme costs would rule the trees; the calibration gives their mean back.
+    truncated = np.clip(actual, SMALLEST[recipe.target.unit], truncated_at)
+    low, high = Interval(recipe.interval_level, None, None).quantiles
+    logged = log_amount(actual, recipe.target.unit)
+    # LightGBM refuses directions of quantiles.
+    quantile: dict[str, Any] = {"objective": "quantile", "monotone_constraints": []}
+    chosen = recipe.hyperparameters.objective if recipe.hyperparameters else USUAL_OBJECTIVE["amount"]
+    return {
+        "model": (LEARNING_TASKS[chosen], learned_label(truncated, chosen)),
+        "low": (quantile | {"alpha": low}, logged),
+        "high": (quantile | {"alpha": high}, logged),
+    }
+>>>>>>> theirs
 
 
 def _calibrated(

@@ -10,6 +10,7 @@ import pytest
 from features.points import Point
 from tests.admission_rows import FEATURES, admissions, fitted, recipe
 from training.fit import fit_model
+from training.hyperparameters import Objective, default_hyperparameters
 from training.inputs import choose_specs
 from training.targets import TARGETS, TrainingError
 
@@ -107,6 +108,19 @@ def test_the_cost_is_right_in_sum_though_extreme_costs_were_truncated() -> None:
     assert value.sum() == pytest.approx(rows["label_episode_cost"].sum())
     cut = np.quantile(ROWS["label_episode_cost"].iloc[TRAINING], 0.995)
     assert model.truncated_at == pytest.approx(cut)
+
+
+@pytest.mark.parametrize("objective", ["gamma", "tweedie", "log"])
+def test_whatever_the_objective_the_mean_of_costs_is_given_back(objective: Objective) -> None:
+    chosen = default_hyperparameters(2500, objective)
+    made_by = replace(recipe("cost"), hyperparameters=chosen)
+    model = fit_model(ROWS, made_by, TRAINING, CALIBRATION)
+    later = admissions(20_000, seed=9)
+    value = model.model.predict(later, contributions=False).value
+    # E[exp(9 + 0.2 k + 0.6 f)], k ~ Poisson(0.8), f in a fifth of the rows:
+    # e⁹ × e^(0.8 (e^0.2 − 1)) × (0.8 + 0.2 e^0.6) = 8103 × 1.194 × 1.164 = 11,264.
+    assert value.mean() == pytest.approx(11_264, rel=0.08)
+    assert (model.boosters == fitted("cost").boosters) == (objective == "gamma")
 
 
 def test_costs_of_nothing_can_be_learned_from() -> None:
