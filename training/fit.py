@@ -195,7 +195,6 @@ def _grown(binned: _Binned, learned: NDArray[np.float64], settings: dict[str, An
     return str(booster.model_to_string(num_iteration=n_trees))
 
 
-<<<<<<< ours
 def _grown_amount(
     binned: _Binned, recipe: Recipe, settings: dict[str, Any], truncated_at: float
 ) -> dict[str, str]:
@@ -206,8 +205,7 @@ def _grown_amount(
     smallest = SMALLEST[recipe.target.unit]
     amount = np.clip(binned.label, max(smallest, least), max(smallest, truncated_at))
     objective = _objective(recipe)
-    learned = np.log(amount) if objective == "log" else amount
-    text = _grown(binned, learned, settings | LEARNING_TASKS[objective])
+    text = _grown(binned, learned_label(amount, objective), settings | LEARNING_TASKS[objective])
     raw = lgb.Booster(model_str=text).predict(binned.matrix, raw_score=True, num_threads=recipe.threads)
     scatter = np.maximum(np.abs(np.log(amount) - np.asarray(raw)), SMALLEST_SCATTER)
     # What raises an amount need not make it less certain: directions are the amount's alone.
@@ -217,26 +215,6 @@ def _grown_amount(
 
 def _objective(recipe: Recipe) -> Objective:
     return recipe.hyperparameters.objective if recipe.hyperparameters else USUAL_OBJECTIVE[recipe.target.kind]
-=======
-def _tasks(
-    actual: NDArray[np.float64], recipe: Recipe, truncated_at: float | None
-) -> dict[str, tuple[dict[str, Any], NDArray[np.float64]]]:
-    """Each booster's objective and labels."""
-    if truncated_at is None:
-        return {"model": (LEARNING_TASKS["binary"], actual)}
-    # A few extreme costs would rule the trees; the calibration gives their mean back.
-    truncated = np.clip(actual, SMALLEST[recipe.target.unit], truncated_at)
-    low, high = Interval(recipe.interval_level, None, None).quantiles
-    logged = log_amount(actual, recipe.target.unit)
-    # LightGBM refuses directions of quantiles.
-    quantile: dict[str, Any] = {"objective": "quantile", "monotone_constraints": []}
-    chosen = recipe.hyperparameters.objective if recipe.hyperparameters else USUAL_OBJECTIVE["amount"]
-    return {
-        "model": (LEARNING_TASKS[chosen], learned_label(truncated, chosen)),
-        "low": (quantile | {"alpha": low}, logged),
-        "high": (quantile | {"alpha": high}, logged),
-    }
->>>>>>> theirs
 
 
 def _calibrated(
