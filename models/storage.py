@@ -1,14 +1,8 @@
 """A model as a folder of plain text, written whole or not at all, and read only if it is the same.
 
-<<<<<<< ours
 `model.txt` is the booster that is explained; a model of amounts adds `spread.txt`, the booster of how far
-they scatter. `artefact.json` says how their output becomes a prediction, `card.md` what it may be
-used for. Nothing in it is executed.
-=======
-`model.txt` is the booster that is explained; a cost model adds `low.txt` and `high.txt`, the quantile
-boosters of its interval. `artefact.json` says how their output becomes a prediction, `card.md` and
+they scatter. `artefact.json` says how their output becomes a prediction, `card.md` and
 `card.html` what it may be used for. Nothing in it is executed.
->>>>>>> theirs
 """
 
 from __future__ import annotations
@@ -28,11 +22,7 @@ from models.card import card
 from models.card_page import card_page
 
 LARGEST_FILE_BYTES = 512 * 1024 * 1024
-<<<<<<< ours
-ALL_FILES = ("artefact.json", "card.md", "model.txt", "spread.txt")
-=======
-ALL_FILES = ("artefact.json", "card.md", "card.html", "model.txt", "low.txt", "high.txt")
->>>>>>> theirs
+ALL_FILES = ("artefact.json", "card.md", "card.html", "model.txt", "spread.txt")
 
 
 def write_artefact(folder: Path, artefact: Artefact, boosters: dict[str, str]) -> str:
