@@ -365,7 +365,7 @@ def test_no_byte_of_mlflow_holds_a_patients_id_or_value(house):
 
 def test_no_champion_holds_a_patients_id_or_value(house):
     champions = files_below(house.folder / "work" / "champions")
-    assert {"champion.json", "artefact.json", "card.md", "card.html", "model.txt", "low.txt", "high.txt"} == {
+    assert {"champion.json", "artefact.json", "card.md", "card.html", "model.txt", "spread.txt"} == {
         file.name for file in champions
     }
     assert holding(champions) == []
@@ -374,12 +374,10 @@ def test_no_champion_holds_a_patients_id_or_value(house):
 def test_no_booster_keeps_the_smallest_and_largest_value_of_a_feature(house):
     """LightGBM writes them as [smallest:largest]: both are single patients' values."""
     boosters = [
-        file
-        for file in files_below(house.folder / "work")
-        if file.name in ("model.txt", "low.txt", "high.txt")
+        file for file in files_below(house.folder / "work") if file.name in ("model.txt", "spread.txt")
     ]
-    # One of the risk and three of the cost, registered and in force.
-    assert len(boosters) == 2 * (1 + 3)
+    # One of the risk and two of the cost, registered and in force.
+    assert len(boosters) == 2 * (1 + 2)
     for file in boosters:
         text = file.read_text("utf-8")
         (ranges,) = re.findall(r"^feature_infos=(.*)$", text, flags=re.MULTILINE)
