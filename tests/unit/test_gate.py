@@ -285,7 +285,7 @@ def test_a_group_that_the_champion_serves_no_better_does_not_keep_a_better_model
 
 
 def test_a_challenger_that_moves_a_groups_level_further_off_is_refused():
-    # Further off by 0.2 log-odds. From 0.15 to 0.25: beyond the margin of 0.1. From 0.05 to 0.35: perhaps not.
+    # Further off by 0.2 log-odds. From 0.15 to 0.25: beyond the margin of 0.1. From 0.05 to 0.35: who knows.
     surely = group("female", auroc=around(0.01), calibration_in_the_large_distance=around(0.2, 0.05))
     perhaps = group("male", auroc=around(0.01), calibration_in_the_large_distance=around(0.2, 0.15))
     comparison = ChampionComparison(3, 4000, around(0.03), groups=(surely, perhaps))
