@@ -104,6 +104,8 @@ def entries_table(
 ) -> str:
     """One line for each entry with `metrics` or the `reason` it lacks them; `first` maps keys to headings."""
     there = [name for name in metrics if any(name in (entry.get("metrics") or {}) for entry in entries)]
+    # Where all are withheld, their reasons need a column too.
+    there = there or list(metrics[:1])
     rows = []
     for entry in entries:
         reason = entry.get("reason") or entry.get("missing")
