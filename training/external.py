@@ -30,6 +30,7 @@ from models.champions import champion_named, load_champion
 from models.model import Model, load_model
 from models.storage import digest
 from training.baselines import SCORES, Baselines
+from training.cross_validate import distribution_scores
 from training.inputs import read_rows
 from training.recalibration import suggestion
 from training.registry import fetch, registered
@@ -188,11 +189,14 @@ def judge_elsewhere(
             "observed until they are known."
         )
     predicted = model.predict(rows, contributions=False, threads=threads)
+    crps, pit = distribution_scores(model, predicted, label)
     judged = Judged(
         rows=labelled,
         value=predicted.value,
         low=predicted.low,
         high=predicted.high,
+        crps=crps,
+        pit=pit,
         baselines=Baselines({}, {}),
         truncated_at=None,
     )

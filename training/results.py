@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.bootstrap import Resampling
+from evaluation.distribution import pit_histogram
 from evaluation.evaluate import evaluate_amount, sample_amount, sample_risk, sample_score
 from evaluation.groups import amount_by_group, risk_by_group, too_small
 from training.baselines import Baselines
@@ -27,13 +28,17 @@ CAPACITY_SHARE = 0.10
 class Judged:
     """Predictions of the rows at these positions, and the baselines' for the same rows.
 
-    `low` and `high` are None for a risk. `truncated_at` is where training costs were truncated.
+    What follows from the distribution of an amount is None for a risk: the ends `low` and `high`, the score
+    `crps` of each row's distribution, and `pit`, the two levels between which the actual amount lies in it.
+    `truncated_at` is where the amounts were truncated that the trees grew on.
     """
 
     rows: Rows
     value: NDArray[np.float64]
     low: NDArray[np.float64] | None
     high: NDArray[np.float64] | None
+    crps: NDArray[np.float64] | None
+    pit: NDArray[np.float64] | None
     baselines: Baselines
     truncated_at: float | None
 
@@ -50,16 +55,21 @@ def pooled(parts: list[Judged]) -> Judged:
     predictions = {
         name: np.concatenate([part.baselines.predictions[name] for part in parts]) for name in names
     }
-    lows = [part.low for part in parts if part.low is not None]
-    highs = [part.high for part in parts if part.high is not None]
     return Judged(
         np.concatenate([part.rows for part in parts]),
         np.concatenate([part.value for part in parts]),
-        np.concatenate(lows) if lows else None,
-        np.concatenate(highs) if highs else None,
+        _joined([part.low for part in parts]),
+        _joined([part.high for part in parts]),
+        _joined([part.crps for part in parts]),
+        _joined([part.pit for part in parts]),
         Baselines(predictions, missing),
         parts[0].truncated_at,
     )
+
+
+def _joined(parts: list[NDArray[np.float64] | None]) -> NDArray[np.float64] | None:
+    there = [part for part in parts if part is not None]
+    return np.concatenate(there) if there else None
 
 
 def assess(
@@ -129,7 +139,7 @@ def _assess_amount(
     patients = rows["patient_id"]
     ends = (judged.low, judged.high)
     truncated = np.minimum(cost, np.inf if judged.truncated_at is None else judged.truncated_at)
-    model = sample_amount(cost, judged.value, *ends, patients, resampling)
+    model = sample_amount(cost, judged.value, *ends, patients, resampling, crps=judged.crps)
 
     def baseline(expected: NDArray[np.float64]) -> dict[str, Any]:
         found = sample_amount(cost, expected, None, None, patients, resampling)
@@ -142,8 +152,15 @@ def _assess_amount(
         "truncated_at": judged.truncated_at,
         "baselines": {name: baseline(values) for name, values in judged.baselines.predictions.items()},
         "groups": amount_by_group(
-            cost, judged.value, *ends, patients, group_levels(rows), resampling.at_most(GROUP_REPLICATES)
+            cost,
+            judged.value,
+            *ends,
+            patients,
+            group_levels(rows),
+            resampling.at_most(GROUP_REPLICATES),
+            crps=judged.crps,
         ),
+        "distribution": {} if judged.pit is None else {"pit": pit_histogram(judged.pit).tolist()},
     }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation.bootstrap import Resampling
+from evaluation.groups import coverage_apart
 from features.build import PatientLevelData
 from features.progress import Progress, silent
 from models.artefact import Artefact, Context, Training
@@ -105,6 +106,10 @@ def train_model(
     progress(f"evaluating {step}", 0, 1)
     resampling = Resampling(seed, replicates)
     evidence = assess(frame, chosen, judged, resampling, has_calendar=has_calendar)
+    if fitted.model.artefact.distribution is not None:
+        evidence["distribution"]["coverage_apart"] = coverage_apart(
+            evidence["groups"], fitted.model.artefact.distribution.level
+        )
     evidence["explanation"] = check_explanation(fitted.model, frame, judged.rows)
     suspects = find_leaks(frame, chosen, recipe.features, data.point, has_calendar=has_calendar, seed=seed)
     evidence["leaks"] = [leak.document() for leak in suspects]

@@ -27,6 +27,8 @@ NO_LABELS = {
     "readmission": "this extract does not tell who was readmitted",
     "complication": "this extract does not tell who had a complication",
     "cost": "this extract holds no costs",
+    "charges": "this extract holds no totals of stays",
+    "stay_days": "this extract does not tell how long stays lasted",
 }
 
 

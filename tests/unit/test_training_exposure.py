@@ -58,7 +58,7 @@ def rows() -> pd.DataFrame:
 def judged(places: np.ndarray, *, is_cost: bool = False) -> Judged:
     value = np.random.default_rng(1).uniform(0.1, 0.9, len(places))
     low, high = (value * 100, value * 3000) if is_cost else (None, None)
-    return Judged(places, value * 1000 if is_cost else value, low, high, Baselines({}, {}), None)
+    return Judged(places, value * 1000 if is_cost else value, low, high, None, None, Baselines({}, {}), None)
 
 
 def test_exposed_and_unexposed_rows_have_metrics_of_their_own():

@@ -120,7 +120,7 @@ def test_whatever_the_objective_the_mean_of_costs_is_given_back(objective: Objec
     # E[exp(9 + 0.2 k + 0.6 f)], k ~ Poisson(0.8), f in a fifth of the rows:
     # e⁹ × e^(0.8 (e^0.2 − 1)) × (0.8 + 0.2 e^0.6) = 8103 × 1.194 × 1.164 = 11,264.
     assert value.mean() == pytest.approx(11_264, rel=0.08)
-    assert (model.boosters == fitted("cost").boosters) == (objective == "gamma")
+    assert (model.boosters == fitted("cost").boosters) == (objective == "log")
 
 
 def test_costs_of_nothing_can_be_learned_from() -> None:

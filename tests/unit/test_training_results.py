@@ -28,7 +28,7 @@ ROWS = pd.DataFrame(
 def judged(score: NDArray[np.float64]) -> Judged:
     # The model knows the outcome of the first half of the rows and is wrong on all of the second.
     value = np.where(np.arange(N) < N // 2, 0.25 + LABEL / 2, 0.75 - LABEL / 2)
-    return Judged(np.arange(N), value, None, None, Baselines({"lace": score}, {}), None)
+    return Judged(np.arange(N), value, None, None, None, None, Baselines({"lace": score}, {}), None)
 
 
 def lace(score: NDArray[np.float64]) -> dict[str, Any]:
