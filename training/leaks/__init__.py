@@ -25,7 +25,7 @@ def find_leaks(
     has_calendar: bool,
     seed: int = 0,
 ) -> tuple[Leak, ...]:
-    """What looks like a leak in the inputs of a model of `target`, check by check in the order of the features.
+    """What looks like a leak in the inputs of a model of `target`, check by check, by order of features.
 
     `frame` is the data set with label, features, `patient_id` and `prediction_time`, and the columns of
     `LATER` as far as it has them. It is judged by at most 20,000 labelled rows, every feature on patients
