@@ -144,7 +144,9 @@ def tuning_folds(frame: pd.DataFrame, recipe: Recipe, rows: Rows) -> tuple[Fold,
 def _parts(frame: pd.DataFrame, recipe: Recipe, rows: Rows) -> Iterator[tuple[Rows, Rows]]:
     """What is learned from and what is judged, fold by fold, as places among `rows`."""
     if recipe.training.timeline == "real":
-        for split in rolling_splits(frame, recipe.target, rows, n_origins=N_FOLDS, calibration_share=0):
+        splits = rolling_splits(frame, recipe.target, rows, n_origins=N_FOLDS, calibration_share=0)
+        # The latest first: most like the model itself, it tells best which trials to give up.
+        for split in reversed(list(splits)):
             yield np.searchsorted(rows, split.training), np.searchsorted(rows, split.test)
         return
     group = np.floor(patient_places(frame["patient_id"].iloc[rows], "tuning", recipe.seed) * N_FOLDS)

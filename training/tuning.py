@@ -264,7 +264,7 @@ def _winner(trials: Sequence[Trial]) -> tuple[Trial, str]:
         return first, "no trial was better than the defaults: they stay"
     gains = np.subtract(first.fold_scores, best.fold_scores)
     gain, error = float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))
-    told = f"trial {best.number} is better than the defaults by {gain:.2g} (standard error {error:.2g})"
+    told = f"trial {best.number} is better than the defaults by {gain:.3g} (standard error {error:.3g})"
     if gain <= error:
         return first, f"{told}, no more than one standard error: the defaults stay"
     return best, told

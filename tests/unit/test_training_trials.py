@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
-from training.tracking import connect
+from tests.small_models import PASSED, trained_risk
+from training.tracking import connect, log_trained
 from training.trials import log_trials
 
 CHOICE = {"objective": "binary", "max_depth": 4, "learning_rate": 0.05}
@@ -33,3 +36,14 @@ def test_trials_are_child_runs_with_choice_score_and_state(tmp_path: Path) -> No
     assert second.data.metrics == {"seconds": 0.5}
     assert (second.data.tags["trial_state"], second.info.status) == ("pruned", "KILLED")
     assert client.get_run(parent).info.status == "RUNNING"
+
+
+def test_a_model_that_was_tuned_is_logged_with_its_trials(tmp_path: Path) -> None:
+    tuned = replace(trained_risk(), results={**trained_risk().results, "tuning": TUNING})
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    logged = log_trained(tuned, PASSED, tracking_uri=uri, artifact_root=tmp_path / "artifacts")
+    client = connect(uri)
+    experiment = client.get_run(logged.run_id).info.experiment_id
+    children = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{logged.run_id}'")
+    assert len(children) == 2
+    assert json.loads(json.dumps(logged.results))["tuning"] == TUNING

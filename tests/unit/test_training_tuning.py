@@ -249,15 +249,15 @@ def test_the_best_trial_wins_if_it_is_better_by_more_than_a_standard_error() -> 
         ("complete", (0.9, 0.8, 0.7, 0.8)),
     )
     assert number == 2
-    assert reason == "trial 2 is better than the defaults by 0.2 (standard error 0.041)"
+    assert reason == "trial 2 is better than the defaults by 0.2 (standard error 0.0408)"
 
 
 def test_the_defaults_stay_against_what_chance_could_explain() -> None:
-    # Gains 0.5, −0.4, 0.1, 0: mean 0.05, deviation √(0.41 / 3) = 0.37, its standard error 0.18.
+    # Gains 0.5, −0.4, 0.1, 0: mean 0.05, deviation √(0.41 / 3) = 0.3697, its standard error 0.1848.
     number, reason = found_in(("complete", (1.0, 1.0, 1.0, 1.0)), ("complete", (0.5, 1.4, 0.9, 1.0)))
     assert number == 0
     assert reason == (
-        "trial 1 is better than the defaults by 0.05 (standard error 0.18), no more than one standard error: "
+        "trial 1 is better than the defaults by 0.05 (standard error 0.185), no more than one standard error: "
         "the defaults stay"
     )
 
