@@ -23,8 +23,8 @@ from tests.command import ROOT, WARDCAST, clean_environment, succeeded, wardcast
 from tests.tables import write_folder
 from wardcast.pipeline import account
 
-COMMANDS = ("demo", "ingest", "check", "features", "dictionary", "tables", "train", "models", "promote",
-            "rollback", "score", "serve", "settings")  # fmt: skip
+COMMANDS = ("demo", "ingest", "check", "features", "dictionary", "tables", "train", "evaluate", "models",
+            "promote", "rollback", "retire", "score", "serve", "settings")  # fmt: skip
 HEAVY = ("duckdb", "lightgbm", "matplotlib", "mlflow", "numpy", "pandas", "pyarrow", "pydantic", "scipy",
          "shap", "sklearn", "uvicorn", "fastapi")  # fmt: skip
 NAME = "readmission-discharge"
