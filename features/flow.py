@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from textwrap import wrap
 
 import duckdb
 
 from features.cohort import steps
 from features.dataset import Declaration
+from features.pictures import html_text
 from features.points import Point
 from features.settings import FeatureSettings
 
@@ -118,8 +118,8 @@ def flow_svg(flow: Sequence[FlowStep], title: str) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img"',
             '  aria-labelledby="flow-title flow-description"',
             '  font-family="Helvetica, Arial, sans-serif" font-size="13">',
-            f'<title id="flow-title">{escape(title)}</title>',
-            f'<desc id="flow-description">{escape(words)}.</desc>',
+            f'<title id="flow-title">{html_text(title)}</title>',
+            f'<desc id="flow-description">{html_text(words)}.</desc>',
             _ARROW_HEAD,
             f'<rect width="{width}" height="{height}" fill="#fff"/>',
             *shapes,
@@ -150,7 +150,7 @@ def _text_box(x: float, y: float, width: float, lines: Sequence[str]) -> str:
     height = len(lines) * _LINE + 2 * _PAD
     spans = "".join(
         f'<tspan x="{x + _PAD:g}" y="{y + _PAD + place * _LINE + 13:g}" xml:space="preserve">'
-        f"{escape(line)}</tspan>"
+        f"{html_text(line)}</tspan>"
         for place, line in enumerate(lines)
     )
     box = f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" fill="#fff" stroke="#000"/>'

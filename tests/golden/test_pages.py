@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.definitions import definitions_markdown, undefined
+from training.report.checklist import reporting_markdown
 from wardcast.dictionary import dictionary_markdown, tables_markdown
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -19,6 +20,7 @@ DOCS = Path(__file__).parents[2] / "docs"
         ("definitions", definitions_markdown),
         ("dictionary", dictionary_markdown),
         ("tables", tables_markdown),
+        ("reporting", reporting_markdown),
     ],
 )
 def test_the_page_is_what_the_code_makes(name: str, made: Callable[[], str]) -> None:

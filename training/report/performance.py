@@ -120,7 +120,7 @@ def _amount_calibration(evidence: Evidence) -> Section:
 
 def _methods(evidence: Evidence) -> Iterator[str]:
     """How the map was chosen, on the calibration slice."""
-    found = evidence.results.get("calibration", {})
+    found = evidence.results.get("calibration") or {}
     numbers = {
         name: value
         for name, value in found.items()
@@ -367,16 +367,21 @@ def _exposed(evidence: Evidence) -> Section:
     if not found:
         return section("exposed", title, not_done("no period is marked as acted on"), why_apart)
     names = ("auroc", *AGREEMENT) if evidence.is_risk else ("wape", "bias", "interval_coverage")
-    unexposed = found.get("metrics_unexposed") or {}
-    exposed = found.get("metrics") or {}
+    apart = {"acted on": found.get("metrics") or {}, "not acted on": found.get("metrics_unexposed") or {}}
+    there = [name for name in names if any(name in metrics for metrics in apart.values())]
     rows = [
-        [metric_name(n), estimate(exposed.get(n)), estimate(unexposed.get(n))] for n in names if n in exposed
+        [metric_name(name), *(estimate(metrics.get(name)) for metrics in apart.values())] for name in there
     ]
+    withheld = [
+        f"{period}: {metrics['missing']}" for period, metrics in apart.items() if "missing" in metrics
+    ]
+    learned = f" The model learned from {found['n_learned']:,} such rows." if found.get("n_learned") else ""
     return section(
         "exposed",
         title,
-        text(f"From {found.get('from', '?')} on, {number(found.get('n'))} rows."),
-        table("Apart", ["measure", "acted on", "not acted on"], rows),
+        text(f"From {found.get('from', '?')} on, {number(found.get('n'))} rows of the test.{learned}"),
+        table("Apart", ["measure", *apart], rows) if rows else [],
+        [not_done(f"measures of rows {reason}") for reason in withheld],
         why_apart,
     )
 

@@ -1,0 +1,222 @@
+"""The report of a model is what it was, tells what is missing, and is safe to open and to print."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evaluation.bootstrap import Resampling
+from evaluation.calibration import smooth_calibration_band
+from evaluation.contribution_plots import Contributed
+from evaluation.plots import amount_calibration_plot, calibration_plot, decision_curve_plot, roc_plot
+from models.artefact import Artefact
+from tests.golden.test_quality_page import HOSTILE, _Page, normalised
+from tests.report_results import AMOUNT, AMOUNT_RESULTS, RISK, RISK_RESULTS
+from training.card import model_card_page
+from training.report.checklist import CHAI_CARD, TRIPOD_AI, read_items
+from training.report.figures import contribution_figures, document_figures
+from training.report.page import report_page
+
+GOLDEN = Path(__file__).parent
+MODELS: dict[str, tuple[Artefact, dict[str, Any]]] = {
+    "risk": (RISK, RISK_RESULTS),
+    "amount": (AMOUNT, AMOUNT_RESULTS),
+}
+# The checklist of TRIPOD+AI (BMJ 2024;385:e078378, table 1) has 27 items, 52 with their parts.
+PARTS = {3: "abc", 5: "ab", 6: "abc", 8: "abc", 9: "abc", 12: "abcdefg", 18: "abcdef", 20: "abc"}
+PARTS |= {23: "ab", 27: "abc"}
+# The elements of the applied model card's schema 0.2 (mc.chai.org), those with content of their own.
+CHAI_PARTS = {
+    "Basic information": 3,
+    "Release": 6,
+    "Summary": 2,
+    "Uses and directions": 5,
+    "Warnings": 3,
+    "Trust ingredients": 13,
+    "Key metrics": 3,
+    "Resources": 5,
+    "Bibliography": 1,
+}
+
+
+def figures(artefact: Artefact, results: dict[str, Any]) -> dict[str, Any]:
+    n = 200
+    predicted = np.linspace(0.02, 0.6, n)
+    label = (np.arange(n) % 7 < 10 * predicted).astype(float)
+    values = np.where(np.arange(n) % 9 == 0, np.nan, np.linspace(20, 90, n))
+    features = [
+        Contributed("age_years", "Age", "years", values, np.linspace(-1, 1, n)),
+        Contributed("sex", "Sex", "", np.arange(n) % 2.0, np.arange(n) % 2 / 5, ("female", "male")),
+    ]
+    if artefact.kind == "amount":
+        judged = {"calibration": amount_calibration_plot(1e5 * predicted, 9e4 * predicted, unit="CNY")}
+    else:
+        band = smooth_calibration_band(label, predicted, range(n), Resampling(0, 20))
+        judged = {
+            "calibration": calibration_plot(label, predicted, band),
+            "roc": roc_plot(label, {"model": predicted}),
+            "decision_curve": decision_curve_plot(label, {"model": predicted}, capacity_threshold=0.4),
+        }
+    own = document_figures(results, unit="CNY", level=0.8)
+    return {**judged, **contribution_figures(features, artefact.scale), **own}
+
+
+def page_of(kind: str, **other: Any) -> str:
+    artefact, results = MODELS[kind]
+    changed = results | other
+    return report_page(artefact, changed, figures(artefact, changed))
+
+
+def written(kind: str) -> dict[str, str]:
+    artefact, results = MODELS[kind]
+    return {
+        f"report_{kind}.html": normalised(page_of(kind)),
+        f"card_{kind}.html": model_card_page(artefact, results),
+    }
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_report_and_the_card_are_what_they_were(kind: str) -> None:
+    for name, made in written(kind).items():
+        assert (GOLDEN / name).read_text("utf-8") == made, (
+            f"the page differs from tests/golden/{name}: if that is meant, write it again with "
+            "`python -m tests.golden.test_report_page`"
+        )
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_same_results_give_the_same_page(kind: str) -> None:
+    assert page_of(kind) == page_of(kind)
+
+
+def ids(text: str) -> list[str]:
+    return [attributes["id"] or "" for _, attributes in _Page(text).tags if "id" in attributes]
+
+
+def test_the_checklist_has_every_item() -> None:
+    wanted = [f"{n}{part}" for n in range(1, 28) for part in PARTS.get(n, " ")]
+    assert [item.number for item in read_items(TRIPOD_AI)] == [number.strip() for number in wanted]
+    assert len(wanted) == 52
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("is_bare", [False, True])
+def test_every_item_of_tripod_ai_has_its_place_in_every_report(kind: str, is_bare: bool) -> None:
+    artefact, results = MODELS[kind]
+    page = report_page(artefact, {} if is_bare else results, {})
+    found = set(ids(page))
+    open_places = set(re.findall(r'class="open" id="([^"]+)"', page))
+    for item in read_items(TRIPOD_AI):
+        assert item.anchors, item
+        assert set(item.anchors) <= found, item
+        has_open = bool(set(item.anchors) & open_places)
+        # What only people can answer has a place of its own, and nothing else pretends to need one.
+        assert has_open == (item.by != "report") or (item.by == "report" and item.number == "5a"), item
+        assert item.by != "hospital" or set(item.anchors) <= open_places, item
+
+
+def test_every_section_of_the_model_card_of_chai_has_its_place_on_the_card() -> None:
+    items = read_items(CHAI_CARD)
+    counted = {
+        part: sum(item.part == part for item in items) for part in dict.fromkeys(i.part for i in items)
+    }
+    assert counted == CHAI_PARTS
+    for artefact, results in MODELS.values():
+        for card in (model_card_page(artefact, results), model_card_page(artefact, {})):
+            assert {anchor for item in items for anchor in item.anchors} <= set(ids(card))
+            rows = dict(re.findall(r'<tr id="([^"]+)">(.*?)</tr>', card, flags=re.S))
+            for item in items:
+                told = "".join(rows[anchor] for anchor in item.anchors)
+                is_open = "for the hospital to write" in told.lower()
+                assert is_open == (item.by != "report"), item
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_what_was_not_done_is_told(kind: str) -> None:
+    artefact, _ = MODELS[kind]
+    bare = report_page(artefact, {}, {})
+    full = page_of(kind)
+    sections = re.findall(r'<section id="([^"]+)">', full)
+    assert sections == re.findall(r'<section id="([^"]+)">', bare)
+    for anchor in (
+        *("flow", "table-one", "missing-values", "base-rates", "tuning", "leaks", "learning-curve"),
+        *(
+            "baselines",
+            "groups",
+            "heterogeneity",
+            "other-uses",
+            "exposed",
+            "optimism",
+            "contributions",
+            "gate",
+        ),
+    ):
+        start = bare.index(f'<section id="{anchor}">')
+        assert "Not done: " in bare[start : bare.index("</section>", start)], anchor
+    assert full.count("Not done: ") < bare.count("Not done: ")
+
+
+@pytest.mark.parametrize("key", sorted(set(RISK_RESULTS) | set(AMOUNT_RESULTS)))
+def test_a_report_stands_whatever_key_is_missing(key: str) -> None:
+    for artefact, results in MODELS.values():
+        without = {name: value for name, value in results.items() if name != key}
+        assert report_page(artefact, without, {}).endswith("</html>\n")
+        assert model_card_page(artefact, without).endswith("</html>\n")
+
+
+def test_a_search_that_found_no_leak_says_so() -> None:
+    assert "No warning: " in page_of("risk", leaks=[])
+    assert "1 warnings of leaks" in page_of("risk")
+
+
+@pytest.mark.parametrize("hostile", [HOSTILE, "</style></svg><img src=x onerror=alert(1)>", "a\ud800b"])
+def test_what_comes_from_the_extract_stays_text(hostile: str) -> None:
+    results = json.loads(json.dumps(RISK_RESULTS))
+    for group in results["groups"]:
+        group["level"] = hostile
+    results["importance"][0]["label"] = results["table_one"]["rows"][2]["level"] = hostile
+    results["flow"][1]["meaning"] = results["by_hospital"][0]["hospital"] = hostile
+    results["leaks"][0] |= {"feature": hostile, "text": hostile}
+    results["gate"]["reasons"] = results["baselines"]["hospital"]["missing"] = [hostile]
+    results["baselines"]["hospital"]["missing"] = hostile
+    shown = [Contributed("f", hostile, hostile, np.arange(50.0), np.arange(50.0))]
+    pictures = {**document_figures(results, unit="", level=None), **contribution_figures(shown, "log_odds")}
+    for text in (report_page(RISK, results, pictures), model_card_page(RISK, results)):
+        text.encode("utf-8")
+        page = _Page(text)
+        assert {"script", "img", "link", "iframe", "object"}.isdisjoint(name for name, _ in page.tags)
+        assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+        assert "\x00" not in text
+        assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_nothing_is_fetched_and_every_link_and_picture_has_its_words(kind: str) -> None:
+    artefact, results = MODELS[kind]
+    for text in (page_of(kind), model_card_page(artefact, results)):
+        page, found = _Page(text), ids(text)
+        assert len(found) == len(set(found))
+        for tag, attributes in page.tags:
+            for name, value in attributes.items():
+                if name in ("src", "href", "xlink:href"):
+                    assert (value or "").startswith("#"), tag
+                    assert (value or "")[1:] in found, value
+        policies = [a["content"] for tag, a in page.tags if tag == "meta" and "http-equiv" in a]
+        assert policies == ["default-src 'none'; style-src 'unsafe-inline'"]
+        assert "@page { size: A4" in text
+    pictures = [a for tag, a in _Page(page_of(kind)).tags if tag == "svg"]
+    # Calibration, two of contributions, base rates, two of groups and the flow; of a risk ROC, decision curve
+    # and learning curve too, of an amount the groups' coverage and the PIT.
+    assert len(pictures) == (10 if kind == "risk" else 9)
+    assert all(a["role"] == "img" and (a.get("aria-label") or a.get("aria-labelledby")) for a in pictures)
+
+
+if __name__ == "__main__":
+    for kind in MODELS:
+        for name, text in written(kind).items():
+            (GOLDEN / name).write_text(text, "utf-8")
