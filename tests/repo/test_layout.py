@@ -146,6 +146,7 @@ NOT_IMPORTED = {
     "import-linter": "a command of `make check`",
     "mypy": "a command of `make check`",
     "pandas-stubs": "types for mypy",
+    "psycopg2-binary": "SQLAlchemy imports it for an address of PostgreSQL",
     "pytest-timeout": "a plugin of pytest",
     "pytest-xdist": "a plugin of pytest",
     "ruff": "a command of `make check`",
