@@ -26,7 +26,7 @@ from training.hyperparameters import MOST_TREES, default_hyperparameters, lightg
 from training.inputs import choose_specs
 from training.split import patient_places, split_by_time
 from training.targets import target_at
-from training.train import train_model
+from training.train import Effort, train_model
 
 THREADS = 2
 SEED = 0
@@ -43,7 +43,7 @@ def wardcast_training(built: Path, replicates: int) -> Measured:
 
     with measured.timed():
         trained = train_model(
-            data, "readmission", seed=SEED, threads=THREADS, replicates=replicates, progress=progress
+            data, "readmission", seed=SEED, threads=THREADS, effort=Effort(replicates), progress=progress
         )
     measured.facts = {
         "rows": trained.results["n"],
@@ -99,7 +99,7 @@ def make_champion(built: Path, champions: Path, target: str) -> Measured:
     """Train a model of the target and put it in force in the folder `champions`."""
     data, measured = read_built(built), Measured()
     with measured.timed():
-        trained = train_model(data, target, seed=SEED, threads=THREADS, replicates=FEW_REPLICATES)
+        trained = train_model(data, target, seed=SEED, threads=THREADS, effort=Effort(FEW_REPLICATES))
         made = champions.parent / f"artefact-{trained.artefact.name}"
         digest = write_artefact(made, trained.artefact, trained.boosters)
         install_champion(champions, made, name=trained.artefact.name, version=1, digest=digest)

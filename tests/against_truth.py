@@ -13,7 +13,7 @@ from features.build import PatientLevelData, build
 from features.dataset import open_dataset
 from features.ingest import ingest
 from features.points import Point
-from training.train import train_model
+from training.train import Effort, train_model
 
 RISKS = (
     ("readmission", Point.DISCHARGE, "readmission_probability"),
@@ -77,7 +77,7 @@ def tested(
 ) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
     """The test rows by stay with label and prediction, and the metrics of training."""
     # No interval is read here, so two resamples are enough.
-    trained = train_model(data, target, replicates=2)
+    trained = train_model(data, target, effort=Effort(2))
     rows = pd.read_parquet(data.path, columns=["stay_id", label]).iloc[trained.test["row"]]
     rows = rows.reset_index(drop=True).rename(columns={label: "label"})
     return rows.join(trained.test.drop(columns="row").reset_index(drop=True)), trained.results["metrics"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from training.baselines import predict_baselines
 from training.fit import Fitted, Recipe, fit_model
 from training.results import Judged, pooled
 from training.split import N_FOLDS, Rows, Split, labelled_rows, patient_folds, split_by_patient
+from training.tuning import NO_SEARCH, Search
 
 
 def judge(frame: pd.DataFrame, recipe: Recipe, fitted: Fitted, split: Split, rows: Rows) -> Judged:
@@ -53,12 +56,19 @@ def distribution_scores(
 
 
 def out_of_fold(
-    frame: pd.DataFrame, recipe: Recipe, *, n_folds: int = N_FOLDS, progress: Progress = silent
+    frame: pd.DataFrame,
+    recipe: Recipe,
+    *,
+    n_folds: int = N_FOLDS,
+    search: Search = NO_SEARCH,
+    progress: Progress = silent,
 ) -> Judged:
     """Pooled predictions of all labelled rows, patient-grouped over `n_folds` folds.
 
     Within a fold, trees, stopping and calibration use patients apart from each other and from those who
-    are judged; the baselines are fitted on the same rows. Raises TrainingError if a fold is too small.
+    are judged; the baselines are fitted on the same rows. Hyperparameters are searched in each fold anew:
+    what was chosen with the judged patients would flatter the estimate. Raises TrainingError if a fold is too
+    small.
     """
     is_usable, _ = labelled_rows(frame, recipe.target)
     fold = patient_folds(frame["patient_id"], recipe.seed, n_folds)
@@ -67,7 +77,9 @@ def out_of_fold(
         progress(f"out-of-fold {recipe.target.name} at {recipe.point}", number, n_folds)
         among = np.flatnonzero(is_usable & (fold != number))
         split = split_by_patient(frame, recipe.target, seed=recipe.seed, among=among)
-        fitted = fit_model(frame, recipe, split.training, split.calibration)
-        parts.append(judge(frame, recipe, fitted, split, np.flatnonzero(is_usable & (fold == number))))
+        tuned = search.tuned(frame, recipe, split.training, progress)
+        made_by = recipe if tuned is None else replace(recipe, hyperparameters=tuned.hyperparameters)
+        fitted = fit_model(frame, made_by, split.training, split.calibration)
+        parts.append(judge(frame, made_by, fitted, split, np.flatnonzero(is_usable & (fold == number))))
     progress(f"out-of-fold {recipe.target.name} at {recipe.point}", n_folds, n_folds)
     return pooled(parts)

@@ -16,6 +16,7 @@ from evaluation.groups import coverage_apart
 from features.build import PatientLevelData
 from features.progress import Progress, silent
 from models.artefact import Artefact, Context, Training
+from training.backtest import back_test, by_hospital
 from training.cross_validate import judge, out_of_fold
 from training.describe import describe
 from training.explaining import check_explanation
@@ -30,11 +31,13 @@ from training.fit import (
 )
 from training.inputs import read_rows
 from training.leaks import find_leaks
+from training.learning_curve import learning_curve, optimism
 from training.report.figures import contributions_of, explained, figures
 from training.results import assess
 from training.sensitivity import Subject, other_uses
-from training.split import Split, split_by_patient, split_by_time
+from training.split import N_FOLDS, Split, split_by_patient, split_by_time
 from training.targets import Target, target_at
+from training.tuning import Search
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,13 +62,28 @@ class Trained:
     figures: Mapping[str, Figure]
 
 
+@dataclass(frozen=True)
+class Effort:
+    """How much is done beside fitting a model and judging it.
+
+    `replicates` of the bootstrap; `n_trials` of the search for hyperparameters (0: the defaults), within
+    `tuning_seconds` in all; `validates`: models made the same way are judged at rolling origins, at hospitals
+    left out, and by how many rows they learned from.
+    """
+
+    replicates: int = 500
+    n_trials: int = 0
+    tuning_seconds: float = 600.0
+    validates: bool = False
+
+
 def train_model(
     data: PatientLevelData,
     target: str,
     *,
     seed: int = 0,
     threads: int = 2,
-    replicates: int = 500,
+    effort: Effort = Effort(),
     earlier: Sequence[PatientLevelData] = (),
     acted_on_from: dt.date | None = None,
     progress: Progress = silent,
@@ -77,8 +95,9 @@ def train_model(
 
     With a calendar, the latest admissions are the test. Without one (`timeline` none or shifted), every
     patient is judged out of fold, and the model itself is fitted on all patients but the calibration's; no
-    row is later than another's, and `earlier` is not used. The same data, seed, versions and machine give the
-    same model text. Raises TrainingError if the target is not predicted at this point, or a slice is too
+    row is later than another's, and `earlier` is not used. Hyperparameters are searched on training rows
+    alone, for each fold anew. The same data, seed, versions and machine give the same model text, unless time
+    ended a search. Raises TrainingError if the target is not predicted at this point, or a slice is too
     small.
     """
     chosen = target_at(target, data.point)
@@ -86,39 +105,44 @@ def train_model(
     progress(f"reading {step}", 0, 1)
     frame = read_rows(data, chosen)
     progress(f"reading {step}", 1, 1)
-    progress(f"training {step}", 0, 1)
     recipe = _recipe(data, chosen, seed, threads)
     has_calendar = data.declaration.has_calendar
-    if has_calendar:
-        estimate, split = LATER_IN_TIME, split_by_time(frame, chosen)
-        test_labels = chosen.labels(frame)[split.test]
-        check_slice("test", test_labels, chosen, FEWEST_OTHER_ROWS, FEWEST_OTHER_EVENTS)
-    else:
-        estimate, split = OUT_OF_FOLD, split_by_patient(frame, chosen, seed=seed)
+    estimate, split = _split(frame, chosen, seed, has_calendar=has_calendar)
+    search = Search(effort.n_trials, effort.tuning_seconds / (1 if has_calendar else 1 + N_FOLDS))
+    tuned = search.tuned(frame, recipe, split.training, progress)
+    recipe = recipe if tuned is None else replace(recipe, hyperparameters=tuned.hyperparameters)
+    progress(f"training {step}", 0, 1)
     fitted = fit_model(frame, recipe, split.training, split.calibration)
     progress(f"training {step}", 1, 1)
     progress(f"judging {step}", 0, 1)
     if has_calendar:
         judged = judge(frame, recipe, fitted, split, split.test)
     else:
-        judged = out_of_fold(frame, recipe, progress=progress)
+        judged = out_of_fold(frame, recipe, search=search, progress=progress)
     progress(f"judging {step}", 1, 1)
     progress(f"evaluating {step}", 0, 1)
-    resampling = Resampling(seed, replicates)
+    resampling = Resampling(seed, effort.replicates)
     evidence = assess(frame, chosen, judged, resampling, has_calendar=has_calendar)
-    if fitted.model.artefact.distribution is not None:
-        evidence["distribution"]["coverage_apart"] = coverage_apart(
-            evidence["groups"], fitted.model.artefact.distribution.level
-        )
+    evidence |= _distribution(fitted, evidence)
     evidence["explanation"] = check_explanation(fitted.model, frame, judged.rows)
     suspects = find_leaks(frame, chosen, recipe.features, data.point, has_calendar=has_calendar, seed=seed)
     evidence["leaks"] = [leak.document() for leak in suspects]
     features = explained(fitted.model, frame, judged.rows, seed=seed, threads=threads)
     specs = fitted.model.artefact.features
     evidence |= describe(data.flow, frame, chosen, split, specs, contributions_of(features))
+    evidence["optimism"] = optimism(frame, recipe, fitted, split, judged)
     learned = np.concatenate([split.training, split.calibration])
     evidence |= exposure(frame, chosen, judged, learned, acted_on_from, resampling)
     evidence |= other_uses(Subject(fitted.model, chosen, resampling, threads), data, earlier, frame, split)
+    if tuned is not None:
+        evidence |= {"tuning": tuned.document(), "models_compared": tuned.models_compared()}
+    progress(f"evaluating {step}", 1, 1)
+    if effort.validates:
+        evidence |= {
+            "back_test": back_test(frame, recipe, resampling, progress=progress),
+            "by_hospital": by_hospital(frame, recipe, resampling, progress=progress),
+            "learning_curve": learning_curve(frame, recipe, split, resampling, progress=progress),
+        }
     n_rows = {**split.n, "test": len(judged.rows)}
     artefact = replace(
         fitted.model.artefact,
@@ -131,8 +155,25 @@ def train_model(
     )
     results = _results(artefact, fitted, split, n_rows, estimate, evidence)
     pictures = figures(fitted.model, chosen, frame, judged, features, results, resampling)
-    progress(f"evaluating {step}", 1, 1)
     return Trained(artefact, fitted.boosters, results, judged.table(), pictures)
+
+
+def _split(frame: pd.DataFrame, target: Target, seed: int, *, has_calendar: bool) -> tuple[str, Split]:
+    """The slices, and in words what they are judged by."""
+    if not has_calendar:
+        return OUT_OF_FOLD, split_by_patient(frame, target, seed=seed)
+    split = split_by_time(frame, target)
+    check_slice("test", target.labels(frame)[split.test], target, FEWEST_OTHER_ROWS, FEWEST_OTHER_EVENTS)
+    return LATER_IN_TIME, split
+
+
+def _distribution(fitted: Fitted, evidence: Mapping[str, Any]) -> dict[str, Any]:
+    """The results' `distribution` with the groups whose interval covers too much or too little."""
+    distribution = fitted.model.artefact.distribution
+    if distribution is None:
+        return {}
+    apart = coverage_apart(evidence["groups"], distribution.level)
+    return {"distribution": {**evidence["distribution"], "coverage_apart": apart}}
 
 
 def _recipe(data: PatientLevelData, target: Target, seed: int, threads: int) -> Recipe:

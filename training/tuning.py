@@ -123,6 +123,25 @@ class Tuned:
         ]
 
 
+@dataclass(frozen=True)
+class Search:
+    """How long to search wherever a model is fitted: `n_trials` (0: not at all) within `seconds`."""
+
+    n_trials: int = 0
+    seconds: float = 600.0
+
+    def tuned(
+        self, frame: pd.DataFrame, recipe: Recipe, rows: Rows, progress: Progress = silent
+    ) -> Tuned | None:
+        """What `tune` finds on the rows; None without a search."""
+        if self.n_trials == 0:
+            return None
+        return tune(frame, recipe, rows, n_trials=self.n_trials, seconds=self.seconds, progress=progress)
+
+
+NO_SEARCH = Search()
+
+
 def tune(
     frame: pd.DataFrame,
     recipe: Recipe,

@@ -342,14 +342,20 @@ def tables(
 @app.command()
 def train(
     data: DataFolder,
-    target: Annotated[str, typer.Option(help="readmission, complication or cost")],
+    target: Annotated[str, typer.Option(help="readmission, complication, cost, charges or stay_days")],
     point: PointName = "discharge",
+    tune: Annotated[int, typer.Option(min=0, metavar="N", help="search hyperparameters by N trials")] = 0,
+    tune_minutes: Annotated[float, typer.Option(min=0.1, help="end the search then, if not before")] = 10,
+    validate: Annotated[
+        bool, typer.Option("--validate", help="judge later periods, hospitals left out, learning curve too")
+    ] = False,
     promote: Annotated[bool, typer.Option("--promote", help="make it champion if the gate passes")] = False,
     work: Work = None,
     as_json: AsJson = False,
 ) -> None:
     """Train, calibrate, evaluate, log and register a model; exit 1 if --promote and the gate says no."""
     from training.targets import target_at
+    from training.train import Effort
     from wardcast.console import progress_bar
     from wardcast.demo import taken_over
     from wardcast.pipeline import built, built_earlier
@@ -360,10 +366,13 @@ def train(
     with _usage():
         target_at(target, at)
     taken_over(settings.work)
+    effort = Effort(n_trials=tune, tuning_seconds=60 * tune_minutes, validates=validate)
     with progress_bar() as progress:
         made = built(data, at, settings, progress)
         earlier = built_earlier(data, at, settings, progress)
-        outcome = train_one(made, target, settings, promote=promote, earlier=earlier, progress=progress)
+        outcome = train_one(
+            made, target, settings, promote=promote, effort=effort, earlier=earlier, progress=progress
+        )
     if as_json:
         _print_json(outcome.results)
     else:

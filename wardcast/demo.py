@@ -25,12 +25,23 @@ if TYPE_CHECKING:
 
 # What a demo leaves in its work folder: as long as it is there, nobody else has put a model there.
 _MARKER = ".wardcast-demo"
-_LEFT_BY_A_DEMO = {_MARKER, "data", "features", "champions", "mlartifacts", "mlflow.db", "scored.parquet"}
+_LEFT_BY_A_DEMO = {
+    _MARKER,
+    "data",
+    "features",
+    "champions",
+    "mlartifacts",
+    "mlflow.db",
+    "reports",
+    "scored.parquet",
+}
 _MODELS = (
     ("readmission", Point.DISCHARGE),
     ("readmission", Point.ADMISSION),
     ("complication", Point.ADMISSION),
     ("cost", Point.ADMISSION),
+    ("charges", Point.ADMISSION),
+    ("stay_days", Point.ADMISSION),
 )
 _TOP = 10
 # What the demo scores: the last days of the extract, as a nightly run would.
@@ -219,6 +230,7 @@ def _contents(result: DemoResult) -> dict[str, str]:
         "data/": f"checked records; {set_aside}",
         "features/": "one row per index admission, with the cohort flow",
         "champions/": "the models in force",
+        "reports/": "a page for each model: how it was made, how good it is and for whom",
         "mlflow.db": "every run: parameters, metrics, plots, cards",
         "scored.parquet": f"predictions with reasons{latest}",
     }

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from features.atomic import written_aside
 from features.build import PatientLevelData, build
 from features.dataset import open_dataset
 from features.points import Point
@@ -18,7 +19,7 @@ from wardcast.settings import Settings
 
 if TYPE_CHECKING:
     from training.gate import ChampionComparison
-    from training.train import Trained
+    from training.train import Effort, Trained
 
 
 EARLIER_HOURS = (0, 6)
@@ -34,10 +35,11 @@ NO_LABELS = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """A registered model's results, and whether it is champion now."""
+    """A registered model's results, whether it is champion now, and its report as a page."""
 
     results: dict[str, Any]
     is_champion: bool
+    report: Path
 
 
 def account() -> str:
@@ -81,23 +83,25 @@ def train(
     settings: Settings,
     *,
     promote: bool,
+    effort: Effort | None = None,
     earlier: Sequence[PatientLevelData] = (),
     tracking: tuple[str, Path | None] | None = None,
     progress: Progress,
 ) -> Outcome:
     """Train and register a model of `target`; with `promote`, make it champion if the gate passes.
 
-    `earlier` as in `built_earlier`, of the same data; `tracking` is address and artefact folder of the
-    store, by default the settings' own. Raises TrainingError too where the data set holds no
-    outcome of this target.
+    Its report is written to `reports/` in the work folder. `effort` as in `train_model`, `earlier` as in
+    `built_earlier`, of the same data; `tracking` is address and artefact folder of the store, by default the
+    settings' own. Raises TrainingError too where the data set holds no outcome of this target.
     """
     from training.exposure import acted_on_since
     from training.gate import GateSettings, decide
     from training.promotion import history_of
     from training.promotion import promote as put_in_force
+    from training.report.page import report_page
     from training.targets import TrainingError
     from training.tracking import default_tracking, log_trained
-    from training.train import train_model
+    from training.train import Effort, train_model
 
     # Whatever could fail at the end is asked first: training takes long.
     changed_by = account()
@@ -110,6 +114,7 @@ def train(
         data,
         target,
         threads=settings.threads,
+        effort=effort or Effort(),
         earlier=earlier,
         acted_on_from=settings.acted_on_from or acted_on_since(history, data.declaration.time_zone),
         progress=progress,
@@ -125,6 +130,9 @@ def train(
     )
     with step(progress, f"logging and registering {of_this}"):
         logged = log_trained(trained, gate, tracking_uri=tracking_uri, artifact_root=artifact_root)
+    report = settings.work / "reports" / f"{logged.name}-{logged.version}.html"
+    with written_aside(report) as fresh:
+        fresh.write_text(report_page(trained.artefact, logged.results, trained.figures), "utf-8")
     if promote and gate.passed:
         with step(progress, f"promoting {of_this}"):
             put_in_force(
@@ -134,7 +142,7 @@ def train(
                 champions=settings.champions,
                 changed_by=changed_by,
             )
-    return Outcome(logged.results, promote and gate.passed)
+    return Outcome(logged.results, promote and gate.passed, report)
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def show_training(results: Sequence[Mapping[str, Any]]) -> None:
     for kind, columns in (("risk", _RISK_COLUMNS), ("amount", _AMOUNT_COLUMNS)):
         rows = [row for result in results if result["kind"] == kind for row in _metric_rows(result, columns)]
         if rows:
-            show_table("Risks" if kind == "risk" else "Cost", ["model", "rows", *columns], rows)
+            show_table("Risks" if kind == "risk" else "Amounts", ["model", "rows", *columns], rows)
     show_leaks(results)
     for result in results:
         gate = result.get("gate")
@@ -89,6 +89,7 @@ def show_leaks(results: Sequence[Mapping[str, Any]]) -> None:
 def say_outcome(outcome: Outcome, settings: Settings, *, promote: bool) -> None:
     """What became of a model that was trained, and what to do next."""
     name, version = outcome.results["model"], outcome.results["version"]
+    say(f"Report: {outcome.report}")
     if outcome.is_champion:
         say(f"{name}/{version} is champion now.")
     elif promote:
@@ -100,9 +101,11 @@ def say_outcome(outcome: Outcome, settings: Settings, *, promote: bool) -> None:
 
 
 def _metric_rows(result: Mapping[str, Any], columns: Sequence[str]) -> list[list[object]]:
+    mae_digits = 2 if result["target"] == "stay_days" else 0
+
     def cells(metrics: Mapping[str, Any]) -> list[str]:
         return [
-            with_interval(metrics[name], 0 if name == "mae" else 3) if name in metrics else ""
+            with_interval(metrics[name], mae_digits if name == "mae" else 3) if name in metrics else ""
             for name in columns
         ]
 

@@ -12,7 +12,7 @@ from features.build import build
 from features.dataset import open_dataset
 from features.ingest import ingest
 from features.points import Point
-from training.train import Trained, train_model
+from training.train import Effort, Trained, train_model
 
 PUBLIC_DATA = Path(os.environ.get("WARDCAST_PUBLIC_DATA") or Path(__file__).parents[3] / "shared" / "data")
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -43,7 +43,7 @@ complication = "complication"
 def trained(file: Path, mapping: Path, folder: Path, target: str) -> Trained:
     ingest("table", file, folder / "data", options={"mapping": mapping})
     made = build(open_dataset(folder / "data"), Point.ADMISSION, folder / "rows.parquet")
-    return train_model(made, target, replicates=20, threads=1)
+    return train_model(made, target, effort=Effort(20), threads=1)
 
 
 def public(name: str, file: str, folder: Path, target: str) -> Trained:

@@ -33,7 +33,7 @@ from models.storage import read_artefact, write_artefact
 from tests.command import WARDCAST, clean_environment
 from training.registry import fetch, registered
 from training.tracking import connect, default_tracking
-from training.train import train_model
+from training.train import Effort, train_model
 
 ENDS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 INTERRUPTED = ENDS[signal.SIGINT]
@@ -129,7 +129,7 @@ def champions(hospital: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """A work folder with one model in force."""
     work = tmp_path_factory.mktemp("work")
     data = build(hospital, Point.ADMISSION, work / "admission.parquet")
-    trained = train_model(data, "readmission", replicates=10)
+    trained = train_model(data, "readmission", effort=Effort(10))
     name = trained.artefact.name
     digest = write_artefact(work / name, trained.artefact, trained.boosters)
     install_champion(work / "champions", work / name, name=name, version=1, digest=digest)

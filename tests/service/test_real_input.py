@@ -12,7 +12,7 @@ from features.build import build
 from features.dataset import DataSet, open_dataset
 from features.ingest import ingest
 from features.points import Point
-from training.train import train_model
+from training.train import Effort, train_model
 
 PUBLIC_DATA = Path(os.environ.get("WARDCAST_PUBLIC_DATA") or Path(__file__).parents[3] / "shared" / "data")
 FILE = PUBLIC_DATA / "diabetes130_dev.zip"
@@ -38,7 +38,7 @@ def encounters(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
 
 def results(encounters: DataSet, point: Point) -> dict[str, Any]:
     data = build(encounters, point, encounters.path.parent / f"{point}.parquet")
-    return train_model(data, "readmission", replicates=REPLICATES).results
+    return train_model(data, "readmission", effort=Effort(REPLICATES)).results
 
 
 @pytest.mark.parametrize(("point", "at_least"), [(Point.DISCHARGE, 0.65), (Point.ADMISSION, 0.62)])

@@ -42,7 +42,7 @@ from training.gate import Check, Gate, decide
 from training.promotion import PromotionError, audit, champions_table, promote, retire, rollback
 from training.registry import LONGEST_RECORD, Change, RegistryError, changes, registered, standing
 from training.tracking import Logged, connect, default_tracking, log_trained
-from training.train import train_model
+from training.train import Effort, train_model
 
 
 @dataclass(frozen=True)
@@ -510,7 +510,7 @@ def test_no_patients_id_or_value_is_in_any_byte_of_the_store(store: Store):
     rows["label_readmission"] = (random.uniform(size=n) < rows["prior_cost"] / 10_000).astype(float)
     # Row 100 of 1,500 in order of time: in the training slice.
     rows.loc[100, ["prior_cost", "ward"]] = [987654.375, "MARKERWARD"]
-    trained = train_model(patient_level(rows, store.work), "readmission", replicates=20, threads=1)
+    trained = train_model(patient_level(rows, store.work), "readmission", effort=Effort(20), threads=1)
     assert {spec.name for spec in trained.artefact.features} == {"prior_cost", "ward"}
     store.log(trained, decide(trained.results))
     store.promote(1, override="for the search")

@@ -14,7 +14,7 @@ from features.feature import Feature
 from tests.admission_rows import admissions, data_set, recipe
 from training.fit import Fitted, fit_model
 from training.targets import TARGETS
-from training.train import train_model
+from training.train import Effort, train_model
 
 DECLARED = [feature for feature in CATALOGUE.values() if feature.raises or feature.lowers]
 
@@ -83,7 +83,7 @@ def test_a_model_is_trained_in_the_directions_of_the_catalogue(tmp_path: Path) -
     data = replace(
         data, features=tuple(rising if each.name == rising.name else each for each in data.features)
     )
-    trained = train_model(data, "readmission", threads=1, replicates=20)
+    trained = train_model(data, "readmission", threads=1, effort=Effort(20))
     names = [spec.name for spec in trained.artefact.features]
     constraints = trained.artefact.training.facts["parameters"]["monotone_constraints"]
     assert constraints == [int(name == rising.name) for name in names]

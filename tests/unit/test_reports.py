@@ -92,7 +92,7 @@ def test_brackets_in_a_name_are_part_of_the_name(capsys):
 )
 def test_what_became_of_a_training_is_said(capsys, promote, passed, said):
     results = {"model": "cost-admission", "version": 3, "gate": {"passed": passed}}
-    outcome = Outcome(results, is_champion=promote and passed)
+    outcome = Outcome(results, promote and passed, Path("work/reports/page.html"))
     say_outcome(outcome, load_settings(work=Path("my work")), promote=promote)
     assert said in capsys.readouterr().out
 

@@ -15,7 +15,7 @@ from models.model import Model
 from tests.admission_rows import admissions, data_set, fitted
 from training.compare import compare_with_champion
 from training.gate import ChampionComparison, decide
-from training.train import Trained, train_model
+from training.train import Effort, Trained, train_model
 
 ROWS = admissions(3000)
 
@@ -23,7 +23,7 @@ ROWS = admissions(3000)
 @pytest.fixture(scope="module")
 def challenger(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     data = data_set(tmp_path_factory.mktemp("challenger"), ROWS)
-    return train_model(data, "complication", threads=1, replicates=20)
+    return train_model(data, "complication", threads=1, effort=Effort(20))
 
 
 def champion(challenger: Trained, **changes: Any) -> Model:

@@ -18,7 +18,7 @@ from training.leaks import Leak, find_leaks
 from training.leaks.order import gained
 from training.leaks.scores import Outcome, Sample, binned, mean_of_others
 from training.targets import TARGETS
-from training.train import train_model
+from training.train import Effort, train_model
 from wardcast.reports import show_leaks
 
 N_ROWS = 2000
@@ -345,10 +345,10 @@ def test_training_tells_its_leaks_and_the_terminal_shows_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = admissions(4000, stays_per_patient=1)
-    honest = train_model(data_set(tmp_path, rows), "readmission", threads=1, replicates=20).results
+    honest = train_model(data_set(tmp_path, rows), "readmission", threads=1, effort=Effort(20)).results
     assert honest["leaks"] == []
     told = rows.assign(ward_score=rows["label_readmission"])
-    results = train_model(data_set(tmp_path, told), "readmission", threads=1, replicates=20).results
+    results = train_model(data_set(tmp_path, told), "readmission", threads=1, effort=Effort(20)).results
     assert [(leak["feature"], leak["check"]) for leak in results["leaks"]] == [("ward_score", "alone")]
     assert set(results["leaks"][0]) == {"feature", "check", "text", "value", "limit"}
     capsys.readouterr()

@@ -17,7 +17,7 @@ from training.card import model_card
 from training.sensitivity import Subject, asked_earlier, deaths_as_not_readmitted
 from training.split import Split
 from training.targets import TARGETS
-from training.train import train_model
+from training.train import Effort, train_model
 
 JUNE = dt.date(2024, 6, 1)
 
@@ -109,7 +109,9 @@ def test_both_stand_in_the_results_and_on_the_card(tmp_path: Path) -> None:
     )
     (tmp_path / "blind").mkdir()
     sooner = replace(data_set(tmp_path / "blind", blind), settings=FeatureSettings(landmark_hours=0))
-    trained = train_model(data_set(tmp_path, rows), "readmission", threads=1, replicates=20, earlier=[sooner])
+    trained = train_model(
+        data_set(tmp_path, rows), "readmission", threads=1, effort=Effort(20), earlier=[sooner]
+    )
     (asked,) = trained.results["asked_earlier"]
     assert asked["hours_after_admission"] == 0
     assert asked["n"] == trained.results["n"]["test"]

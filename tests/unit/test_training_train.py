@@ -16,7 +16,7 @@ from tests.admission_rows import FEATURES, admissions, data_set, recipe
 from training.card import model_card
 from training.cross_validate import out_of_fold
 from training.targets import TrainingError
-from training.train import Trained, train_model
+from training.train import Effort, Trained, train_model
 
 ROWS = admissions(12_000, stays_per_patient=1)
 
@@ -28,19 +28,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def risk(folder: Path) -> Trained:
-    return train_model(data_set(folder, ROWS), "readmission", threads=1, replicates=40)
+    return train_model(data_set(folder, ROWS), "readmission", threads=1, effort=Effort(40))
 
 
 @pytest.fixture(scope="module")
 def cost(folder: Path) -> Trained:
-    return train_model(data_set(folder, ROWS), "cost", threads=1, replicates=40)
+    return train_model(data_set(folder, ROWS), "cost", threads=1, effort=Effort(40))
 
 
 @pytest.fixture(scope="module")
 def undated(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     rows = admissions(3000, has_dates=False)
     data = data_set(tmp_path_factory.mktemp("undated"), rows, timeline="none")
-    return train_model(data, "readmission", threads=1, replicates=40)
+    return train_model(data, "readmission", threads=1, effort=Effort(40))
 
 
 def test_the_results_hold_what_is_promised(risk: Trained) -> None:
@@ -91,7 +91,7 @@ def test_no_identifier_of_a_patient_or_a_stay_stands_in_anything_that_is_kept(tm
     rows = ROWS.head(4000)
     marked = rows.assign(patient_id="MARKER" + rows["patient_id"], stay_id="MARKER" + rows["stay_id"])
     for target in ("readmission", "cost"):
-        trained = train_model(data_set(tmp_path, marked), target, threads=1, replicates=20)
+        trained = train_model(data_set(tmp_path, marked), target, threads=1, effort=Effort(20))
         written = write_artefact(tmp_path / target, trained.artefact, trained.boosters)
         kept = [file.read_text("utf-8") for file in (tmp_path / target).iterdir()]
         kept += [written, json.dumps(trained.results), model_card(trained.artefact, trained.results)]
@@ -133,7 +133,7 @@ def timeless(results: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_same_data_and_seed_give_the_same_bytes(risk: Trained, tmp_path: Path) -> None:
-    again = train_model(data_set(tmp_path, ROWS), "readmission", threads=1, replicates=40)
+    again = train_model(data_set(tmp_path, ROWS), "readmission", threads=1, effort=Effort(40))
     assert again.boosters == risk.boosters
     assert again.artefact == risk.artefact
     assert timeless(again.results) == timeless(risk.results)
@@ -146,7 +146,7 @@ def test_a_feature_that_is_known_only_later_does_not_enter(tmp_path: Path) -> No
 
     data = data_set(tmp_path, ROWS.assign(length_of_stay_days=ROWS["label_readmission"]))
     leaky = replace(data, features=(*FEATURES, CATALOGUE["length_of_stay_days"]))
-    trained = train_model(leaky, "readmission", threads=1, replicates=40)
+    trained = train_model(leaky, "readmission", threads=1, effort=Effort(40))
     assert "length_of_stay_days" not in [spec.name for spec in trained.artefact.features]
 
 
@@ -162,7 +162,7 @@ def test_without_dates_every_patient_is_judged_out_of_fold(undated: Trained) -> 
 def test_dates_that_are_shifted_by_patient_order_no_two_patients(tmp_path: Path) -> None:
     rows = admissions(3000)
     data = data_set(tmp_path, rows, timeline="shifted")
-    trained = train_model(data, "readmission", threads=1, replicates=40, earlier=[data])
+    trained = train_model(data, "readmission", threads=1, effort=Effort(40), earlier=[data])
     results = trained.results
     assert results["estimate"] == "pooled patient-grouped out-of-fold"
     assert results["n"]["test"] == 3000
@@ -191,7 +191,7 @@ def test_an_out_of_fold_prediction_never_learned_the_patient() -> None:
 
 def test_too_few_rows_say_what_is_needed(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="Give a longer extract"):
-        train_model(data_set(tmp_path, admissions(150)), "readmission", replicates=40)
+        train_model(data_set(tmp_path, admissions(150)), "readmission", effort=Effort(40))
 
 
 def test_a_target_that_the_point_does_not_allow_is_refused(tmp_path: Path) -> None:
