@@ -24,6 +24,7 @@ def model_card(artefact: Artefact, results: Mapping[str, Any]) -> str:
         Section("Metrics", _metrics(results["metrics"], results.get("baselines", {}))),
         Section("Subgroups", _groups(results.get("groups", ()))),
         Section("Asked before its landmark, or with deaths counted in", _sensitivity(results)),
+        Section("Since it is acted upon", _exposed(results.get("exposed"))),
         Section("Gate", [f"- {reason}" for reason in results.get("gate", {}).get("reasons", ())]),
     )
     return card(artefact, evidence, version=results.get("version"))
@@ -131,6 +132,30 @@ def _sensitivity(results: Mapping[str, Any]) -> list[str]:
     shown = [name for name in SENSITIVITY_METRICS if any(name in use["metrics"] for use in uses.values())]
     rows = [(use, found["n"], *_shown(found["metrics"], shown)) for use, found in uses.items()]
     return table(("use", "rows", *shown), rows) if shown else []
+
+
+def _exposed(found: Mapping[str, Any] | None) -> list[str]:
+    """The rows of the time when the model was acted upon, beside those before."""
+    if not found:
+        return []
+    parts = {"since": found["metrics"], "before": found["metrics_unexposed"]}
+    shown = [name for name in SENSITIVITY_METRICS if any(name in metrics for metrics in parts.values())]
+    rows = [
+        (
+            when,
+            *(
+                [metrics["missing"], *("–" for _ in shown[1:])]
+                if "missing" in metrics
+                else _shown(metrics, shown)
+            ),
+        )
+        for when, metrics in parts.items()
+    ]
+    said = (
+        f"From {found['from']} on, labels are changed by acting on the model: {found['n']} judged rows, and "
+        f"{found['n_learned']} that it learned from."
+    )
+    return [said, *(["", *table(("rows", *shown), rows)] if shown else [])]
 
 
 def _shown(metrics: Mapping[str, Any], names: Sequence[str]) -> list[str]:

@@ -349,6 +349,12 @@ def train(
     validate: Annotated[
         bool, typer.Option("--validate", help="judge later periods, hospitals left out, learning curve too")
     ] = False,
+    acted_on_from: Annotated[
+        dt.datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], metavar="DATE", help="labels since then were changed by acting on the model"
+        ),
+    ] = None,
     promote: Annotated[bool, typer.Option("--promote", help="make it champion if the gate passes")] = False,
     work: Work = None,
     as_json: AsJson = False,
@@ -362,7 +368,8 @@ def train(
     from wardcast.pipeline import train as train_one
     from wardcast.reports import say_outcome, show_training
 
-    at, settings = _point(point), _settings(work=work)
+    acted_on = None if acted_on_from is None else acted_on_from.date()
+    at, settings = _point(point), _settings(work=work, acted_on_from=acted_on)
     with _usage():
         target_at(target, at)
     taken_over(settings.work)

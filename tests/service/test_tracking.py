@@ -177,6 +177,23 @@ def test_the_card_shows_metrics_beside_baselines_groups_and_what_must_not_be_cla
     assert "+0.69 about doubles the odds" in card
 
 
+def test_the_card_says_since_when_the_model_is_acted_upon():
+    exposed = {
+        "from": "2025-04-01",
+        "n": 30,
+        "n_learned": 7,
+        "metrics": {"missing": "fewer than 50 rows"},
+        "metrics_unexposed": {"auroc": {"value": 0.7, "low": 0.6, "high": 0.8}, "calibration_slope": 1.0},
+    }
+    card = model_card(trained_risk().artefact, {**results(), "exposed": exposed})
+    assert (
+        "From 2025-04-01 on, labels are changed by acting on the model: 30 judged rows, and 7 that it "
+        "learned from.\n\n| rows | auroc | calibration_slope |\n| --- | --- | --- |\n"
+        "| since | fewer than 50 rows | – |\n| before | 0.7 (0.6 to 0.8) | 1 |\n"
+    ) in card
+    assert "acting on" not in model_card(trained_risk().artefact, results())
+
+
 def test_artefacts_lie_beside_the_store_and_nothing_in_the_working_directory(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
