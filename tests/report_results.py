@@ -86,6 +86,7 @@ _COMMON: dict[str, Any] = {
         "by": "time and patient",
         "calibration_from": "2024-01-01",
         "test_from": "2024-06-01",
+        "unlabelled": 250,
         "removed": {
             "training": {
                 "label_window_open": {"rows": 40, "events": 12, "prevalence": 0.3},
@@ -93,6 +94,7 @@ _COMMON: dict[str, Any] = {
             }
         },
     },
+    "explanation": {"n": 1000, "largest_gap": 4e-15, "rows_per_second": 3000.0},
     "features": {"used": 3, "left_out": {"has_hiv": "the same in every training row"}},
     "trees": {"model": 120},
     "flow": [
@@ -280,7 +282,19 @@ AMOUNT_RESULTS: dict[str, Any] = _COMMON | {
     "groups": _groups({name: AMOUNT_METRICS[name] for name in ("wape", "bias", "interval_coverage")}),
     "table_one": _table_one(None),
     "base_rate": _months([21_000.0 + 500 * (place % 4) for place in range(12)]),
-    "distribution": {"pit": [0.11, 0.1, 0.1, 0.09, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1], "levels": [0.1, 0.5, 0.9]},
+    "distribution": {
+        "pit": [0.11, 0.1, 0.1, 0.09, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1],
+        "coverage_apart": [
+            {
+                "group": "sex",
+                "level": "male",
+                "n": 1000,
+                "interval_coverage": metric(0.87),
+                "distance": 0.07,
+                "is_sure": True,
+            }
+        ],
+    },
     "models_compared": [
         {"objective": "gamma", "score": 5600.0, "chosen": True},
         {"objective": "tweedie", "score": 5650.0, "chosen": False},

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from evaluation.groups import SMALLEST_N, too_small
 from features.flow import FlowStep
 from models.encoding import FeatureSpec
-from training.split import Rows, Split
+from training.split import Rows, Split, settled_rows
 from training.targets import Target
 
 FEWEST_ROWS = 10
@@ -98,15 +98,15 @@ def missingness(frame: pd.DataFrame, split: Split, specs: Sequence[FeatureSpec])
 def base_rate(frame: pd.DataFrame, target: Target, split: Split) -> list[dict[str, Any]]:
     """Rate of the outcome, or mean amount, by month of the prediction and period of the split.
 
-    All rows with an outcome count, also those that the split took out of training because their patient
-    comes again: without them the rate would seem to jump where the test begins. A month of fewer than 50
-    rows, or 10 with or without the outcome, is `{"month", "slice", "reason"}`; where there is one, the
-    others' `n` are rounded down to full 50 rows. Empty without a calendar.
+    All rows whose outcome was settled when the data end count, also those that the split took out of training
+    because their patient comes again: without them the rate would seem to jump where the test begins. A
+    month of fewer than 50 rows, or 10 with or without the outcome, is `{"month", "slice", "reason"}`; where
+    there is one, the others' `n` are rounded down to full 50 rows. Empty without a calendar.
     """
     if "test_from" not in split.facts:
         return []
     label, times = target.labels(frame), pd.to_datetime(frame["prediction_time"])
-    has = ~np.isnan(label) & times.notna().to_numpy()
+    has, _ = settled_rows(frame, target)
     label, times = label[has], times[has]
     begins = pd.to_datetime([split.facts["calibration_from"], split.facts["test_from"]])
     period = np.array(PERIODS)[np.searchsorted(begins, times, side="right")]

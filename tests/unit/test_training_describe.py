@@ -31,10 +31,12 @@ def spec(name: str, kind: str = "number", levels: tuple[str, ...] = ()) -> Featu
     return FeatureSpec(name, name.title(), kind, "", "admission", False, levels)
 
 
-def frame(**columns: Any) -> pd.DataFrame:
+def frame(prediction_time: Any = "2024-01-01", **columns: Any) -> pd.DataFrame:
+    times = pd.to_datetime(pd.Series(prediction_time, index=range(N)))
     return pd.DataFrame(
         {
-            "prediction_time": pd.Timestamp("2024-01-01"),
+            "prediction_time": times,
+            "row_label_end_on_readmission": times + pd.Timedelta(days=30),
             "label_readmission": np.arange(N) % 4 == 0,
             "label_episode_cost": np.arange(N, dtype=float),
             **columns,
@@ -170,7 +172,7 @@ def test_base_rates_come_by_month_and_period_and_small_months_are_withheld() -> 
     months = np.repeat(["2024-01-15", "2024-03-15", "2024-04-15", "2024-05-15"], [180, 60, 60, 100])
     label = (np.arange(N) % 4 == 0).astype(float)
     label[300:] = np.arange(100) < 9
-    rows = frame(prediction_time=pd.to_datetime(months), label_readmission=label)
+    rows = frame(prediction_time=months, label_readmission=label)
     # Counts are rounded down to full 50 since one month is withheld.
     assert base_rate(rows, READMISSION, SPLIT) == [
         {"month": "2024-01", "slice": "training", "n": 150, "value": 0.25},

@@ -18,9 +18,18 @@ from training.report.parts import (
     shown,
     text,
 )
-from training.report.words import number, percent, unit_words, words_of
+from training.report.words import number, percent, target_name, unit_words, words_of
 
 MOST_MISSING = 25
+WHY_OUT = {
+    "label_window_open": "the outcome's window had not ended before the next slice",
+    "patient_in_later_slice": "the patient comes again in a later slice",
+}
+NO_OUTCOME_YET = {
+    "unlabelled": "rows have no known outcome",
+    "unsettled": "rows have one that could not have been known of all patients of their day",
+}
+"""Counts of the split that are of no slice."""
 NOTABLE = 0.1
 """A standardised difference beyond which two groups are commonly called different."""
 MATURITY = {
@@ -107,7 +116,7 @@ def _outcome(evidence: Evidence) -> Section:
         "outcome",
         "Outcome",
         facts_table(
-            f"What is predicted: {artefact.target}",
+            f"What is predicted: {target_name(artefact.target)}",
             {
                 "unit": unit_words(artefact.unit, artefact.context.currency) or "probability",
                 "prediction point": _point(evidence),
@@ -140,33 +149,35 @@ def _split(evidence: Evidence) -> Section:
     results = evidence.results
     split = results.get("split", {})
     columns = {c["name"]: c for c in (results.get("table_one") or {}).get("columns", ())}
-    rows = []
-    for key, name in (("train", "training"), ("calibration", "calibration"), ("test", "test")):
-        n_events = columns.get(name, {}).get("n_events")
-        rows.append(
-            [name, number(results.get("n", {}).get(key)), number(n_events), split.get(f"{name}_from", "–")]
-        )
+    # An amount has no rows with and without it.
+    counted = ["with the outcome"] if evidence.is_risk else []
+    rows = [
+        [
+            name,
+            number(results.get("n", {}).get(key)),
+            *(number(columns.get(name, {}).get("n_events")) for _ in counted),
+            split.get(f"{name}_from", "–"),
+        ]
+        for key, name in (("train", "training"), ("calibration", "calibration"), ("test", "test"))
+    ]
     lost = [
         [
             name,
-            {"label_window_open": "the outcome's window had not ended before the next slice"}.get(
-                why, "the patient comes again in a later slice"
-            ),
+            WHY_OUT.get(why, why.replace("_", " ")),
             number(count.get("rows")),
-            number(count.get("events")),
-            percent(count.get("prevalence")),
+            *(f"{number(count.get('events'))} ({percent(count.get('prevalence'))})" for _ in counted),
         ]
         for name, reasons in split.get("removed", {}).items()
         for why, count in reasons.items()
     ]
+    apart = [f"{split[key]:,} {why}" for key, why in NO_OUTCOME_YET.items() if split.get(key)]
     return section(
         "split",
         "How rows were divided",
         text(f"Way of validation: {results.get('estimate', 'not recorded')}.", _why_so(evidence)),
-        table("Rows of each slice", ["slice", "rows", "with the outcome", "from"], rows),
-        [table("Rows taken out", ["slice", "why", "rows", "with the outcome", "share"], lost)]
-        if lost
-        else [],
+        table("Rows of each slice", ["slice", "rows", *counted, "from"], rows),
+        [table("Rows taken out", ["slice", "why", "rows", *counted], lost)] if lost else [],
+        [text(f"Not used: {'; '.join(apart)}.")] if apart else [],
         text(
             "The size of the study is what the extract holds: every mature index admission takes part. A "
             "slice "
@@ -200,7 +211,7 @@ def _table_one(evidence: Evidence) -> Section:
         for c in columns
     ]
     rows = [
-        [_row_name(row), *_cells(row, len(columns)), _missing_cell(row), number(row.get("difference"))]
+        [_row_name(row), *_cells(row, len(columns)), _missing_cell(row), _difference(row)]
         for row in found["rows"]
     ]
     different = [
@@ -249,6 +260,10 @@ def _missing_cell(row: Mapping[str, Any]) -> str:
     if not shares or not any(share is None or share > 0 for share in shares):
         return "" if shares is None else "none"
     return " · ".join("few" if share is None else f"{share:.0%}" for share in shares)
+
+
+def _difference(row: Mapping[str, Any]) -> str:
+    return number(row["difference"]) if "difference" in row else ""
 
 
 def _missing(evidence: Evidence) -> Section:

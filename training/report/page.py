@@ -26,7 +26,7 @@ section { border-top: 1px solid #d0d0d0; margin-top: 1.6rem; } section h2 { marg
 .open { border: 1px dashed #888; border-radius: 4px; padding: .1rem .8rem; margin: .6rem 0; }
 .open h3 { margin: .5rem 0 0; } #table-one table, #predictor-list table { font-size: .86em; }
 @page { size: A4; margin: 16mm 14mm; }
-@media print { table { font-size: 8.5pt; } nav { break-after: page; }
+@media print { caption { break-after: avoid; } table { font-size: 8.5pt; } nav { break-after: page; }
   section { border-top: none; } .open { min-height: 3.2rem; } }
 """
 

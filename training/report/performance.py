@@ -24,7 +24,6 @@ from training.report.words import (
     metric_name,
     number,
     short_name,
-    words_of,
 )
 
 RANKING = ("auroc", "auprc", "prevalence", "brier", "scaled_brier")
@@ -120,6 +119,12 @@ def _amount_calibration(evidence: Evidence) -> Section:
 
 def _methods(evidence: Evidence) -> Iterator[str]:
     """How the map was chosen, on the calibration slice."""
+    if evidence.artefact.calibration is None:
+        yield text(
+            "The expected amount is the mean of the predictive distribution, made to agree with the actual "
+            "amounts of the calibration slice in sum."
+        )
+        return
     found = evidence.results.get("calibration") or {}
     numbers = {
         name: value
@@ -251,10 +256,28 @@ def _distribution(evidence: Evidence) -> Section:
         )
     else:
         body.append(not_done("no predictive distribution was recorded"))
-    if found.get("levels"):
-        body.append(table("Levels", ["level"], [[words_of(level)] for level in found["levels"]]))
+    if "coverage_apart" in found:
+        body.append(_coverage_apart(found["coverage_apart"]))
     body.append(_objectives(results.get("models_compared")))
     return section("distribution", title, body)
+
+
+def _coverage_apart(groups: Sequence[Mapping[str, Any]]) -> str:
+    """Groups whose intervals hold too many or too few, or a sentence that there are none."""
+    if not groups:
+        return text("In no large group do the intervals hold clearly more or fewer than they promise.")
+    rows = [
+        [
+            group_name(group["group"]),
+            group["level"],
+            f"{group['n']:,}",
+            estimate(group["interval_coverage"]),
+            "yes" if group["is_sure"] else "may be chance",
+        ]
+        for group in groups
+    ]
+    columns = ["group", "level", "rows", "share within the interval", "sure"]
+    return table("Groups whose intervals hold more or fewer than they promise", columns, rows)
 
 
 def _objectives(compared: Sequence[Mapping[str, Any]] | None) -> str:

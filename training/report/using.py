@@ -17,7 +17,7 @@ from training.report.parts import (
     shown,
     text,
 )
-from training.report.words import METRICS, estimate, number, unit_words, words_of
+from training.report.words import METRICS, estimate, number, target_name, unit_words, words_of
 
 MOST_IMPORTANT = 20
 HEADLINE = {
@@ -68,7 +68,8 @@ def _summary(evidence: Evidence) -> Section:
         "summary",
         "At a glance",
         text(
-            f"Development and evaluation of a prediction model of {artefact.target}, from routine records of "
+            f"Development and evaluation of a prediction model of {target_name(artefact.target)}, from "
+            "routine records of "
             f"adult inpatients, at {artefact.point}. {artefact.intended_use}",
         ),
         verdict,
@@ -148,6 +149,7 @@ def _contributions(evidence: Evidence) -> Section:
         )
         if rows
         else not_done("importance was not recorded"),
+        _exactness(evidence),
         shown(
             evidence,
             "contributions",
@@ -160,6 +162,17 @@ def _contributions(evidence: Evidence) -> Section:
             "Contribution over the feature's value: mean and middle half. "
             f"{GROUPS_OF_ROWS} An association in the model, not the effect of a change.",
         ),
+    )
+
+
+def _exactness(evidence: Evidence) -> str:
+    """Whether contributions explain the output, as it was looked up."""
+    found = evidence.results.get("explanation")
+    if not found:
+        return not_done("whether contributions add up to the output was not looked up")
+    return text(
+        f"Of {found['n']:,} judged rows, base value and contributions add up to the output within "
+        f"{found['largest_gap']:.0e}; {found['rows_per_second']:,.0f} rows are explained in a second."
     )
 
 
@@ -217,7 +230,6 @@ def _limits(evidence: Evidence) -> Section:
         "Records are made for care and payment: coding habits, late entries and care elsewhere that is not "
         "in "
         "the extract shape what it can know.",
-        "In the last weeks of a slice, patients with long stays are fewer than in life.",
     ]
     if results.get("split", {}).get("by") == "patient":
         limits.append(

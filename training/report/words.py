@@ -44,6 +44,11 @@ BASELINES = {
 }
 SHORT_BASELINES = {"lace": "LACE", "hospital": "HOSPITAL"}
 """In pictures; the others are called what they are called."""
+TARGETS = {
+    "cost": "cost of the episode",
+    "charges": "charges of the stay",
+    "stay_days": "length of stay",
+}
 STEPS = {
     "training": "the rows that the trees grew on",
     "stopping": "the rows that said when to stop growing",
@@ -60,6 +65,11 @@ def metric_name(name: str) -> str:
         return METRICS.get(plain, plain)
     where = "at the capacity" if at == "capacity" else f"at a threshold of {at}"
     return f"{METRICS.get(plain, plain)}, {where}"
+
+
+def target_name(name: str) -> str:
+    """What is predicted, in words."""
+    return TARGETS.get(name, name)
 
 
 def group_name(name: str) -> str:
