@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MARKED = "#0b5394"
 GUIDE = "#888888"
+LINES = tuple(COLOURS[place] for place in (1, 2, 5, 6, 7))
+"""Without the palest colours, which are lost on paper."""
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
 MOST_POINTS = 400
 """Of a curve: more are not seen, and the picture stays small."""
@@ -52,7 +54,7 @@ def new_figure(title: str, x_label: str, y_label: str, size: tuple[float, float]
 
 def _line_styles() -> Iterator[dict[str, Any]]:
     first = {"color": MARKED, "linestyle": "-", "linewidth": 2.0}
-    others = zip(cycle(COLOURS[1:8]), cycle(DASHES[1:]), strict=False)
+    others = zip(cycle(LINES), cycle(DASHES[1:]), strict=False)
     yield first
     for colour, dash in others:
         yield {"color": colour, "linestyle": dash, "linewidth": 1.5}

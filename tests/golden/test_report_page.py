@@ -15,6 +15,7 @@ from evaluation.calibration import smooth_calibration_band
 from evaluation.contribution_plots import Contributed
 from evaluation.plots import amount_calibration_plot, calibration_plot, decision_curve_plot, roc_plot
 from models.artefact import Artefact
+from models.card_page import card_page
 from tests.golden.test_quality_page import HOSTILE, _Page, normalised
 from tests.report_results import AMOUNT, AMOUNT_RESULTS, RISK, RISK_RESULTS
 from training.card import model_card_page
@@ -127,7 +128,7 @@ def test_every_section_of_the_model_card_of_chai_has_its_place_on_the_card() -> 
     }
     assert counted == CHAI_PARTS
     for artefact, results in MODELS.values():
-        for card in (model_card_page(artefact, results), model_card_page(artefact, {})):
+        for card in (model_card_page(artefact, results), model_card_page(artefact, {}), card_page(artefact)):
             assert {anchor for item in items for anchor in item.anchors} <= set(ids(card))
             rows = dict(re.findall(r'<tr id="([^"]+)">(.*?)</tr>', card, flags=re.S))
             for item in items:

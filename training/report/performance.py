@@ -132,11 +132,10 @@ def _methods(evidence: Evidence) -> Iterator[str]:
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
     told = ", ".join(f"{name} {number(value)}" for name, value in numbers.items())
-    method = found.get("method", "line")
+    method = str(found.get("method", "not recorded")).replace("_", "-")
+    numbers_told = f": {told}" if told and method != "none" else ""
     reason = f" ({found['reason']})" if found.get("reason") else ""
-    yield text(
-        f"Map from the trees' output to the prediction: {method}{': ' + told if told else ''}{reason}."
-    )
+    yield text(f"Map from the trees' output to the prediction: {method}{numbers_told}{reason}.")
     compared = found.get("compared")
     if not compared:
         yield not_done("no methods of calibration were compared")
