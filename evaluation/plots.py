@@ -243,6 +243,22 @@ def learning_curve_plot(steps: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 @drawing()
+def tuning_plot(trials: Sequence[Mapping[str, Any]], score_name: str) -> Figure:
+    """The score of each finished trial of a search, and the best so far; less is better.
+
+    `trials`: number, score (None for one that was given up).
+    """
+    figure, axes = new_figure("Search of settings", "Trial", score_name, (5.6, 3.0))
+    scored = [(trial["number"], trial["score"]) for trial in trials if trial.get("score") is not None]
+    numbers, scores = zip(*scored, strict=True)
+    axes.plot(numbers, scores, "o", color=COLOURS[0], markersize=4, label="trial")
+    best = np.minimum.accumulate(scores)
+    axes.step(numbers, best, where="post", color=COLOURS[6], linewidth=1.6, label="best so far")
+    axes.legend(frameon=False, loc="upper right", fontsize=8)
+    return figure
+
+
+@drawing()
 def groups_plot(
     groups: Sequence[Mapping[str, Any]],
     metric: str,

@@ -211,9 +211,9 @@ def test_nothing_is_fetched_and_every_link_and_picture_has_its_words(kind: str) 
         assert policies == ["default-src 'none'; style-src 'unsafe-inline'"]
         assert "@page { size: A4" in text
     pictures = [a for tag, a in _Page(page_of(kind)).tags if tag == "svg"]
-    # Calibration, two of contributions, base rates, two of groups and the flow; of a risk ROC, decision curve
-    # and learning curve too, of an amount the groups' coverage and the PIT.
-    assert len(pictures) == (10 if kind == "risk" else 9)
+    # Calibration, two of contributions, base rates, tuning, two of groups and the flow; of a risk ROC, decision
+    # curve and learning curve too, of an amount the groups' coverage and the PIT.
+    assert len(pictures) == (11 if kind == "risk" else 10)
     assert all(a["role"] == "img" and (a.get("aria-label") or a.get("aria-labelledby")) for a in pictures)
 
 

@@ -28,6 +28,7 @@ from evaluation.plots import (
     learning_curve_plot,
     pit_plot,
     roc_plot,
+    tuning_plot,
 )
 
 N = 400
@@ -176,6 +177,13 @@ def test_the_middle_of_the_forest_is_everyone_and_a_group_without_a_value_has_no
         "sex: female (n 500)",
         "sex: male (n 500)",
     ]
+
+
+def test_the_best_trial_so_far_never_rises() -> None:
+    trials = [{"number": n, "score": score} for n, score in enumerate([0.5, None, 0.4, 0.45])]
+    dots, best = tuning_plot(trials, "log loss").axes[0].lines
+    assert list(dots.get_xdata()) == [0, 2, 3]
+    assert list(best.get_ydata()) == [0.5, 0.4, 0.4]
 
 
 def test_a_withheld_month_leaves_a_gap() -> None:

@@ -74,8 +74,8 @@ def test_fewer_than_ten_rows_have_no_picture_of_contributions() -> None:
 
 def test_the_document_has_pictures_of_what_it_holds() -> None:
     assert set(document_figures(RISK_RESULTS, unit="", level=None)) == {
-        *("base_rate", "learning_curve", "groups", "groups_calibration")
+        *("base_rate", "learning_curve", "tuning", "groups", "groups_calibration")
     }
     amount = document_figures(AMOUNT_RESULTS, unit="CNY", level=0.8)
-    assert set(amount) == {"base_rate", "groups", "groups_calibration", "groups_coverage", "pit"}
+    assert set(amount) == {*("base_rate", "tuning", "groups", "groups_calibration", "groups_coverage", "pit")}
     assert document_figures({"kind": "risk"}, unit="", level=None) == {}

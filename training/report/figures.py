@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from evaluation.bootstrap import Resampling
 from models.encoding import encode
 from models.model import Model
-from training.report.words import SHORT_BASELINES, group_name, unit_words
+from training.report.words import SHORT_BASELINES, group_name, unit_words, words_of_score
 from training.results import CAPACITY_SHARE, Judged
 from training.split import Rows
 from training.targets import Target
@@ -135,15 +135,19 @@ def document_figures(results: Mapping[str, Any], *, unit: str, level: float | No
     `unit` is what an amount is counted in, `level` the share that its interval promises. A key that is absent
     has no picture.
     """
-    from evaluation.plots import base_rate_plot, groups_plot, learning_curve_plot, pit_plot
+    from evaluation.plots import base_rate_plot, groups_plot, learning_curve_plot, pit_plot, tuning_plot
 
     found: dict[str, Figure] = {}
     is_risk = results["kind"] == "risk"
     if any("value" in month for month in results.get("base_rate") or ()):
         words = "Share with the outcome" if is_risk else f"Mean ({unit})"
         found["base_rate"] = base_rate_plot(results["base_rate"], y_label=words)
-    if results.get("learning_curve"):
-        found["learning_curve"] = learning_curve_plot(results["learning_curve"])
+    curve = [step for step in results.get("learning_curve") or () if step["value"] is not None]
+    if curve:
+        found["learning_curve"] = learning_curve_plot(curve)
+    tuning = results.get("tuning") or {}
+    if any(trial.get("score") is not None for trial in tuning.get("trials", ())):
+        found["tuning"] = tuning_plot(tuning["trials"], words_of_score(tuning["score_name"]))
     metrics = results.get("metrics", {})
     # What is withheld has no point; the table beside it names it.
     groups = [

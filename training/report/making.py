@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from features.page import listed, table
 from training.report.parts import Evidence, Section, facts_table, not_done, section, shown, text
-from training.report.words import number, words_of
+from training.report.words import number, words_of, words_of_score
 
 MOST_TRIALS = 20
 
@@ -115,42 +116,50 @@ def _tuning(evidence: Evidence) -> Section:
             not_done("the settings are the defaults for this many rows; no search was asked for"),
         )
     trials = found.get("trials", [])
-    done = [
-        trial
-        for trial in trials
-        if trial.get("score") is not None and trial.get("state", "").lower() != "pruned"
-    ]
-    done.sort(key=lambda trial: trial["score"], reverse=found.get("score_name") in ("auroc", "r2"))
+    score = words_of_score(str(found.get("score_name", "score")))
+    done = sorted((trial for trial in trials if trial.get("score") is not None), key=lambda t: t["score"])
+    searched = _searched(trials)
     rows = [
-        [trial["number"], number(trial["score"]), number(trial.get("seconds")), words_of(_searched(trial))]
+        [
+            trial["number"],
+            number(trial["score"]),
+            trial.get("state", ""),
+            number(trial.get("seconds")),
+            *(words_of(trial["hyperparameters"].get(name, "–")) for name in searched),
+        ]
         for trial in done[:MOST_TRIALS]
     ]
+    on = (
+        f" on {found['n_rows']:,} rows{' (a sample)' if found.get('is_sample') else ''}"
+        if "n_rows" in found
+        else ""
+    )
+    reason = f" ({found['reason']})" if found.get("reason") else ""
     return section(
         "tuning",
         "Search of settings",
         text(
-            f"{found.get('n_trials', len(trials))} trials, {found.get('n_pruned', 0)} of them stopped early, "
-            "in "
-            f"{number(found.get('seconds'))} s; the search ended by {found.get('stopped_by', 'trials')}. "
-            f"Scored by {found.get('score_name', 'the score')} on patient-grouped folds within the training "
-            "rows; "
-            "the test had no part in it.",
-            f"Chosen: {words_of(found.get('best', {}))}.",
+            f"{found.get('n_trials', len(trials))} trials, {found.get('n_pruned', 0)} of them given up "
+            "early, in "
+            f"{number(found.get('seconds'))} s; ended by {found.get('stopped_by', 'trials')}. Scored by "
+            f"{score}{on} "
+            f"{found.get('folds', 'in folds')} within the training rows: the test had no part in it.",
+            f"Chosen: {words_of(found.get('best', {}))}{reason}.",
         ),
-        shown(evidence, "tuning", "Score of each trial, and the best so far.")
-        if "tuning" in evidence.figures
-        else [],
+        shown(evidence, "tuning", "Score of each trial that was not given up, and the best so far."),
         table(
-            f"The best {len(rows)} of {len(trials)} trials",
-            ["trial", str(found.get("score_name", "score")), "seconds", "settings"],
+            f"The best {len(rows)} of {len(trials)} trials; less is better",
+            ["trial", score, "state", "seconds", *(name.replace("_", " ") for name in searched)],
             rows,
         ),
     )
 
 
-def _searched(trial: dict[str, object]) -> dict[str, object]:
-    settings = trial.get("hyperparameters")
-    return dict(settings) if isinstance(settings, dict) else {}
+def _searched(trials: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The settings that differ between trials."""
+    settings = [trial.get("hyperparameters") or {} for trial in trials]
+    names = dict.fromkeys(name for each in settings for name in each)
+    return [name for name in names if len({str(each.get(name)) for each in settings}) > 1]
 
 
 def _leaks(evidence: Evidence) -> Section:

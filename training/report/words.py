@@ -105,6 +105,11 @@ def estimate(value: object) -> str:
     return found if "–" in (low, high) else f"{found} ({low} to {high})"
 
 
+def words_of_score(name: str) -> str:
+    """The name of the score that a search minimises."""
+    return name.replace("_", " ")
+
+
 def words_of(value: object) -> str:
     """Nested settings as a phrase."""
     if isinstance(value, Mapping):
