@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -127,14 +128,10 @@ def running(command: list[str], address: str, log: Path, **environment: str) -> 
             time.sleep(0.2)
         yield
     finally:
-        # Workers too: they are of the server's own session.
+        # Workers too: they are of the server's own session. Asked kindly, it would wait for idle connections.
         with suppress(ProcessLookupError):
-            os.killpg(server.pid, 15)
-        try:
-            server.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, 9)
-            server.wait()
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
 
 
 def _answers(address: str) -> bool:
