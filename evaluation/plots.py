@@ -102,7 +102,7 @@ def calibration_plot(
         label="Tenths of equal size, 95 % interval",
     )
     axes.set(xlim=(0, limit), ylim=(0, limit), aspect="equal")
-    axes.legend(frameon=False, loc="upper left", fontsize=8)
+    axes.legend(frameon=False, loc="best", fontsize=8)
     return figure
 
 
@@ -248,13 +248,16 @@ def tuning_plot(trials: Sequence[Mapping[str, Any]], score_name: str) -> Figure:
 
     `trials`: number, score (None for one that was given up).
     """
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = new_figure("Search of settings", "Trial", score_name, (5.6, 3.0))
     scored = [(trial["number"], trial["score"]) for trial in trials if trial.get("score") is not None]
     numbers, scores = zip(*scored, strict=True)
     axes.plot(numbers, scores, "o", color=COLOURS[0], markersize=4, label="trial")
     best = np.minimum.accumulate(scores)
     axes.step(numbers, best, where="post", color=COLOURS[6], linewidth=1.6, label="best so far")
-    axes.legend(frameon=False, loc="upper right", fontsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False, loc="best", fontsize=8)
     return figure
 
 

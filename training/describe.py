@@ -224,6 +224,8 @@ def _category(
     # The most frequent first; among equals the name decides.
     order = np.lexsort((table.index, -table.sum(axis=1)))
     table = table.iloc[order]
+    # A level of none of these rows belongs to rows elsewhere: not even its name is told.
+    table = table[table.sum(axis=1) > 0]
     shown = _shown(table)
     missing = [_missing(len(rows), len(rows) - int(table[name].sum())) for name, rows in columns.items()]
     # Levels that are not shown share the last place; missing stays missing.

@@ -172,7 +172,7 @@ def test_a_report_stands_whatever_key_is_missing(key: str) -> None:
 
 def test_a_search_that_found_no_leak_says_so() -> None:
     assert "No warning: " in page_of("risk", leaks=[])
-    assert "1 warnings of leaks" in page_of("risk")
+    assert "1 warning of leaks" in page_of("risk")
 
 
 @pytest.mark.parametrize("hostile", [HOSTILE, "</style></svg><img src=x onerror=alert(1)>", "a\ud800b"])
@@ -211,8 +211,8 @@ def test_nothing_is_fetched_and_every_link_and_picture_has_its_words(kind: str) 
         assert policies == ["default-src 'none'; style-src 'unsafe-inline'"]
         assert "@page { size: A4" in text
     pictures = [a for tag, a in _Page(page_of(kind)).tags if tag == "svg"]
-    # Calibration, two of contributions, base rates, tuning, two of groups and the flow; of a risk ROC, decision
-    # curve and learning curve too, of an amount the groups' coverage and the PIT.
+    # Calibration, two of contributions, base rates, tuning, two of groups and the flow; of a risk ROC,
+    # decision curve and learning curve too, of an amount the groups' coverage and the PIT.
     assert len(pictures) == (11 if kind == "risk" else 10)
     assert all(a["role"] == "img" and (a.get("aria-label") or a.get("aria-labelledby")) for a in pictures)
 

@@ -131,6 +131,13 @@ def test_rare_levels_stand_together_so_that_no_subtraction_finds_them() -> None:
     assert levels[0]["cells"][0] == {"n": 100, "share": 0.5}
 
 
+def test_a_level_that_no_row_of_the_slices_has_is_not_named() -> None:
+    # The data set has it, in a row that is in no slice: as a category of the column it has 0 rows here.
+    ward = pd.Categorical(["A", "B"] * (N // 2), categories=["SECRET", "A", "B"])
+    found = table_one(frame(ward=ward), COST, SPLIT, [spec("ward", "category")])
+    assert [row["level"] for row in rows_of(found, "ward")] == [None, "A", "B"]
+
+
 def test_the_difference_of_a_category_is_that_of_its_shares() -> None:
     # Two levels are a flag: the distance of shares 0.5 and 0.8 by the mean variance of 0.25 and 0.16.
     ward = np.where(np.arange(N) < 300, np.arange(N) % 2, np.arange(N) % 5 > 0)

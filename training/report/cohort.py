@@ -18,7 +18,7 @@ from training.report.parts import (
     shown,
     text,
 )
-from training.report.words import number, percent, target_name, unit_words, words_of
+from training.report.words import counted, number, percent, target_name, unit_words, words_of
 
 MOST_MISSING = 25
 WHY_OUT = {
@@ -300,7 +300,7 @@ def _base_rates(evidence: Evidence) -> Section:
     what = "share with the outcome" if evidence.is_risk else "mean amount"
     caption = (
         f"By month of the prediction: {what}, of all rows whose outcome is known. "
-        f"{n_withheld} months of too few rows are withheld."
+        f"Withheld for too few rows: {counted(n_withheld, 'month')}."
     )
     values = [month["value"] for month in months if "value" in month]
     span = (

@@ -8,7 +8,7 @@ from typing import Any
 
 from features.page import listed, table
 from training.report.parts import Evidence, Section, facts_table, not_done, section, shown, text
-from training.report.words import number, words_of, words_of_score
+from training.report.words import counted, number, words_of, words_of_score
 
 MOST_TRIALS = 20
 
@@ -189,7 +189,8 @@ def _leaks(evidence: Evidence) -> Section:
     return section(
         "leaks",
         title,
-        f'<p class="bad">{len(found)} warnings: a person must look at each before the model is used.</p>',
+        f'<p class="bad">{counted(len(found), "warning")}: a person must look at each before the model is '
+        "used.</p>",
         table("Warnings", ["feature", "what was found", "value", "limit"], rows),
     )
 

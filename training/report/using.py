@@ -17,7 +17,7 @@ from training.report.parts import (
     shown,
     text,
 )
-from training.report.words import METRICS, estimate, number, target_name, unit_words, words_of
+from training.report.words import METRICS, counted, estimate, number, target_name, unit_words, words_of
 
 MOST_IMPORTANT = 20
 HEADLINE = {
@@ -60,7 +60,8 @@ def _summary(evidence: Evidence) -> Section:
     ]
     n_leaks = len(results.get("leaks") or ())
     warning = (
-        f'<p class="bad">{n_leaks} warnings of leaks: see <a href="#leaks">Search for leaks</a>.</p>'
+        f'<p class="bad">{counted(n_leaks, "warning")} of leaks: see '
+        '<a href="#leaks">Search for leaks</a>.</p>'
         if n_leaks
         else ""
     )

@@ -82,6 +82,11 @@ def short_name(name: str) -> str:
     return re.split(r" \(|:", metric_name(name))[0]
 
 
+def counted(n: int, thing: str) -> str:
+    """`1 warning`, `2 warnings`."""
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"
+
+
 def number(value: object) -> str:
     """A number with three digits or its whole part, thousands apart; a dash for none."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
