@@ -122,8 +122,8 @@ def tuning_folds(frame: pd.DataFrame, recipe: Recipe, rows: Rows) -> tuple[Fold,
         growing, stopping = learned[~stops[learned]], learned[stops[learned]]
         known = label[np.concatenate([growing, stopping])]
         if recipe.target.kind == "amount":
-            cut = np.quantile(known, recipe.truncation_quantile)
-            known = np.clip(known, SMALLEST[recipe.target.unit], cut)
+            q, smallest = recipe.truncation_quantile, SMALLEST[recipe.target.unit]
+            known = np.clip(known, *np.maximum(np.quantile(known, [1 - q, q]), smallest))
         columns = {"categorical_feature": categories, "params": DATASET_SETTINGS}
         first = lgb.Dataset(matrix[growing], known[: len(growing)], **columns).construct()
         second = lgb.Dataset(matrix[stopping], known[len(growing) :], reference=first, **columns).construct()

@@ -204,7 +204,7 @@ def _study(recipe: Recipe, defaults: Hyperparameters) -> Study:
         sampler=optuna.samplers.TPESampler(seed=recipe.seed, multivariate=True),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED_TRIALS),
     )
-    for objective in OBJECTIVES[recipe.target.kind]:
+    for objective in dict.fromkeys((defaults.objective, *OBJECTIVES[recipe.target.kind])):
         study.enqueue_trial(asdict(replace(defaults, objective=objective)))
     return study
 

@@ -52,7 +52,7 @@ def dictionary_markdown() -> str:
         "Made by `wardcast dictionary --markdown`. A feature is missing where its value is unknown.",
         "An *optional* feature is not built by default; a *calendar* feature reads the date or the clock.",
         "One that *raises* or *lowers* a target is held to it: with all else the same, a rising value never",
-        "moves that prediction the other way.",
+        "moves the risk, or the typical amount that is explained, the other way.",
     ]
     for family, features in _by_family().items():
         lines += [
