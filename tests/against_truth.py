@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
+from evaluation.distribution import crps_of_samples
 from features.build import PatientLevelData, build
 from features.dataset import open_dataset
 from features.ingest import ingest
 from features.points import Point
+from features.sources.synthetic.costs import (
+    COMPLICATION_SURCHARGE,
+    TRANSFERRED_FIRST_PART,
+    cost_noise,
+    stay_days,
+)
 from training.train import Effort, train_model
 
+DRAWS = 200
+"""Of each stay's true charges."""
+SMALLEST_GROUP = 1_000
 RISKS = (
     ("readmission", Point.DISCHARGE, "readmission_probability"),
     ("complication", Point.ADMISSION, "complication_probability"),
@@ -23,7 +34,7 @@ RISKS = (
 
 @dataclass(frozen=True)
 class Risk:
-    """A risk model: its AUROC, that of the true probabilities on the same rows, and its calibration slope."""
+    """A risk model: its AUROC, that of the true probabilities on the same rows, its calibration."""
 
     n_rows: int
     n_events: int
@@ -31,6 +42,7 @@ class Risk:
     auroc: float
     best_auroc: float
     slope: float
+    ici: float
 
     @property
     def reached_share(self) -> float:
@@ -40,12 +52,30 @@ class Risk:
 
 @dataclass(frozen=True)
 class Cost:
-    """A cost model: Σ|predicted − expected| ÷ Σ expected, coverage of its interval, predicted ÷ actual."""
+    """A cost model: Σ|predicted − expected| ÷ Σ expected, coverage of its interval, predicted ÷ actual.
+
+    `group_coverage` is the coverage in the groups of at least 1,000 rows.
+    """
 
     n_rows: int
     distance: float
     coverage: float
+    group_coverage: tuple[float, ...]
     bias: float
+
+
+@dataclass(frozen=True)
+class Charges:
+    """A model of a stay's charges: the score of its distributions, and that of the true ones."""
+
+    n_rows: int
+    crps: float
+    true_crps: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times the score of the true distribution."""
+        return self.crps / self.true_crps
 
 
 @dataclass(frozen=True)
@@ -57,6 +87,7 @@ class AgainstTruth:
     readmission: Risk
     complication: Risk
     cost: Cost
+    charges: Charges
 
 
 def against_truth(folder: Path, admissions: int, seed: int) -> AgainstTruth:
@@ -69,22 +100,28 @@ def against_truth(folder: Path, admissions: int, seed: int) -> AgainstTruth:
         for point in (Point.DISCHARGE, Point.ADMISSION)
     }
     risks = {name: risk(data[point], name, truth[column]) for name, point, column in RISKS}
-    return AgainstTruth(admissions, seed, **risks, cost=cost(data[Point.ADMISSION], truth["expected_cost"]))
+    at_admission = data[Point.ADMISSION]
+    return AgainstTruth(
+        admissions,
+        seed,
+        **risks,
+        cost=cost(at_admission, truth["expected_cost"]),
+        charges=charges(at_admission, truth),
+    )
 
 
-def tested(
-    data: PatientLevelData, target: str, label: str
-) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
-    """The test rows by stay with label and prediction, and the metrics of training."""
+def tested(data: PatientLevelData, target: str, label: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The test rows by stay with label and prediction, and the results of training."""
     # No interval is read here, so two resamples are enough.
     trained = train_model(data, target, effort=Effort(2))
-    rows = pd.read_parquet(data.path, columns=["stay_id", label]).iloc[trained.test["row"]]
+    columns = ["stay_id", "prediction_time", label]
+    rows = pd.read_parquet(data.path, columns=columns).iloc[trained.test["row"]]
     rows = rows.reset_index(drop=True).rename(columns={label: "label"})
-    return rows.join(trained.test.drop(columns="row").reset_index(drop=True)), trained.results["metrics"]
+    return rows.join(trained.test.drop(columns="row").reset_index(drop=True)), trained.results
 
 
 def risk(data: PatientLevelData, target: str, true_probability: pd.Series) -> Risk:
-    rows, metrics = tested(data, target, f"label_{target}")
+    rows, results = tested(data, target, f"label_{target}")
     true = true_probability.loc[rows["stay_id"]].to_numpy(dtype=float)
     assert np.isfinite(true).all(), "a test row has no truth"
     label = rows["label"].to_numpy(dtype=float)
@@ -94,12 +131,13 @@ def risk(data: PatientLevelData, target: str, true_probability: pd.Series) -> Ri
         n_expected=float(true.sum()),
         auroc=float(roc_auc_score(label, rows["value"])),
         best_auroc=float(roc_auc_score(label, true)),
-        slope=metrics["calibration_slope"]["value"],
+        slope=results["metrics"]["calibration_slope"]["value"],
+        ici=results["metrics"]["ici"]["value"],
     )
 
 
 def cost(data: PatientLevelData, expected_cost: pd.Series) -> Cost:
-    rows, _ = tested(data, "cost", "label_episode_cost")
+    rows, results = tested(data, "cost", "label_episode_cost")
     true = expected_cost.loc[rows["stay_id"]].to_numpy(dtype=float)
     assert np.isfinite(true).all(), "a test row has no truth"
     actual, predicted = rows["label"].to_numpy(dtype=float), rows["value"].to_numpy(dtype=float)
@@ -107,5 +145,48 @@ def cost(data: PatientLevelData, expected_cost: pd.Series) -> Cost:
         n_rows=len(rows),
         distance=float(np.abs(predicted - true).sum() / true.sum()),
         coverage=float(((rows["low"] <= actual) & (actual <= rows["high"])).mean()),
+        group_coverage=tuple(
+            group["metrics"]["interval_coverage"]["value"]
+            for group in results["groups"]
+            if not group["suppressed"] and group["n"] >= SMALLEST_GROUP
+        ),
         bias=float(predicted.sum() / actual.sum()),
     )
+
+
+def charges(data: PatientLevelData, truth: pd.DataFrame) -> Charges:
+    rows, results = tested(data, "charges", "label_index_charges")
+    true = truth.loc[rows["stay_id"]]
+    admitted = rows["prediction_time"] - pd.Timedelta(hours=data.settings.landmark_hours)
+    hour = ((admitted - admitted.dt.normalize()) / pd.Timedelta(days=1)).to_numpy(dtype=float)
+    actual, rng = rows["label"].to_numpy(dtype=float), np.random.default_rng(1)
+    scores = []
+    for start in range(0, len(rows), 5_000):
+        part = slice(start, start + 5_000)
+        drawn = np.column_stack([true_charges(true.iloc[part], hour[part], rng) for _ in range(DRAWS)])
+        scores.append(crps_of_samples(actual[part], drawn, fair=True))
+    return Charges(len(rows), results["metrics"]["crps"]["value"], float(np.concatenate(scores).mean()))
+
+
+def true_charges(truth: pd.DataFrame, hour: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One draw of every stay's charges, given that it goes on 24 h after the admission at `hour` (of a day).
+
+    As the hospital is made up: who dies keeps no hours, which is left out here.
+    """
+    n, found = len(truth), np.full(len(truth), np.nan)
+    usual_days, usual_charges = truth["usual_days"].to_numpy(), truth["usual_charges"].to_numpy()
+    open_rows = np.arange(n)
+    while len(open_rows):
+        count = len(open_rows)
+        normal = rng.normal(size=count)
+        is_complicated = rng.random(count) < truth["complication_probability"].to_numpy()[open_rows]
+        is_part = rng.random(count) < truth["part_probability"].to_numpy()[open_rows]
+        part = np.where(is_part, TRANSFERRED_FIRST_PART, 1.0)
+        days = stay_days(usual_days[open_rows], normal, is_complicated.astype(float)) * part
+        leaves = np.floor(hour[open_rows] + days) + rng.uniform(9, 17, count) / 24
+        drawn = usual_charges[open_rows] * cost_noise(normal, rng) * part
+        drawn *= 1 + COMPLICATION_SURCHARGE * is_complicated
+        stays = leaves > hour[open_rows] + 1
+        found[open_rows[stays]] = drawn[stays]
+        open_rows = open_rows[~stays]
+    return found

@@ -28,7 +28,7 @@ def test_a_baseline_that_lacks_rows_shows_its_share_and_a_failed_gate_its_reason
         [
             {
                 "target": "readmission",
-        "model": "readmission-discharge",
+                "model": "readmission-discharge",
                 "version": 2,
                 "kind": "risk",
                 "n": {"test": 2000},

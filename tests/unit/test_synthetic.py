@@ -13,7 +13,7 @@ import pytest
 
 from features.ingest import ingest
 from features.sources.synthetic import stage
-from features.sources.synthetic.charges import CATEGORIES, charge
+from features.sources.synthetic.charges import CATEGORIES, Charges, charge
 from features.sources.synthetic.codes import cases, conditions
 from features.sources.synthetic.costs import cost_noise, stay_cost, stay_days
 from features.sources.synthetic.course import play
@@ -107,9 +107,22 @@ def test_antimicrobials_are_a_part_of_the_drugs_of_the_day(staged: Path) -> None
     assert beyond.empty
 
 
-def test_one_stay_of_one_night_is_charged_to_the_cent() -> None:
+def charged(cost: float, days: float) -> Charges:
+    """The charges of a stay for pneumonia, whose usual stay costs 900 a day."""
     case = np.array([cases().place("pneumonia")])
-    lines = charge(case, np.array([10.4]), np.array([11.5]), np.array([1234.56]), np.random.default_rng(1))
+    begins, usual = np.array([10.4]), np.array([900.0])
+    return charge(case, begins, begins + days, np.array([cost]), usual, np.random.default_rng(1))
+
+
+def test_the_first_day_knows_nothing_of_what_the_stay_will_turn_out_to_be() -> None:
+    usual, complicated = charged(cost=9_000.0, days=9), charged(cost=27_000.0, days=21)
+    first = [lines.amount[lines.day == 10.0].sum() for lines in (usual, complicated)]
+    assert first[0] == pytest.approx(first[1])
+    assert 0 < first[0] < 4_500
+
+
+def test_one_stay_of_one_night_is_charged_to_the_cent() -> None:
+    lines = charged(cost=1234.56, days=1.1)
     is_part = lines.category == CATEGORIES.index("antimicrobials")
     assert round(float(lines.amount[~is_part].sum()), 2) == 1234.56
     assert set(lines.day) <= {10.0, 11.0}

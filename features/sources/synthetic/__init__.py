@@ -144,7 +144,14 @@ def _stage_chunk(staging: Path, part: int, size: int, first: int, rng: np.random
 def _write_charges(
     staging: Path, part: int, stays: Stays, stay_id: pa.Array, rng: np.random.Generator
 ) -> None:
-    lines = charge(stays.case, stays.admitted, stays.discharged, stays.cost, rng)
+    lines = charge(
+        stays.case,
+        stays.admitted,
+        stays.discharged,
+        stays.cost,
+        stays.usual_charges / (stays.usual_days + 1),
+        rng,
+    )
     shown = lines.day < OBSERVED_END_DAY
     category = pa.DictionaryArray.from_arrays(pa.array(lines.category[shown]), pa.array(list(CATEGORIES)))
     columns = {

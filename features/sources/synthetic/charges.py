@@ -1,4 +1,8 @@
-"""Charges by day and category; the categories of a stay add up to its total to the cent."""
+"""Charges by day and category; the categories of a stay add up to its total to the cent.
+
+The first day is charged as in a usual stay of its kind: it knows nothing of a complication still to come, nor
+of how long and how dear the stay will turn out to be.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +43,8 @@ _RHYTHM = {
     "chinese_medicine": (2, 4, 400),
     "other": (0, 1, 1),
 }
+_STARTS_AT_ONCE = np.array([float(first == 0) for first, _, _ in _RHYTHM.values()])
+"""1 for a category that is charged on the first day, in the order of CATEGORIES."""
 
 
 @dataclass
@@ -52,15 +58,29 @@ class Charges:
 
 
 def charge(
-    case: Integers, admitted: Floats, discharged: Floats, cost: Floats, rng: np.random.Generator
+    case: Integers,
+    admitted: Floats,
+    discharged: Floats,
+    cost: Floats,
+    usual_daily_cost: Floats,
+    rng: np.random.Generator,
 ) -> Charges:
     """Spread each stay's cost over categories and days; antimicrobials repeat a part of the drugs."""
     cents = np.round(cost * 100).astype(np.int64)
-    by_category = _by_category(case, cents, rng)
     last = (np.floor(discharged) - np.floor(admitted)).astype(np.int64)
+    first_cents = _first_day(cents, last, usual_daily_cost, rng)
+    on_first_day = _by_category(case, first_cents, rng, _STARTS_AT_ONCE)
+    later = _by_category(case, cents - first_cents, rng, np.ones_like(_STARTS_AT_ONCE))
     parts = []
     for place, name in enumerate(CATEGORIES[:_ANTIMICROBIALS]):
-        rows, day, amount = _over_days(name, by_category[:, place], last, rng)
+        rows, day, amount = (
+            np.concatenate(both)
+            for both in zip(
+                _over_days(name, on_first_day[:, place], np.zeros_like(last), 0, rng),
+                _over_days(name, later[:, place], last, 1, rng),
+                strict=True,
+            )
+        )
         parts.append((rows, day, np.full(len(rows), place), amount))
         if name == "drugs":
             part = np.floor(amount * rng.uniform(0.1, 0.6, len(rows))).astype(np.int64)
@@ -70,24 +90,33 @@ def charge(
     return Charges(stay, np.floor(admitted)[stay] + day, category, amount / 100)
 
 
-def _by_category(case: Integers, cents: Integers, rng: np.random.Generator) -> Integers:
+def _first_day(
+    cents: Integers, last: Integers, usual_daily_cost: Floats, rng: np.random.Generator
+) -> Integers:
+    """What the first day of a stay of several days is charged, at most half of what the stay costs."""
+    usual = np.floor(usual_daily_cost * 100 * rng.gamma(4.0, 0.25, len(cents))).astype(np.int64)
+    return np.where(last > 0, np.minimum(usual, cents // 2), 0)
+
+
+def _by_category(case: Integers, cents: Integers, rng: np.random.Generator, charged: Floats) -> Integers:
+    """Each stay's cents by category, of those that are `charged` (1; the others 0)."""
     listed = cases()
     kinds = list(_SHARES)
     kind = listed.surgery.copy()
     kind[listed.place("chemotherapy")] = kinds.index("chemo")
     kind[listed.place("rehabilitation")] = kinds.index("rehabilitation")
     shares = np.array(list(_SHARES.values()))[kind[case]]
-    shares = shares * rng.gamma(4.0, 0.25, shares.shape)
+    shares = shares * rng.gamma(4.0, 0.25, shares.shape) * charged
     amounts = np.floor(shares / shares.sum(axis=1, keepdims=True) * cents[:, None]).astype(np.int64)
     amounts[:, 0] += cents - amounts.sum(axis=1)
     return np.asarray(amounts)
 
 
 def _over_days(
-    name: str, cents: Integers, last: Integers, rng: np.random.Generator
+    name: str, cents: Integers, last: Integers, earliest: int, rng: np.random.Generator
 ) -> tuple[Integers, Integers, Integers]:
     first, step, most = _RHYTHM[name]
-    start = np.minimum(first, last)
+    start = np.minimum(max(first, earliest), last)
     times = np.minimum((last - start) // step + 1, most)
     times = np.where(cents > 0, np.minimum(times, cents), 0)
     rows = np.repeat(np.arange(len(cents)), times)
