@@ -43,6 +43,10 @@ def test_curves_show_only_what_has_predicted_every_row(n_missing: int, n_lines: 
     # The line of chance, the model, and the score if every row has it.
     assert len(found["roc"].axes[0].lines) == n_lines
     # A tenth of the rows lies above the 90th percentile of 0.05 to 0.45: 0.05 + 0.9 · 0.4.
+    bare = judged_figures(
+        TARGETS["readmission"], "CNY", LABEL, judged, PATIENTS, Resampling(0, 10), has_capacity=False
+    )
+    assert not bare["decision_curve"].axes[0].texts
     assert "capacity: 0.41" in [text.get_text() for text in found["decision_curve"].axes[0].texts]
 
 

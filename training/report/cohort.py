@@ -150,12 +150,13 @@ def _split(evidence: Evidence) -> Section:
     split = results.get("split", {})
     columns = {c["name"]: c for c in (results.get("table_one") or {}).get("columns", ())}
     # An amount has no rows with and without it.
-    counted = ["with the outcome"] if evidence.is_risk else []
+    events = ["with the outcome"] if evidence.is_risk else []
+    tested = "test" if split.get("by") != "patient" else "test (every row, out of fold)"
     rows = [
         [
-            name,
+            tested if name == "test" else name,
             number(results.get("n", {}).get(key)),
-            *(number(columns.get(name, {}).get("n_events")) for _ in counted),
+            *(number(columns.get(name, {}).get("n_events")) for _ in events),
             split.get(f"{name}_from", "–"),
         ]
         for key, name in (("train", "training"), ("calibration", "calibration"), ("test", "test"))
@@ -165,7 +166,7 @@ def _split(evidence: Evidence) -> Section:
             name,
             WHY_OUT.get(why, why.replace("_", " ")),
             number(count.get("rows")),
-            *(f"{number(count.get('events'))} ({percent(count.get('prevalence'))})" for _ in counted),
+            *(f"{number(count.get('events'))} ({percent(count.get('prevalence'))})" for _ in events),
         ]
         for name, reasons in split.get("removed", {}).items()
         for why, count in reasons.items()
@@ -175,8 +176,8 @@ def _split(evidence: Evidence) -> Section:
         "split",
         "How rows were divided",
         text(f"Way of validation: {results.get('estimate', 'not recorded')}.", _why_so(evidence)),
-        table("Rows of each slice", ["slice", "rows", *counted, "from"], rows),
-        [table("Rows taken out", ["slice", "why", "rows", *counted], lost)] if lost else [],
+        table("Rows of each slice", ["slice", "rows", *events, "from"], rows),
+        [table("Rows taken out", ["slice", "why", "rows", *events], lost)] if lost else [],
         [text(f"Not used: {'; '.join(apart)}.")] if apart else [],
         text(
             "The size of the study is what the extract holds: every mature index admission takes part. A "

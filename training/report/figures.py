@@ -46,7 +46,15 @@ def figures(
     currency = artefact.context.currency
     rows = frame.iloc[judged.rows]
     return {
-        **judged_figures(target, currency, target.labels(rows), judged, rows["patient_id"], resampling),
+        **judged_figures(
+            target,
+            currency,
+            target.labels(rows),
+            judged,
+            rows["patient_id"],
+            resampling,
+            has_capacity=results.get("capacity_per_week") is not None,
+        ),
         **contribution_figures(features, artefact.scale),
         **document_figures(
             results,
@@ -63,11 +71,13 @@ def judged_figures(
     judged: Judged,
     patients: pd.Series,
     resampling: Resampling,
+    *,
+    has_capacity: bool = True,
 ) -> dict[str, Figure]:
     """Calibration, and for a risk ROC and decision curve with the line of the capacity.
 
-    `actual` and `patients` are of the judged rows. Curves show the baselines that have predicted every row:
-    curves of different rows cannot be laid over each other.
+    `actual` and `patients` are of the judged rows; `has_capacity` says whether a capacity is known. Curves show
+    the baselines that have predicted every row: curves of different rows cannot be laid over each other.
     """
     from evaluation.calibration import smooth_calibration_band
     from evaluation.plots import amount_calibration_plot, calibration_plot, decision_curve_plot, roc_plot
@@ -82,7 +92,8 @@ def judged_figures(
     }
     both = {"model": judged.value, **whole}
     band = smooth_calibration_band(actual, judged.value, patients, resampling.at_most(BAND_REPLICATES))
-    threshold = float(np.quantile(judged.value, 1 - CAPACITY_SHARE))
+    # Where no week is known, nothing can be followed up by the week.
+    threshold = float(np.quantile(judged.value, 1 - CAPACITY_SHARE)) if has_capacity else None
     return {
         "calibration": calibration_plot(actual, judged.value, band),
         "roc": roc_plot(actual, both),

@@ -143,7 +143,7 @@ def _tuning(evidence: Evidence) -> Section:
             "early, in "
             f"{number(found.get('seconds'))} s; ended by {found.get('stopped_by', 'trials')}. Scored by "
             f"{score}{on} "
-            f"{found.get('folds', 'in folds')} within the training rows: the test had no part in it.",
+            f"in {found.get('folds', 'folds')} within the training rows: the test had no part in it.",
             f"Chosen: {words_of(found.get('best', {}))}{reason}.",
         ),
         shown(evidence, "tuning", "Score of each trial that was not given up, and the best so far."),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _STYLE = """
-th, td { overflow-wrap: break-word; }
+th, td { overflow-wrap: break-word; } th.number { white-space: normal; }
 nav ol { columns: 3; column-gap: 2rem; padding-left: 1.4rem; font-size: .92em; }
 section { border-top: 1px solid #d0d0d0; margin-top: 1.6rem; } section h2 { margin-top: 1rem; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: .6rem; }
