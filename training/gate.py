@@ -14,10 +14,11 @@ A pure function of the results document. All of these must hold:
    interval of the paired difference must lie above 0. Every change of model moves the risks and reasons of
    patients in the wards, so it needs a proven gain. A hospital that renews its models by the calendar, to
    keep up with its patients, sets `champion_rule` to `not_worse`: above minus the margin (non-inferiority).
-5. *No group harmed* beyond a margin, with the whole 95 % interval: none is ranked worse than by the champion
-   or has its level further off, and where there is no champion, or one that was nearer, no group's
-   calibration lies apart from everyone's. A group that is too small to prove harm proves nothing; it is on
-   the card, or withheld there.
+5. *No group harmed* beyond a margin, with the whole interval: none is ranked worse than by the champion or
+   has its level further off, and where there is no champion, or one that was nearer, no group's calibration
+   lies apart from everyone's. The interval holds with 95 % over all groups that are looked at (Bonferroni):
+   among twenty, one would otherwise often seem harmed by chance. A group that is too small to prove harm
+   proves nothing; it is on the card, or withheld there.
 6. *Explained*: contributions and base value add up to the raw output, and come fast enough to be waited for.
 
 Every comparison is the paired difference of the primary metric, this model minus the other, on the rows that
@@ -31,8 +32,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 from typing import Any, Literal
 
+_NORMAL = NormalDist()
 ChampionRule = Literal["better", "not_worse"]
 
 
@@ -83,6 +86,15 @@ class Estimate:
         parts = document if isinstance(document, Mapping) else {"value": document}
         value, low, high = (_number(parts.get(name)) for name in ("value", "low", "high"))
         return cls(value, low, high) if math.isfinite(value) else None
+
+    def over(self, n_groups: int) -> Estimate:
+        """The interval that holds with 95 % over so many groups together (Bonferroni, each side to scale)."""
+        wider = _NORMAL.inv_cdf(1 - 0.025 / n_groups) / _NORMAL.inv_cdf(0.975)
+        return Estimate(
+            self.value,
+            self.value - wider * (self.value - self.low),
+            self.value + wider * (self.high - self.value),
+        )
 
 
 @dataclass(frozen=True)
@@ -241,10 +253,11 @@ def _compared(metric: str, model: Estimate, name: str, baseline: Mapping[str, An
     return f"{metric} {model.value:.3f} against {against}"
 
 
-def _interval(found: Estimate, form: str) -> str:
+def _interval(found: Estimate, form: str, n_groups: int = 1) -> str:
     if not math.isfinite(found.low + found.high):
         return "without an interval"
-    return f"95 % interval {found.low:{form}} to {found.high:{form}}"
+    together = f" over {n_groups} groups" if n_groups > 1 else ""
+    return f"95 % interval{together} {found.low:{form}} to {found.high:{form}}"
 
 
 def _risk_calibration(metrics: Mapping[str, Any], settings: GateSettings) -> list[Check]:
@@ -318,7 +331,7 @@ def _groups_calibration(
         low, high = everyone.value / settings.group_bias, everyone.value * settings.group_bias
     harmed = 0
     for group in shown:
-        found = Estimate.read(group["metrics"].get(name))
+        found = _over(Estimate.read(group["metrics"].get(name)), shown)
         # Without an interval nothing is shown, as in a group whose resamples are often undefined.
         if found is not None and (found.low > high or found.high < low):
             harmed += 1
@@ -326,8 +339,8 @@ def _groups_calibration(
             wanted = f"must reach {low:.3f} to {high:.3f}, or be no further off than the champion's"
             yield Check(
                 as_before,
-                f"{group['group']} {group['level']}: {name} {found.value:.3f}, {_interval(found, '.3f')}, "
-                f"against {everyone.value:.3f} of everyone ({wanted}).",
+                f"{group['group']} {group['level']}: {name} {found.value:.3f}, "
+                f"{_interval(found, '.3f', len(shown))}, against {everyone.value:.3f} of everyone ({wanted}).",
             )
     if not harmed:
         text = f"{name} of {len(shown)} groups is near everyone's {everyone.value:.3f}"
@@ -342,28 +355,32 @@ def _groups_against_champion(
     level = LEVEL["risk" if primary.is_higher_better else "amount"]
     harmed = 0
     for group in shown:
-        distance = Estimate.read(group["metrics"].get(f"{level}_distance"))
+        distance = _over(Estimate.read(group["metrics"].get(f"{level}_distance")), shown)
         if distance is not None and distance.low > settings.group_shift + 1e-9:
             harmed += 1
             yield Check(
                 False,
                 f"{group['group']} {group['level']}: {level} further off by {distance.value:.3f} than under "
-                f"champion version {champion.version}, {_interval(distance, '.3f')} "
+                f"champion version {champion.version}, {_interval(distance, '.3f', len(shown))} "
                 f"(must reach {settings.group_shift:.3f}).",
             )
-        found = primary.advantage(group["metrics"].get(primary.name))
+        found = _over(primary.advantage(group["metrics"].get(primary.name)), shown)
         if found is not None and found.high < -settings.group_margin - 1e-9:
             harmed += 1
             yield Check(
                 False,
                 f"{group['group']} {group['level']}: {primary.name} better by {found.value:+.3f} than "
-                f"champion version {champion.version}, {_interval(found, '+.3f')} "
+                f"champion version {champion.version}, {_interval(found, '+.3f', len(shown))} "
                 f"(must reach {-settings.group_margin:+.3f}).",
             )
     if shown and not harmed:
         text = f"none of {len(shown)} groups is ranked worse than by champion version {champion.version}"
         more = f"by more than {settings.group_margin:.3f}, or has its {level} further off by more than"
         yield Check(True, f"{text} {more} {settings.group_shift:.3f}.")
+
+
+def _over(found: Estimate | None, groups: Sequence[object]) -> Estimate | None:
+    return None if found is None else found.over(len(groups))
 
 
 def _is_no_further_off(group: Mapping[str, Any], level: str) -> bool:

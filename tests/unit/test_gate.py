@@ -263,13 +263,14 @@ WITHHELD = {"group": "sex", "level": "unknown", "suppressed": True, "reason": "f
 
 
 def test_a_group_whose_risks_are_plainly_too_low_is_flagged_by_name():
-    # Everyone's calibration is 0.1: a group may lie from -0.2 to 0.4. From 0.5 to 0.9 lies beyond.
+    # Everyone's calibration is 0.1: a group may lie from -0.2 to 0.4. Over two groups 1.96 standard errors
+    # become 2.24, so that 0.2 becomes 0.229: from 0.471 to 0.929 lies beyond.
     women, men = (group(sex, calibration_in_the_large=around(0.7, 0.2)) for sex in ("female", "male"))
     men["metrics"]["calibration_in_the_large"] = around(-0.1, 0.2)
     gate = decide(risk(metrics={"calibration_in_the_large": around(0.1)}, groups=[women, men, WITHHELD]))
     assert failures(gate) == [
-        "sex female: calibration_in_the_large 0.700, 95 % interval 0.500 to 0.900, against 0.100 of everyone "
-        "(must reach -0.200 to 0.400, or be no further off than the champion's)."
+        "sex female: calibration_in_the_large 0.700, 95 % interval over 2 groups 0.471 to 0.929, against 0.100 "
+        "of everyone (must reach -0.200 to 0.400, or be no further off than the champion's)."
     ]
 
 
@@ -291,7 +292,7 @@ def test_a_challenger_that_moves_a_groups_level_further_off_is_refused():
     comparison = ChampionComparison(3, 4000, around(0.03), groups=(surely, perhaps))
     assert failures(decide(risk(), comparison)) == [
         "sex female: calibration_in_the_large further off by 0.200 than under champion version 3, "
-        "95 % interval 0.150 to 0.250 (must reach 0.100)."
+        "95 % interval over 2 groups 0.143 to 0.257 (must reach 0.100)."
     ]
     bias = group("female", wape=around(0.0), bias_distance=around(0.2, 0.05))
     comparison = ChampionComparison(3, 4000, around(-0.03), groups=(bias,))
@@ -307,6 +308,14 @@ def test_a_group_is_held_harmed_only_where_its_whole_interval_says_so(half_width
     assert without.passed
 
 
+def test_of_many_groups_one_may_lie_apart_by_chance():
+    # 0.7 ± 0.3 alone lies beyond 0.3. Over 20 groups 1.96 standard errors become 3.02: 0.7 ± 0.46 does not.
+    apart = group("female", calibration_in_the_large=around(0.7, 0.3))
+    others = [group(str(number), calibration_in_the_large=around(0.0, 0.1)) for number in range(19)]
+    assert not decide(risk(groups=[apart])).passed
+    assert decide(risk(groups=[apart, *others])).passed
+
+
 def test_a_group_whose_costs_are_foretold_far_too_high_is_flagged():
     # Everyone's predicted ÷ actual is 1.0: a group may have 0.8 to 1.25.
     good, bad = group("male", bias=around(1.3, 0.06)), group("female", bias=around(1.5, 0.2))
@@ -320,8 +329,8 @@ def test_a_challenger_that_is_better_for_everyone_and_worse_for_a_group_is_refus
     better = around(0.03)
     assert decide(risk(), ChampionComparison(3, 4000, better, groups=(women, WITHHELD))).passed
     assert failures(decide(risk(), ChampionComparison(3, 4000, better, groups=(women, men)))) == [
-        "sex male: auroc better by -0.050 than champion version 3, 95 % interval -0.070 to -0.030 "
-        "(must reach -0.020)."
+        "sex male: auroc better by -0.050 than champion version 3, 95 % interval over 2 groups -0.073 to "
+        "-0.027 (must reach -0.020)."
     ]
 
 
