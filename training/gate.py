@@ -340,7 +340,8 @@ def _groups_calibration(
             yield Check(
                 as_before,
                 f"{group['group']} {group['level']}: {name} {found.value:.3f}, "
-                f"{_interval(found, '.3f', len(shown))}, against {everyone.value:.3f} of everyone ({wanted}).",
+                f"{_interval(found, '.3f', len(shown))}, "
+                f"against {everyone.value:.3f} of everyone ({wanted}).",
             )
     if not harmed:
         text = f"{name} of {len(shown)} groups is near everyone's {everyone.value:.3f}"

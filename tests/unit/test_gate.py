@@ -269,8 +269,8 @@ def test_a_group_whose_risks_are_plainly_too_low_is_flagged_by_name():
     men["metrics"]["calibration_in_the_large"] = around(-0.1, 0.2)
     gate = decide(risk(metrics={"calibration_in_the_large": around(0.1)}, groups=[women, men, WITHHELD]))
     assert failures(gate) == [
-        "sex female: calibration_in_the_large 0.700, 95 % interval over 2 groups 0.471 to 0.929, against 0.100 "
-        "of everyone (must reach -0.200 to 0.400, or be no further off than the champion's)."
+        "sex female: calibration_in_the_large 0.700, 95 % interval over 2 groups 0.471 to 0.929, against "
+        "0.100 of everyone (must reach -0.200 to 0.400, or be no further off than the champion's)."
     ]
 
 
