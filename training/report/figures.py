@@ -76,8 +76,8 @@ def judged_figures(
 ) -> dict[str, Figure]:
     """Calibration, and for a risk ROC and decision curve with the line of the capacity.
 
-    `actual` and `patients` are of the judged rows; `has_capacity` says whether a capacity is known. Curves show
-    the baselines that have predicted every row: curves of different rows cannot be laid over each other.
+    `actual` and `patients` are of the judged rows; `has_capacity` says whether a capacity is known. Curves
+    show the baselines that have predicted every row: those of different rows cannot be laid over each other.
     """
     from evaluation.calibration import smooth_calibration_band
     from evaluation.plots import amount_calibration_plot, calibration_plot, decision_curve_plot, roc_plot

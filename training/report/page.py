@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from features.page import page
 from features.pictures import html_text
 from models.artefact import Artefact
-from training.report import cohort, making, performance, using
+from training.report import apart, cohort, making, performance, using
 from training.report.checklist import TRIPOD_AI, Item, read_items
 from training.report.parts import Evidence, Section, text
 
@@ -54,6 +54,7 @@ def sections(evidence: Evidence) -> Iterator[Section]:
     yield from cohort.sections(evidence)
     yield from making.sections(evidence)
     yield from performance.sections(evidence)
+    yield from apart.sections(evidence)
     yield from using.closing(evidence)
     yield making.predictor_list(evidence)
     yield _checklist()

@@ -1,0 +1,170 @@
+"""Sections on how good the model is apart: by group, place, time, way of use and step of its making."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from features.page import table
+from training.report.parts import (
+    Evidence,
+    Section,
+    entries_table,
+    not_done,
+    section,
+    shown,
+    text,
+)
+from training.report.performance import AGREEMENT, INTERVAL_NOTE
+from training.report.words import STEPS, estimate, group_name, metric_name, number, short_name
+
+RISK_GROUPS = ("auroc", "calibration_in_the_large", "calibration_slope", "ici")
+AMOUNT_GROUPS = ("wape", "bias", "interval_coverage")
+
+
+def sections(evidence: Evidence) -> Iterator[Section]:
+    """Groups, other places and times, other uses, exposed period, optimism."""
+    yield _groups(evidence)
+    yield _heterogeneity(evidence)
+    yield _other_uses(evidence)
+    yield _exposed(evidence)
+    yield _optimism(evidence)
+
+
+def _groups(evidence: Evidence) -> Section:
+    groups = evidence.results.get("groups")
+    if not groups:
+        return section("groups", "Groups of patients", not_done("no groups are known in this extract"))
+    entries = [{**group, "group": group_name(group["group"])} for group in groups]
+    first = {"group": "group", "level": "level", "n": "rows"}
+    names = RISK_GROUPS if evidence.is_risk else AMOUNT_GROUPS
+    if evidence.is_risk:
+        first["n_events"] = "with the outcome"
+    body = [
+        shown(
+            evidence,
+            "groups",
+            "How well the model ranks patients (a risk) or how far it is off (an amount) within each group, "
+            "with intervals; the grey band is everyone's.",
+        ),
+        shown(
+            evidence,
+            "groups_calibration",
+            "Whether predictions are too low or too high within each group; the dashed line is ideal.",
+        ),
+    ]
+    if not evidence.is_risk:
+        body.append(
+            shown(evidence, "groups_coverage", "Share of actual amounts within the interval, by group.")
+        )
+    rounded = any(group.get("counts_rounded") for group in groups)
+    return section(
+        "groups",
+        "Groups of patients",
+        body,
+        entries_table(f"By group. {INTERVAL_NOTE}", first, entries, names),
+        text(
+            "Groups of fewer than 50 rows, or of 10 with or without the outcome, are withheld.",
+            "Counts beside a withheld level are rounded down." if rounded else "",
+            "Group membership is not used to shift a threshold or a prediction. A difference between groups "
+            "may lie in the records, in the care or in the model; the page cannot tell which.",
+        ),
+    )
+
+
+def _heterogeneity(evidence: Evidence) -> Section:
+    results = evidence.results
+    names = RISK_GROUPS if evidence.is_risk else AMOUNT_GROUPS
+    places, times = results.get("by_hospital"), results.get("back_test")
+    return section(
+        "heterogeneity",
+        "Other places and other times",
+        entries_table(
+            "Each hospital judged by a model that has not seen it",
+            {"hospital": "hospital", "n": "rows"},
+            places,
+            names,
+        )
+        if places
+        else not_done("no hospital was left out (one hospital only, or not asked for)"),
+        entries_table(
+            "Back-test: each period judged by a model of the time before it",
+            {"from": "from", "until": "until", "n": "rows"},
+            times,
+            names,
+        )
+        if times
+        else not_done("no back-test over earlier periods was asked for"),
+    )
+
+
+def _other_uses(evidence: Evidence) -> Section:
+    results = evidence.results
+    uses = [
+        {"use": f"asked {earlier['hours_after_admission']:g} h after admission", **earlier}
+        for earlier in results.get("asked_earlier") or ()
+    ]
+    deaths = results.get("deaths_as_not_readmitted")
+    if deaths:
+        n_deaths = number(deaths.get("n_deaths"))
+        uses.append({"use": f"deaths in hospital counted as not readmitted ({n_deaths})", **deaths})
+    names = (
+        ("auroc", "calibration_in_the_large", "calibration_slope") if evidence.is_risk else ("wape", "bias")
+    )
+    if not uses:
+        why = "the model was not judged before its own landmark, nor with deaths counted in"
+        return section("other-uses", "Used otherwise than trained", not_done(why))
+    return section(
+        "other-uses",
+        "Used otherwise than trained",
+        entries_table("On the test period", {"use": "use", "n": "rows"}, uses, names),
+    )
+
+
+def _exposed(evidence: Evidence) -> Section:
+    found = evidence.results.get("exposed")
+    title = "Period in which predictions were acted on"
+    why_apart = text(
+        "Where a prediction leads to help, the outcome it foretold may not come. Rows of patients whose "
+        "predictions were acted on are therefore judged apart and marked."
+    )
+    if not found:
+        return section("exposed", title, not_done("no period is marked as acted on"), why_apart)
+    names = ("auroc", *AGREEMENT) if evidence.is_risk else ("wape", "bias", "interval_coverage")
+    apart = {"acted on": found.get("metrics") or {}, "not acted on": found.get("metrics_unexposed") or {}}
+    there = [name for name in names if any(name in metrics for metrics in apart.values())]
+    rows = [
+        [metric_name(name), *(estimate(metrics.get(name)) for metrics in apart.values())] for name in there
+    ]
+    withheld = [
+        f"{period}: {metrics['missing']}" for period, metrics in apart.items() if "missing" in metrics
+    ]
+    learned = f" The model learned from {found['n_learned']:,} such rows." if found.get("n_learned") else ""
+    return section(
+        "exposed",
+        title,
+        text(f"From {found.get('from', '?')} on, {number(found.get('n'))} rows of the test.{learned}"),
+        table("Apart", ["measure", *apart], rows) if rows else [],
+        [not_done(f"measures of rows {reason}") for reason in withheld],
+        why_apart,
+    )
+
+
+def _optimism(evidence: Evidence) -> Section:
+    steps = evidence.results.get("optimism")
+    title = "Optimism of each step"
+    if not steps:
+        return section("optimism", title, not_done("the steps of training were not judged apart"))
+    rows = [
+        [step["step"], STEPS.get(step["step"], ""), number(step.get("n")), number(step.get("value"))]
+        for step in steps
+    ]
+    return section(
+        "optimism",
+        title,
+        table(
+            f"{short_name(steps[0]['metric'])} of the same model",
+            ["slice", "which rows", "rows", "value"],
+            rows,
+        ),
+        text("The nearer the test's value is to the others', the less the model has learned by heart."),
+    )
