@@ -22,10 +22,11 @@ from features.progress import Progress as Report
 @contextmanager
 def progress_bar() -> Iterator[Report]:
     """A progress bar on a terminal, plain lines elsewhere; both on standard error."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    if not sys.stderr.isatty():
+        # Asked of the stream itself: where colours are wished for, as in a notebook, a bar still cannot move.
         yield _plain_lines()
         return
+    console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as bars:
         tasks: dict[str, TaskID] = {}
