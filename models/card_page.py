@@ -128,7 +128,10 @@ def _release(artefact: Artefact, version: int | None) -> Rows:
         "release-date": ("Date", "the day of promotion is in the registry's audit trail"),
         "release-version": ("Version", f"{number}; features {artefact.fingerprint[:12]}"),
         "global-availability": ("Availability", "for the hospitals whose records it learned from"),
-        "ehr-compatibility": ("Record systems", "any that delivers the canonical tables; FHIR and CDS Hooks"),
+        "ehr-compatibility": (
+            "Record systems",
+            "any whose extract can be mapped to the canonical tables; FHIR R4 is read as it is",
+        ),
         "regulatory-approval": ("Approval", f"{HOSPITAL}: status as a medical device. None is claimed"),
     }
 
