@@ -144,6 +144,7 @@ NOT_IMPORTED = {
     "hatchling": "builds the wheel",
     "httpx2": "Starlette's test client imports it",
     "import-linter": "a command of `make check`",
+    "ipykernel": "the kernel that nbclient runs the notebooks in",
     "mypy": "a command of `make check`",
     "pandas-stubs": "types for mypy",
     "psycopg2-binary": "SQLAlchemy imports it for an address of PostgreSQL",
