@@ -31,14 +31,14 @@ SAID = {
     "01_data": (r"charges beyond_total \d+", r"stays discharged_before_admitted \d+"),
     "02_cohort_and_labels": (
         # The extract ends with December, whose patients may still come back.
-        r"unknown [1-9]\d+",
+        r"not readmitted \d+ readmitted \d+ unknown [1-9]\d+",
         r"December 2025: \d\.\d% if unknown were no, against 1\d\.\d% before",
         r"Test rows of patients that the model learned from: 0",
         r"it would have been [3-9]\d% of the test rows",
     ),
     "03_train_and_compare": (
         r"readmission-discharge: later-in-time test",
-        r"the defaults",
+        r"\(score: log_loss, 4 blocks of time\)",
         r"lace 0\.\d{3} \(0\.\d{3} to 0\.\d{3}\)",
         r"venn_abers NaN NaN False the calibration slice has \d+ events",
         r"no feature is suspected",
@@ -56,7 +56,7 @@ SAID = {
         r"Predictions that moved: (9\d|100)%",
         r"Exactly the former predictions: True",
         r"Suggested: (shift|slope)",
-        r"a reader",
+        r"│ charges-admission │ 1 │ .* │ rollback │ 1 │ 2 │ a reader │",
         r"Override: To show that a reason is kept\.",
         r"retire charges-admission/1: End of the tour\.",
     ),
