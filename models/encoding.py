@@ -124,6 +124,16 @@ def level_places(column: pd.Series, levels: tuple[str, ...]) -> NDArray[np.float
     return np.fromiter((place.get(value, np.nan) for value in values), np.float64, len(values))
 
 
+def levels_of(matrix: NDArray[np.float64], specs: Sequence[FeatureSpec], name: str) -> NDArray[np.object_]:
+    """Each row's level of the category `name`; None where it is not known, or no feature of the model."""
+    found = np.full(len(matrix), None, dtype=object)
+    for place, spec in enumerate(specs):
+        if spec.name == name and spec.type == "category":
+            is_known = ~np.isnan(matrix[:, place])
+            found[is_known] = np.array(spec.levels, dtype=object)[matrix[is_known, place].astype(np.intp)]
+    return found
+
+
 def booster_names(specs: Sequence[FeatureSpec]) -> list[str]:
     """The names that the booster's text carries: its format takes no spaces or quotes in them."""
     plain = re.compile(r"[A-Za-z_]\w*", re.ASCII)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from models.artefact import Artefact, ArtefactError
 from models.bands import bands_of, percentiles_of
-from models.encoding import booster_names, encode_rows
+from models.distribution import Amounts
+from models.encoding import booster_names, encode_rows, levels_of
 from models.storage import read_artefact
 
 
@@ -22,7 +23,7 @@ class Prediction:
 
     `raw_output` is the booster's own output on `Artefact.scale`; `value` the calibrated probability or
     the expected amount. `low` and `high` are the ends of an amount's interval (infinity: no finite bound) and
-    `spread` the stretch of its distribution; all three are None for a risk. `percentile` is the place in the
+    `amounts` its distributions; all three are None for a risk. `percentile` is the place in the
     calibration slice, 0 to 1. `contributions` [n, features] plus `base_value` add up to `raw_output`.
     `warnings` lists each row's own.
     """
@@ -31,7 +32,7 @@ class Prediction:
     value: NDArray[np.float64]
     low: NDArray[np.float64] | None
     high: NDArray[np.float64] | None
-    spread: NDArray[np.float64] | None
+    amounts: Amounts | None
     percentile: NDArray[np.float64]
     band: list[str]
     base_value: float
@@ -55,9 +56,9 @@ class Model:
         """
         matrix, oddities = encode_rows(frame, self.artefact.features)
         raw = self._raw("model", matrix, threads)
-        spread = None if self.artefact.distribution is None else np.exp(self._raw("spread", matrix, threads))
-        value = self._value(raw, spread)
-        low, high = self._interval(raw, spread)
+        amounts = self._amounts(matrix, raw, threads)
+        low, high = (None, None) if amounts is None else amounts.interval
+        value = self._probability(raw) if amounts is None else amounts.expected
         warnings: list[list[str]] = [[] for _ in range(len(frame))]
         for oddity in oddities:
             text = str(oddity)
@@ -68,7 +69,7 @@ class Model:
             value=value,
             low=low,
             high=high,
-            spread=spread,
+            amounts=amounts,
             percentile=percentiles_of(value, self.artefact.percentiles),
             band=bands_of(value, self.artefact.bands),
             base_value=self.artefact.base_value,
@@ -82,18 +83,18 @@ class Model:
         booster = self.boosters[name]
         return np.asarray(booster.predict(matrix, raw_score=True, num_threads=threads), dtype=np.float64)
 
-    def _value(self, raw: NDArray[np.float64], spread: NDArray[np.float64] | None) -> NDArray[np.float64]:
-        calibration, distribution = self.artefact.calibration, self.artefact.distribution
-        if distribution is not None and spread is not None:
-            return distribution.expected(raw, spread)
+    def _probability(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        calibration = self.artefact.calibration
         assert calibration is not None, "held by the artefact"
         return calibration.probability(raw)
 
-    def _interval(
-        self, raw: NDArray[np.float64], spread: NDArray[np.float64] | None
-    ) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+    def _amounts(self, matrix: NDArray[np.float64], raw: NDArray[np.float64], threads: int) -> Amounts | None:
         distribution = self.artefact.distribution
-        return (None, None) if distribution is None or spread is None else distribution.interval(raw, spread)
+        if distribution is None:
+            return None
+        spread = np.exp(self._raw("spread", matrix, threads))
+        group = levels_of(matrix, self.artefact.features, distribution.group_feature)
+        return distribution.of(raw, spread, group, self.artefact.unit)
 
     def _contributions(self, matrix: NDArray[np.float64], threads: int) -> NDArray[np.float64]:
         if not len(matrix):

@@ -12,7 +12,7 @@ from evaluation.distribution import crps_of_quantiles, pit_of_quantiles
 from features.progress import Progress, silent
 from models.distribution import LEVELS
 from models.encoding import PART_ROWS
-from models.model import Model, Prediction
+from models.model import Prediction
 from training.baselines import predict_baselines
 from training.fit import Fitted, Recipe, fit_model
 from training.results import Judged, pooled
@@ -26,7 +26,7 @@ def judge(frame: pd.DataFrame, recipe: Recipe, fitted: Fitted, split: Split, row
     specs = fitted.model.artefact.features
     columns = frame[[spec.name for spec in specs]].iloc[rows]
     predicted = fitted.model.predict(columns, contributions=False, threads=recipe.threads)
-    crps, pit = distribution_scores(fitted.model, predicted, recipe.target.labels(frame)[rows])
+    crps, pit = distribution_scores(predicted, recipe.target.labels(frame)[rows])
     return Judged(
         rows,
         predicted.value,
@@ -40,16 +40,15 @@ def judge(frame: pd.DataFrame, recipe: Recipe, fitted: Fitted, split: Split, row
 
 
 def distribution_scores(
-    model: Model, predicted: Prediction, actual: NDArray[np.float64]
+    predicted: Prediction, actual: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | tuple[None, None]:
     """The score of each row's distribution, and where in it the actual amount lies; None twice for a risk."""
-    distribution, spread = model.artefact.distribution, predicted.spread
-    if distribution is None or spread is None:
+    if predicted.amounts is None:
         return None, None
     crps, pit = np.empty(len(actual)), np.empty((len(actual), 2))
     for start in range(0, len(actual), PART_ROWS):
         part = slice(start, start + PART_ROWS)
-        quantiles = distribution.quantiles(predicted.raw_output[part], spread[part])
+        quantiles = predicted.amounts.quantiles(part)
         crps[part] = crps_of_quantiles(actual[part], quantiles, LEVELS)
         pit[part] = pit_of_quantiles(actual[part], quantiles, LEVELS)
     return crps, pit

@@ -189,7 +189,7 @@ def judge_elsewhere(
             "observed until they are known."
         )
     predicted = model.predict(rows, contributions=False, threads=threads)
-    crps, pit = distribution_scores(model, predicted, label)
+    crps, pit = distribution_scores(predicted, label)
     judged = Judged(
         rows=labelled,
         value=predicted.value,

@@ -18,8 +18,8 @@ from features.settings import FeatureSettings
 from models.artefact import Artefact, Context, Training
 from models.bands import cut_points, percentile_grid
 from models.calibration_choice import Compared, choose_calibration
-from models.distribution import SMALLEST, fit_distribution
-from models.encoding import PART_ROWS, FeatureSpec, booster_names, encode
+from models.distribution import SMALLEST, DistributionSettings, fit_distribution
+from models.encoding import PART_ROWS, FeatureSpec, booster_names, encode, levels_of
 from models.model import Model
 from training.hyperparameters import (
     LEARNING_TASKS,
@@ -38,6 +38,8 @@ from training.targets import Target, TrainingError
 
 PATIENCE_TREES = 40
 STOPPING_SHARE = 0.15
+SHAPES_BY = "admission_department"
+"""Amounts scatter about what is foreseen in ways of their own in each department, if it has rows enough."""
 SMALLEST_SCATTER = 1e-3
 """On the log scale: a row that is met exactly would have no spread at all."""
 MOST_REGROWN_ROWS = 30_000
@@ -234,10 +236,11 @@ def _calibrated(
         calibration_map, compared = chosen.calibration, chosen.compared
         values = calibration_map.probability(raw["model"])
     else:
-        spread, smears = np.exp(raw["spread"]), _objective(recipe) == "log"
-        level, unit = recipe.interval_level, recipe.target.unit
-        distribution = fit_distribution(raw["model"], spread, actual, unit, level=level, smears=smears)
-        values = distribution.expected(raw["model"], spread)
+        spread, group = np.exp(raw["spread"]), levels_of(matrix, table.specs, SHAPES_BY)
+        asked = DistributionSettings(recipe.interval_level, _objective(recipe) == "log", SHAPES_BY)
+        unit = recipe.target.unit
+        distribution = fit_distribution(raw["model"], spread, group, actual, unit, asked)
+        values = distribution.of(raw["model"], spread, group, unit).expected
     contributions = np.asarray(boosters["model"].predict(matrix[:1], pred_contrib=True))
     artefact = Artefact(
         name=f"{recipe.target.name}-{recipe.point}",

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from models.artefact import Training
 from models.bands import percentile_grid, percentiles_of
 from models.calibration import LineCalibration
-from models.distribution import conformal_ends, fit_distribution
+from models.distribution import DistributionSettings, conformal_ends, fit_distribution
 from models.storage import read_artefact, write_artefact
 from tests.admission_rows import GROUPS, fitted
 
@@ -99,18 +99,20 @@ def test_each_end_leaves_out_its_share_of_the_calibration_rows(residuals: list[f
 )
 def test_a_distribution_rises(actual: list[float], raw: float, spread: float, asked: list[float]) -> None:
     n = len(actual)
+    nobody = np.full(n, None, dtype=object)
+    asked_for = DistributionSettings(smears=False)
     found = fit_distribution(
-        np.full(n, raw), np.full(n, spread), np.array(actual), "money", level=0.8, smears=False
+        np.full(n, raw), np.full(n, spread), nobody, np.array(actual), "money", asked_for
     )
     assert all(found.problems().values())
-    one = np.array([raw]), np.array([spread])
-    assert (np.diff(found.quantiles(*one)[0]) >= 0).all()
-    low, high = found.interval(*one)
+    m = len(asked)
+    amounts = found.of(np.full(m, raw), np.full(m, spread), np.full(m, None, dtype=object), "money")
+    assert (np.diff(amounts.quantiles(slice(0, 1))[0]) >= 0).all()
+    low, high = amounts.interval
     assert 0 <= low[0] <= high[0]
-    many = np.full(len(asked), raw), np.full(len(asked), spread)
-    below = found.probability_below(np.sort(asked), *many, "money")
-    assert (np.diff(below) >= 0).all()
-    assert ((below > 0) & (below < 1)).all()
+    above = amounts.probability_above(np.sort(asked))
+    assert (np.diff(above) <= 0).all()
+    assert ((above > 0) & (above < 1)).all()
 
 
 @given(values=st.lists(FINITE, min_size=1, max_size=80), asked=st.lists(FINITE, min_size=2, max_size=20))

@@ -112,9 +112,10 @@ def test_the_interval_of_a_cost_is_ordered_and_holds_most_costs() -> None:
 
 def test_an_interval_without_finite_bound_ends_at_infinity() -> None:
     model = fitted("cost").model
-    open_ended = replace(
-        model.artefact, distribution=replace(model.artefact.distribution, low=None, high=None)
-    )
+    distribution = model.artefact.distribution
+    assert distribution is not None
+    without = replace(distribution, everyone=replace(distribution.everyone, low=None, high=None))
+    open_ended = replace(model.artefact, distribution=without)
     prediction = Model(open_ended, model.boosters).predict(ROWS.head(3))
     assert prediction.high is not None
     assert prediction.high.tolist() == [np.inf] * 3
