@@ -58,6 +58,7 @@ SAID = {
         r"Suggested: (shift|slope)",
         r"│ charges-admission │ 1 │ .* │ rollback │ 1 │ 2 │ a reader │",
         r"Override: To show that a reason is kept\.",
+        r"charges-admission/1 is in service: False",
         r"retire charges-admission/1: End of the tour\.",
     ),
     "06_bring_your_own_data": (
