@@ -65,8 +65,8 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Charges:
-    """A model of a stay's charges: the score of its distributions, and that of the true ones."""
+class Scored:
+    """A model of an amount: the score of its distributions, and that of the true ones."""
 
     n_rows: int
     crps: float
@@ -87,7 +87,8 @@ class AgainstTruth:
     readmission: Risk
     complication: Risk
     cost: Cost
-    charges: Charges
+    charges: Scored
+    stay_days: Scored
 
 
 def against_truth(folder: Path, admissions: int, seed: int) -> AgainstTruth:
@@ -106,7 +107,8 @@ def against_truth(folder: Path, admissions: int, seed: int) -> AgainstTruth:
         seed,
         **risks,
         cost=cost(at_admission, truth["expected_cost"]),
-        charges=charges(at_admission, truth),
+        charges=scored(at_admission, truth, "charges", "label_index_charges"),
+        stay_days=scored(at_admission, truth, "stay_days", "label_stay_days"),
     )
 
 
@@ -154,8 +156,8 @@ def cost(data: PatientLevelData, expected_cost: pd.Series) -> Cost:
     )
 
 
-def charges(data: PatientLevelData, truth: pd.DataFrame) -> Charges:
-    rows, results = tested(data, "charges", "label_index_charges")
+def scored(data: PatientLevelData, truth: pd.DataFrame, target: str, label: str) -> Scored:
+    rows, results = tested(data, target, label)
     true = truth.loc[rows["stay_id"]]
     admitted = rows["prediction_time"] - pd.Timedelta(hours=data.settings.landmark_hours)
     hour = ((admitted - admitted.dt.normalize()) / pd.Timedelta(days=1)).to_numpy(dtype=float)
@@ -163,19 +165,19 @@ def charges(data: PatientLevelData, truth: pd.DataFrame) -> Charges:
     scores = []
     for start in range(0, len(rows), 5_000):
         part = slice(start, start + 5_000)
-        drawn = np.column_stack([true_charges(true.iloc[part], hour[part], rng) for _ in range(DRAWS)])
+        drawn = np.column_stack([true_course(true.iloc[part], hour[part], rng)[target] for _ in range(DRAWS)])
         scores.append(crps_of_samples(actual[part], drawn, fair=True))
-    return Charges(len(rows), results["metrics"]["crps"]["value"], float(np.concatenate(scores).mean()))
+    return Scored(len(rows), results["metrics"]["crps"]["value"], float(np.concatenate(scores).mean()))
 
 
-def true_charges(truth: pd.DataFrame, hour: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One draw of every stay's charges, given that it goes on 24 h after the admission at `hour` (of a day).
+def true_course(truth: pd.DataFrame, hour: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """One draw of every stay's charges and nights, given that it lasts 24 h from `hour` of its first day on.
 
-    As the hospital is made up: who dies keeps no hours, which is left out here.
+    As the hospital is made up; that those who die keep no hours is left out.
     """
-    n, found = len(truth), np.full(len(truth), np.nan)
+    found = {target: np.full(len(truth), np.nan) for target in ("charges", "stay_days")}
     usual_days, usual_charges = truth["usual_days"].to_numpy(), truth["usual_charges"].to_numpy()
-    open_rows = np.arange(n)
+    open_rows = np.arange(len(truth))
     while len(open_rows):
         count = len(open_rows)
         normal = rng.normal(size=count)
@@ -186,7 +188,8 @@ def true_charges(truth: pd.DataFrame, hour: np.ndarray, rng: np.random.Generator
         leaves = np.floor(hour[open_rows] + days) + rng.uniform(9, 17, count) / 24
         drawn = usual_charges[open_rows] * cost_noise(normal, rng) * part
         drawn *= 1 + COMPLICATION_SURCHARGE * is_complicated
-        stays = leaves > hour[open_rows] + 1
-        found[open_rows[stays]] = drawn[stays]
-        open_rows = open_rows[~stays]
+        lasts = leaves > hour[open_rows] + 1
+        found["charges"][open_rows[lasts]] = drawn[lasts]
+        found["stay_days"][open_rows[lasts]] = np.floor(leaves)[lasts]
+        open_rows = open_rows[~lasts]
     return found

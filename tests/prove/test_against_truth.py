@@ -52,9 +52,12 @@ MEASURES = (
     Measure("cost: distance to the true expectation", lambda f: f.cost.distance, 0.0, 0.20),
     Measure("cost: coverage of the 80 % interval", lambda f: f.cost.coverage, 0.78, 0.82),
     Measure("cost: predicted ÷ actual", lambda f: f.cost.bias, 0.95, 1.05),
-    Measure("charges: CRPS ÷ that of the true distribution", lambda f: f.charges.ratio, 0.95, 1.08),
+    Measure("charges: CRPS ÷ that of the true distribution", lambda f: f.charges.ratio, 0.95, 1.12),
+    Measure("stay days: CRPS ÷ that of the true distribution", lambda f: f.stay_days.ratio, 0.95, 1.08),
 )
-# With as many rows to learn from, what is left is little; a coverage errs by 0.013 in a group of 1,000.
+# With so many rows to learn from little is left; a coverage errs by 0.013 in a group of 1,000. Charges
+# scatter little about a mean that hangs on what no record tells: a regression that learned the true means
+# themselves, from the same features, would reach 1.067.
 LARGE_MEASURES = (
     Measure("readmission: share of the true AUROC", lambda f: f.readmission.reached_share, 0.92, 1.02),
     Measure("complication: share of the true AUROC", lambda f: f.complication.reached_share, 0.92, 1.02),
@@ -64,7 +67,8 @@ LARGE_MEASURES = (
     Measure("cost: lowest coverage of a group of 1,000 or more", lowest_coverage, 0.76, 0.84),
     Measure("cost: highest coverage of a group of 1,000 or more", highest_coverage, 0.76, 0.84),
     Measure("cost: predicted ÷ actual", lambda f: f.cost.bias, 0.97, 1.03),
-    Measure("charges: CRPS ÷ that of the true distribution", lambda f: f.charges.ratio, 0.98, 1.05),
+    Measure("charges: CRPS ÷ that of the true distribution", lambda f: f.charges.ratio, 0.98, 1.09),
+    Measure("stay days: CRPS ÷ that of the true distribution", lambda f: f.stay_days.ratio, 0.98, 1.05),
 )
 
 
