@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from benchmarks.feature_tasks import read_built
 from benchmarks.measuring import Measured
-from features.build import rows_for_scoring
+from features.build import build, rows_for_scoring
 from features.dataset import open_dataset
 from features.points import Point
 from features.settings import FeatureSettings
@@ -22,8 +23,15 @@ from models.storage import write_artefact
 from serving.loaded import ChampionSet, load_champions
 from serving.score import score
 from training.fit import PATIENCE_TREES, STOPPING_SHARE
-from training.hyperparameters import MOST_TREES, default_hyperparameters, lightgbm_settings
+from training.hyperparameters import (
+    LEARNING_TASKS,
+    MOST_TREES,
+    default_hyperparameters,
+    lightgbm_settings,
+    monotone_of,
+)
 from training.inputs import choose_specs
+from training.report.page import report_page
 from training.split import patient_places, split_by_time
 from training.targets import target_at
 from training.train import Effort, train_model
@@ -33,18 +41,25 @@ SEED = 0
 FEW_REPLICATES = 20
 
 
-def wardcast_training(built: Path, replicates: int) -> Measured:
-    """`train_model` for readmission at admission; `facts` hold the time of each of its phases."""
-    data, measured = read_built(built), Measured()
+def wardcast_training(data: Path, built: Path, replicates: int) -> Measured:
+    """The whole way of readmission at discharge: features, `train_model`, report; `facts` time each phase."""
+    measured = Measured()
     marks: dict[str, list[np.ndarray]] = {}
 
     def progress(step: str, _done: int, _total: int) -> None:
         marks.setdefault(step.split()[0], []).append(np.array([time.perf_counter(), time.process_time()]))
 
     with measured.timed():
+        progress("features_built", 0, 1)
+        made = build(open_dataset(data), Point.DISCHARGE, built)
+        progress("features_built", 1, 1)
         trained = train_model(
-            data, "readmission", seed=SEED, threads=THREADS, effort=Effort(replicates), progress=progress
+            made, "readmission", seed=SEED, threads=THREADS, effort=Effort(replicates), progress=progress
         )
+        progress("report", 0, 1)
+        report_page(trained.artefact, trained.results, trained.figures)
+        progress("report", 1, 1)
+    built.with_suffix(".pickle").write_bytes(pickle.dumps(made))
     measured.facts = {
         "rows": trained.results["n"],
         "trees": trained.results["trees"],
@@ -65,7 +80,11 @@ def bare_training(built: Path) -> Measured:
     growing, stopping = (_ready(frame, specs, target, rows[part]) for part in (~stops, stops))
     del frame
     usual = default_hyperparameters(len(growing[1]), "binary")
-    settings = lightgbm_settings(usual, seed=SEED, threads=THREADS) | {"objective": "binary"}
+    monotone = monotone_of(
+        specs, {feature.name: feature.direction("readmission") for feature in data.features}
+    )
+    settings = lightgbm_settings(usual, seed=SEED, threads=THREADS, monotone=monotone)
+    settings |= LEARNING_TASKS["binary"]
     columns: dict[str, Any] = {
         "feature_name": booster_names(specs),
         "categorical_feature": [place for place, spec in enumerate(specs) if spec.type == "category"],

@@ -35,9 +35,9 @@ def features(work: Path, rows: int) -> Part:
 
 
 def training(work: Path, rows: int) -> Part:
-    """`train_model` against `lightgbm.train` of the same boosters on the ready matrix."""
-    built = _built(work, rows)
-    wardcast = measure("model_tasks.wardcast_training", built=built, replicates=_REPLICATES)
+    """From records to report against `lightgbm.train` of the same booster on the ready matrix."""
+    data, built = _data(work, rows), work / f"built-discharge-{rows}.parquet"
+    wardcast = measure("model_tasks.wardcast_training", data=data, built=built, replicates=_REPLICATES)
     bare = measure("model_tasks.bare_training", built=built)
     return {"rows": rows, "lines": {"wardcast": asdict(wardcast), "bare": asdict(bare)}}
 
