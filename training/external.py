@@ -31,6 +31,7 @@ from models.model import Model, load_model
 from models.storage import digest
 from training.baselines import SCORES, Baselines
 from training.cross_validate import distribution_scores
+from training.document import label_rule
 from training.inputs import read_rows
 from training.recalibration import suggestion
 from training.registry import fetch, registered
@@ -38,7 +39,6 @@ from training.results import Judged, assess
 from training.split import Rows, labelled_rows
 from training.targets import Target, target_at
 from training.tracking import connect, has_store
-from training.train import label_rule
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,37 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from evaluation.bootstrap import Resampling
-from evaluation.groups import coverage_apart
 from features.build import PatientLevelData
 from features.progress import Progress, silent
 from models.artefact import Artefact, Context, Training
-from training.backtest import back_test, by_hospital
 from training.cross_validate import judge, out_of_fold
-from training.describe import describe
-from training.explaining import check_explanation
-from training.exposure import exposure
-from training.fit import (
-    FEWEST_OTHER_EVENTS,
-    FEWEST_OTHER_ROWS,
-    Fitted,
-    Recipe,
-    check_slice,
-    fit_model,
-)
+from training.document import facts_of, label_rule, results_of
+from training.evidence import evidence_of, validation_of
+from training.fit import FEWEST_OTHER_EVENTS, FEWEST_OTHER_ROWS, Recipe, check_slice, fit_model
 from training.inputs import read_rows
-from training.leaks import find_leaks
-from training.learning_curve import learning_curve, optimism
+from training.made import Made
 from training.report.figures import contributions_of, explained, figures
-from training.results import assess
-from training.sensitivity import Subject, other_uses
 from training.split import N_FOLDS, Split, split_by_patient, split_by_time
 from training.targets import Target, target_at
 from training.tuning import Search
@@ -44,7 +29,6 @@ if TYPE_CHECKING:
 
 LATER_IN_TIME = "later-in-time test"
 OUT_OF_FOLD = "pooled patient-grouped out-of-fold"
-VERSIONED = ("wardcast", "lightgbm", "numpy", "pandas")
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,9 +89,28 @@ def train_model(
     progress(f"reading {step}", 0, 1)
     frame = read_rows(data, chosen)
     progress(f"reading {step}", 1, 1)
-    recipe = _recipe(data, chosen, seed, threads)
-    has_calendar = data.declaration.has_calendar
-    estimate, split = _split(frame, chosen, seed, has_calendar=has_calendar)
+    made = _made(data, frame, _recipe(data, chosen, seed, threads), effort, progress)
+    progress(f"evaluating {step}", 0, 1)
+    model, judged = made.fitted.model, made.judged
+    features = explained(model, frame, judged.rows, seed=seed, threads=threads)
+    evidence = evidence_of(made, contributions_of(features), earlier, acted_on_from)
+    progress(f"evaluating {step}", 1, 1)
+    if effort.validates:
+        evidence |= validation_of(made, progress)
+    training = replace(made.recipe.training, test_from=made.split.test_from, facts=facts_of(made))
+    artefact = replace(model.artefact, training=training, metrics=evidence["metrics"])
+    results = results_of(made, artefact, evidence)
+    pictures = figures(model, chosen, frame, judged, features, results, made.resampling)
+    return Trained(artefact, made.fitted.boosters, results, judged.table(), pictures)
+
+
+def _made(
+    data: PatientLevelData, frame: pd.DataFrame, recipe: Recipe, effort: Effort, progress: Progress
+) -> Made:
+    """Slices, hyperparameters, the fitted model, and predictions of the rows that it is judged by."""
+    has_calendar, step = data.declaration.has_calendar, f"{recipe.target.name} at {recipe.point}"
+    estimate, split = _split(frame, recipe.target, recipe.seed, has_calendar=has_calendar)
+    # Without a calendar every fold has a search of its own.
     search = Search(effort.n_trials, effort.tuning_seconds / (1 if has_calendar else 1 + N_FOLDS))
     tuned = search.tuned(frame, recipe, split.training, progress)
     recipe = recipe if tuned is None else replace(recipe, hyperparameters=tuned.hyperparameters)
@@ -120,42 +123,8 @@ def train_model(
     else:
         judged = out_of_fold(frame, recipe, search=search, progress=progress)
     progress(f"judging {step}", 1, 1)
-    progress(f"evaluating {step}", 0, 1)
-    resampling = Resampling(seed, effort.replicates)
-    evidence = assess(frame, chosen, judged, resampling, has_calendar=has_calendar)
-    evidence |= _distribution(fitted, evidence)
-    evidence["explanation"] = check_explanation(fitted.model, frame, judged.rows)
-    suspects = find_leaks(frame, chosen, recipe.features, data.point, has_calendar=has_calendar, seed=seed)
-    evidence["leaks"] = [leak.document() for leak in suspects]
-    features = explained(fitted.model, frame, judged.rows, seed=seed, threads=threads)
-    specs = fitted.model.artefact.features
-    evidence |= describe(data.flow, frame, chosen, split, specs, contributions_of(features))
-    evidence["optimism"] = optimism(frame, recipe, fitted, split, judged)
-    learned = np.concatenate([split.training, split.calibration])
-    evidence |= exposure(frame, chosen, judged, learned, acted_on_from, resampling)
-    evidence |= other_uses(Subject(fitted.model, chosen, resampling, threads), data, earlier, frame, split)
-    if tuned is not None:
-        evidence |= {"tuning": tuned.document(), "models_compared": tuned.models_compared()}
-    progress(f"evaluating {step}", 1, 1)
-    if effort.validates:
-        evidence |= {
-            "back_test": back_test(frame, recipe, resampling, progress=progress),
-            "by_hospital": by_hospital(frame, recipe, resampling, progress=progress),
-            "learning_curve": learning_curve(frame, recipe, split, resampling, progress=progress),
-        }
-    n_rows = {**split.n, "test": len(judged.rows)}
-    artefact = replace(
-        fitted.model.artefact,
-        training=replace(
-            recipe.training,
-            test_from=split.test_from,
-            facts=_facts(data, recipe, fitted, split, n_rows, estimate),
-        ),
-        metrics=evidence["metrics"],
-    )
-    results = _results(artefact, fitted, split, n_rows, estimate, evidence)
-    pictures = figures(fitted.model, chosen, frame, judged, features, results, resampling)
-    return Trained(artefact, fitted.boosters, results, judged.table(), pictures)
+    resampling = Resampling(recipe.seed, effort.replicates)
+    return Made(data, frame, recipe, split, estimate, tuned, fitted, judged, resampling)
 
 
 def _split(frame: pd.DataFrame, target: Target, seed: int, *, has_calendar: bool) -> tuple[str, Split]:
@@ -165,15 +134,6 @@ def _split(frame: pd.DataFrame, target: Target, seed: int, *, has_calendar: bool
     split = split_by_time(frame, target)
     check_slice("test", target.labels(frame)[split.test], target, FEWEST_OTHER_ROWS, FEWEST_OTHER_EVENTS)
     return LATER_IN_TIME, split
-
-
-def _distribution(fitted: Fitted, evidence: Mapping[str, Any]) -> dict[str, Any]:
-    """The results' `distribution` with the groups whose interval covers too much or too little."""
-    distribution = fitted.model.artefact.distribution
-    if distribution is None:
-        return {}
-    apart = coverage_apart(evidence["groups"], distribution.level)
-    return {"distribution": {**evidence["distribution"], "coverage_apart": apart}}
 
 
 def _recipe(data: PatientLevelData, target: Target, seed: int, threads: int) -> Recipe:
@@ -195,70 +155,3 @@ def _recipe(data: PatientLevelData, target: Target, seed: int, threads: int) -> 
         threads=threads,
         directions={f.name: f.direction(target.name) for f in known if f.direction(target.name)},
     )
-
-
-def _facts(
-    data: PatientLevelData,
-    recipe: Recipe,
-    fitted: Fitted,
-    split: Split,
-    n_rows: dict[str, int],
-    estimate: str,
-) -> dict[str, Any]:
-    dates = ("training_from", "calibration_from", "test_until")
-    return {
-        "data_set": data.declaration.name,
-        "data_hash": data.data_hash,
-        "window": {name: split.facts[name] for name in dates if name in split.facts},
-        "rows": n_rows,
-        "estimate": estimate,
-        "seed": recipe.seed,
-        "parameters": fitted.parameters,
-        "versions": {name: version(name) for name in VERSIONED},
-    }
-
-
-def label_rule(data: PatientLevelData, target: Target) -> dict[str, Any]:
-    """The rule by which the data set's labels of this target came about."""
-    if target.name == "readmission":
-        rule = data.declaration.labels.readmission.model_dump(exclude_none=True)
-        return rule | {"window_days": data.settings.readmission_window_days}
-    if target.name == "complication":
-        return {"rests_on": data.complication_by}
-    basis = {"currency": data.declaration.currency, "cost_basis": data.declaration.cost_basis}
-    # What costs an extract without dates counts in is for the extract to say.
-    window: dict[str, Any] = {"kind": "given"}
-    if data.declaration.has_timeline:
-        window = {"window_days": data.settings.cost_window_days}
-    prices = {} if data.settings.price_year is None else {"prices_of": data.settings.price_year}
-    return basis | window | prices
-
-
-def _results(
-    artefact: Artefact,
-    fitted: Fitted,
-    split: Split,
-    n_rows: dict[str, int],
-    estimate: str,
-    evidence: dict[str, Any],
-) -> dict[str, Any]:
-    return {
-        "target": artefact.target,
-        "prediction_point": artefact.point,
-        "model": artefact.name,
-        "n": n_rows,
-        "estimate": estimate,
-        **evidence,
-        "split": dict(split.facts),
-        **_calibration(artefact, fitted),
-        "features": {"used": len(artefact.features), "left_out": fitted.left_out},
-        "trees": {name: booster.num_trees() for name, booster in fitted.model.boosters.items()},
-    }
-
-
-def _calibration(artefact: Artefact, fitted: Fitted) -> dict[str, Any]:
-    """The map of a risk, beside the methods that were compared; an amount has none."""
-    if artefact.calibration is None:
-        return {}
-    numbers = {name: value for name, value in asdict(artefact.calibration).items() if value != ""}
-    return {"calibration": {**numbers, "compared": [each.document() for each in fitted.calibrations]}}

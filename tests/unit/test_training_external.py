@@ -19,6 +19,7 @@ from features.settings import FeatureSettings
 from models.model import Model
 from models.storage import digest, write_artefact
 from tests.admission_rows import admissions, data_set, fitted
+from training.document import label_rule
 from training.external import (
     ExternalError,
     Found,
@@ -28,7 +29,6 @@ from training.external import (
     judge_elsewhere,
 )
 from training.targets import TARGETS
-from training.train import label_rule
 
 RESAMPLING = Resampling(0, 20)
 
