@@ -134,7 +134,7 @@ def _logistic(
     from sklearn.pipeline import make_pipeline
 
     columns = frame[[spec.name for spec in specs]]
-    regression = make_pipeline(_prepared(specs), LogisticRegression(max_iter=2000))
+    regression = make_pipeline(_prepared(specs), LogisticRegression(solver="newton-cholesky"))
     regression.fit(encode(columns.iloc[fitted], specs)[0], label[fitted])
     return np.asarray(regression.predict_proba(encode(columns.iloc[judged], specs)[0])[:, 1])
 
