@@ -34,13 +34,10 @@ def written_aside(target: Path, *, folder: bool = False, replace: bool = True) -
     if target.exists() and target.is_dir() != folder:
         wanted, there = ("folder", "file") if folder else ("file", "folder")
         raise OutputError(f"{target}: is a {there}. Name a {wanted}.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(target)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    fresh = aside / target.name
-    former = aside / "former content"
-    try:
-        with _held(aside):
+    with folder_beside(target) as aside:
+        fresh = aside / target.name
+        former = aside / "former content"
+        try:
             yield fresh
             if target.is_dir():
                 target.rename(former)
@@ -48,10 +45,25 @@ def written_aside(target: Path, *, folder: bool = False, replace: bool = True) -
                 fresh.replace(target)
             else:
                 _put(fresh, target)
+        finally:
+            # A folder cannot be replaced in one step: interrupted between the two, the former one goes back.
+            if former.exists() and not target.exists():
+                former.rename(target)
+
+
+@contextmanager
+def folder_beside(target: Path) -> Iterator[Path]:
+    """Yield an empty hidden folder beside `target`, which is removed at the end, whatever happens.
+
+    What a killed process left there for this target is removed first.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(target)
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        with _held(aside):
+            yield aside
     finally:
-        # A folder cannot be replaced in one step: interrupted between the two, the former one goes back.
-        if former.exists() and not target.exists():
-            former.rename(target)
         shutil.rmtree(aside, ignore_errors=True)
 
 

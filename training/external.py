@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from evaluation.bootstrap import DEFAULT_RESAMPLING, Resampling
 from evaluation.evaluate import sample_score
 from evaluation.groups import too_small
+from features.atomic import folder_beside
 from features.build import PatientLevelData, build
 from features.catalogue import CATALOGUE, fingerprint
 from features.dataset import DataSet
@@ -76,7 +77,7 @@ def find_model(name: str, *, tracking_uri: str, champions: Path) -> Found:
         found = digest(folder)
         return Found(str(folder), load_model(folder, found), found)
     base, slash, version = name.partition("/")
-    if slash and version.isdigit() and has_store(tracking_uri):
+    if slash and version.isdecimal() and has_store(tracking_uri):
         client = connect(tracking_uri)
         entry = registered(client, base, int(version))
         with tempfile.TemporaryDirectory() as scratch:
@@ -102,8 +103,9 @@ def evaluate_elsewhere(
 ) -> External:
     """Judge a model on every labelled row of a data set, built with the model's own landmark and lags.
 
-    The rows, which are patients', lie in a folder below `scratch` meanwhile. Raises ExternalError where the
-    model's numbers would mean something else on this data set, or too few rows have an outcome.
+    The rows, which are patients', lie in a folder below `scratch` meanwhile; what a killed process left of
+    them there is removed first. Raises ExternalError where the model's numbers would mean something else on
+    this data set, or too few rows have an outcome.
     """
     artefact = found.model.artefact
     check_context(artefact, dataset)
@@ -116,11 +118,8 @@ def evaluate_elsewhere(
             spec.name in CATALOGUE and CATALOGUE[spec.name].optional for spec in artefact.features
         ),
     )
-    scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".evaluate.", dir=scratch) as folder:
-        data = build(
-            dataset, Point(artefact.point), Path(folder) / "rows.parquet", settings=own, progress=progress
-        )
+    with folder_beside(scratch / "evaluate") as folder:
+        data = build(dataset, Point(artefact.point), folder / "rows.parquet", settings=own, progress=progress)
         progress(f"judging {found.model_id}", 0, 1)
         judged = judge_elsewhere(
             found, data, resampling=resampling, threads=settings.threads, with_figures=with_figures

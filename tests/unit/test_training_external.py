@@ -15,6 +15,7 @@ from evaluation.bootstrap import Resampling
 from evaluation.evaluate import evaluate_amount, evaluate_risk, sample_score
 from features.build import PatientLevelData
 from features.dataset import CodeSystems, DataSet
+from features.points import Point
 from features.settings import FeatureSettings
 from models.model import Model
 from models.storage import digest, write_artefact
@@ -203,3 +204,43 @@ def test_a_model_is_found_by_its_folder_or_told_how_to_name_it(tmp_path: Path):
         with pytest.raises(ExternalError, match="no such model"):
             find_model(name, **where)
     assert not (tmp_path / "none.db").exists()
+
+
+def test_a_version_is_a_number(tmp_path: Path):
+    (tmp_path / "mlflow.db").touch()
+    with pytest.raises(ExternalError, match="readmission-discharge/²: no such model"):
+        find_model(
+            "readmission-discharge/²",
+            tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
+            champions=tmp_path / "champions",
+        )
+
+
+def test_patients_rows_that_a_killed_evaluation_left_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    data = elsewhere(tmp_path, n=100)
+    work = tmp_path / "work"
+    killed = work / ".evaluate.abcdefgh"
+    killed.mkdir(parents=True)
+    (killed / "held while writing").touch()
+    (killed / "rows.parquet").touch()
+    (work / "mlflow.db").touch()
+    seen: list[list[Path]] = []
+
+    def fails(dataset: DataSet, point: Point, file: Path, **options: Any) -> PatientLevelData:
+        seen.append(sorted(file.parent.parent.glob(".evaluate.*")))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.external.build", fails)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_elsewhere(
+            found("readmission", data),
+            DataSet(tmp_path, data.declaration),
+            settings=FeatureSettings(),
+            scratch=work,
+        )
+    # While it ran there was its own folder alone.
+    assert len(seen[0]) == 1
+    assert killed not in seen[0]
+    assert [file.name for file in work.iterdir()] == ["mlflow.db"]
