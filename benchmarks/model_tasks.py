@@ -22,7 +22,7 @@ from models.encoding import booster_names, encode
 from models.storage import write_artefact
 from serving.loaded import ChampionSet, load_champions
 from serving.score import score
-from training.fit import PATIENCE_TREES, STOPPING_SHARE
+from training.fit import PATIENCE_TREES
 from training.hyperparameters import (
     LEARNING_TASKS,
     MOST_TREES,
@@ -32,7 +32,7 @@ from training.hyperparameters import (
 )
 from training.inputs import choose_specs
 from training.report.page import report_page
-from training.split import patient_places, split_by_time
+from training.split import split_by_time, stopping_rows
 from training.targets import target_at
 from training.train import Effort, train_model
 
@@ -76,7 +76,7 @@ def bare_training(built: Path) -> Measured:
     frame, target = data.read(), target_at("readmission", data.point)
     rows = split_by_time(frame, target).training
     specs, _ = choose_specs(frame, data.features, rows)
-    stops = patient_places(frame["patient_id"].iloc[rows], "stopping", SEED) < STOPPING_SHARE
+    stops = stopping_rows(frame["patient_id"].iloc[rows], SEED)
     growing, stopping = (_ready(frame, specs, target, rows[part]) for part in (~stops, stops))
     del frame
     usual = default_hyperparameters(len(growing[1]), "binary")

@@ -20,7 +20,6 @@ from training.fit import (
     FEWEST_TRAINING_EVENTS,
     FEWEST_TRAINING_ROWS,
     PATIENCE_TREES,
-    STOPPING_SHARE,
     Recipe,
     check_slice,
 )
@@ -35,7 +34,8 @@ from training.hyperparameters import (
 )
 from training.inputs import choose_specs
 from training.origins import rolling_splits
-from training.split import Rows, patient_places
+from training.split import Rows, patient_places, stopping_rows
+from training.targets import TrainingError
 
 N_FOLDS = 4
 SCORE_NAMES: dict[Kind, str] = {"risk": "log_loss", "amount": "poisson_deviance"}
@@ -101,12 +101,13 @@ def tuning_folds(frame: pd.DataFrame, recipe: Recipe, rows: Rows) -> tuple[Fold,
 
     With a calendar 4 blocks of time, each judged after what was before it, purged as slices are; otherwise 4
     groups of patients, each judged after the others. What varies and which levels are frequent is told by all
-    rows: no label is looked at for that. Raises TrainingError if a fold holds too few rows or events.
+    rows: no label is looked at for that. Raises TrainingError if there are fewer than 2 folds, which prove
+    nothing, or if one holds too few rows or events.
     """
     specs, _ = choose_specs(frame, recipe.features, rows)
     matrix, _ = encode(frame[[spec.name for spec in specs]].iloc[rows], specs)
     label = recipe.target.labels(frame)[rows]
-    stops = patient_places(frame["patient_id"].iloc[rows], "stopping", recipe.seed) < STOPPING_SHARE
+    stops = stopping_rows(frame["patient_id"].iloc[rows], recipe.seed)
     monotone = monotone_of(specs, recipe.directions)
     categories = [place for place, spec in enumerate(specs) if spec.type == "category"]
 
@@ -138,7 +139,13 @@ def tuning_folds(frame: pd.DataFrame, recipe: Recipe, rows: Rows) -> tuple[Fold,
             monotone=monotone,
         )
 
-    return tuple(fold(learned, judged) for learned, judged in _parts(frame, recipe, rows))
+    parts = list(_parts(frame, recipe, rows))
+    if len(parts) < 2:
+        raise TrainingError(
+            f"{recipe.target.name}: the training rows fall into {len(parts)} blocks of time, each of its own "
+            "days, and a search needs at least 2. Give an extract of more days, or train without a search."
+        )
+    return tuple(fold(learned, judged) for learned, judged in parts)
 
 
 def _parts(frame: pd.DataFrame, recipe: Recipe, rows: Rows) -> Iterator[tuple[Rows, Rows]]:

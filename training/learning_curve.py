@@ -16,7 +16,7 @@ from evaluation.evaluate import sample_amount, sample_score
 from evaluation.groups import too_small
 from features.progress import Progress, silent
 from models.units import Kind
-from training.fit import MOST_REGROWN_ROWS, STOPPING_SHARE, Fitted, Recipe, fit_model
+from training.fit import MOST_REGROWN_ROWS, Fitted, Recipe, fit_model
 from training.results import Judged
 from training.split import (
     Split,
@@ -25,6 +25,7 @@ from training.split import (
     patient_places,
     sample_of,
     split_by_patient,
+    stopping_rows,
 )
 from training.targets import Target, TrainingError
 
@@ -88,8 +89,8 @@ def optimism(
     again on the stopping rows too, these count as training. Of a slice of more than 60,000 rows a sample
     of patients is told, as `n` says; a slice of too few rows is left out.
     """
-    places = patient_places(frame["patient_id"].iloc[split.training], "stopping", recipe.seed)
-    stops = (places < STOPPING_SHARE) & (len(split.training) > MOST_REGROWN_ROWS)
+    is_regrown = len(split.training) <= MOST_REGROWN_ROWS
+    stops = stopping_rows(frame["patient_id"].iloc[split.training], recipe.seed) & (not is_regrown)
     slices = {
         "training": split.training[~stops],
         "stopping": split.training[stops],

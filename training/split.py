@@ -17,6 +17,8 @@ from training.targets import Target, TrainingError
 Rows = NDArray[np.intp]
 TEST_SHARE = 0.20
 CALIBRATION_SHARE = 0.15
+STOPPING_SHARE = 0.15
+"""Of the training rows; a booster stops growing by them."""
 N_FOLDS = 5
 FEWEST_CALIBRATION_ROWS = 100
 SETTLED_SHARE = 0.99
@@ -226,6 +228,11 @@ def split_by_patient(
 def patient_folds(patient_id: pd.Series, seed: int, n_folds: int = N_FOLDS) -> NDArray[np.intp]:
     """The fold of each row, 0 … n_folds − 1; all rows of a patient fall in one."""
     return np.floor(patient_places(patient_id, "fold", seed) * n_folds).astype(np.intp)
+
+
+def stopping_rows(patient_id: pd.Series, seed: int) -> NDArray[np.bool_]:
+    """Which training rows say when to stop growing: all those of about 15 % of the patients."""
+    return patient_places(patient_id, "stopping", seed) < STOPPING_SHARE
 
 
 def sample_of(frame: pd.DataFrame, rows: Rows, most: int, seed: int) -> Rows:

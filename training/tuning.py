@@ -16,7 +16,7 @@ import pandas as pd
 
 from features.progress import Progress, silent
 from models.units import Kind
-from training.fit import STOPPING_SHARE, Recipe
+from training.fit import Recipe
 from training.folds import SCORE_NAMES, Fold, tuning_folds
 from training.hyperparameters import (
     DEEPEST,
@@ -26,7 +26,7 @@ from training.hyperparameters import (
     Objective,
     default_hyperparameters,
 )
-from training.split import Rows, patient_places, sample_of
+from training.split import Rows, sample_of, stopping_rows
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -157,7 +157,7 @@ def tune(
     and number of trials give the same choice. Of more than 60,000 rows a sample is searched on; the size of
     trees, which belongs to the number of rows, then stays that of the defaults. A trial that does worse than
     half of those before it is pruned. A choice is scored by the log loss of a risk, by the mean Poisson
-    deviance of an amount. Raises TrainingError if a fold holds too few rows or events.
+    deviance of an amount. Raises TrainingError as `tuning_folds` does.
     """
     if n_trials < 1:
         raise ValueError(f"n_trials: {n_trials}. At least 1, the defaults.")
@@ -191,7 +191,7 @@ def tune(
 
 def _defaults(frame: pd.DataFrame, recipe: Recipe, rows: Rows) -> Hyperparameters:
     """What the model of all these rows is grown by if nothing is tuned."""
-    stops = patient_places(frame["patient_id"].iloc[rows], "stopping", recipe.seed) < STOPPING_SHARE
+    stops = stopping_rows(frame["patient_id"].iloc[rows], recipe.seed)
     return default_hyperparameters(int((~stops).sum()), USUAL_OBJECTIVE[recipe.target.kind])
 
 

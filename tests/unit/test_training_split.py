@@ -8,7 +8,14 @@ import pytest
 
 from features.points import Point
 from tests.admission_rows import admissions
-from training.split import Split, patient_folds, patient_places, split_by_patient, split_by_time
+from training.split import (
+    Split,
+    patient_folds,
+    patient_places,
+    split_by_patient,
+    split_by_time,
+    stopping_rows,
+)
 from training.targets import TARGETS, TrainingError, target_at
 
 READMISSION = TARGETS["readmission"]
@@ -171,6 +178,14 @@ def test_a_patients_place_depends_on_nothing_but_the_patient_the_purpose_and_the
     # Independent: the correlation of two purposes in 1,000 patients has a standard error of 0.03.
     for other in (patient_places(patients, "stopping", 0), patient_places(patients, "fold", 1)):
         assert abs(np.corrcoef(places, other)[0, 1]) < 0.1
+
+
+def test_the_rows_that_say_when_to_stop_are_all_those_of_some_patients() -> None:
+    patients = admissions(2000)["patient_id"]
+    stops = stopping_rows(patients, 0)
+    assert not set(patients[stops]) & set(patients[~stops])
+    # 15 % of 1,000 patients, with a standard error of √(0.15 · 0.85 ÷ 1,000) = 0.011.
+    assert patients[stops].nunique() / patients.nunique() == pytest.approx(0.15, abs=0.035)
 
 
 def test_a_target_is_predicted_only_at_its_points() -> None:
