@@ -101,6 +101,15 @@ def test_a_fold_with_too_few_rows_or_events_says_what_is_needed() -> None:
         tuning_folds(rare, recipe("readmission"), EVERYONE)
 
 
+@pytest.mark.parametrize(("n_days", "n_blocks"), [(1, 0), (2, 1)])
+def test_fewer_than_two_folds_prove_nothing_and_are_refused(n_days: int, n_blocks: int) -> None:
+    # Half of the rows on each of two days: only the second has a day before it to learn from.
+    day = pd.Timestamp("2024-03-01") + pd.to_timedelta(EVERYONE * n_days // 4000, unit="D")
+    rows = ROWS.assign(prediction_time=day, row_label_end_on_cost=day)
+    with pytest.raises(TrainingError, match=rf"cost: the training rows fall into {n_blocks} blocks of time"):
+        tuning_folds(rows, recipe("cost"), EVERYONE)
+
+
 def test_the_scores_are_those_of_their_definition() -> None:
     # Log-odds ln 3 are a probability of 3/4: −ln(3/4) = 0.2877 for an event, −ln(1/4) = 1.3863 for none.
     assert log_loss(np.array([1.0, 0.0]), np.log([3.0, 3.0])) == pytest.approx(
@@ -172,15 +181,15 @@ def test_rows_that_are_not_given_move_nothing() -> None:
 
 
 def test_a_choice_that_is_clearly_worse_is_given_up_after_the_first_folds() -> None:
-    trials = tuned("readmission", 25).trials
+    trials = tuned("readmission", 12).trials
     pruned = [trial for trial in trials if trial.state == "pruned"]
     assert pruned
     for trial in pruned:
         assert trial.number >= training.tuning.UNPRUNED_TRIALS
         assert len(trial.fold_scores) < 4
         assert trial.score is None
-    document = tuned("readmission", 25).document()
-    assert (document["n_trials"], document["n_pruned"]) == (25, len(pruned))
+    document = tuned("readmission", 12).document()
+    assert (document["n_trials"], document["n_pruned"]) == (12, len(pruned))
 
 
 def test_time_ends_the_search_and_no_half_done_trial_counts(monkeypatch: pytest.MonkeyPatch) -> None:
