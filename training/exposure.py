@@ -1,15 +1,16 @@
-"""Rows of a time when the model was already acted upon.
+"""Rows of a time when models were already acted upon.
 
 Who is followed up because a model called the risk high may not come back, and the model then looks wrong
-for having been right. From the day on which it is acted upon, its rows are *exposed*: they are measured
-apart, and reported so. Source: Lenert, Matheny, Walsh: Prognostic models will be victims of their own
-success, unless… J Am Med Inform Assoc 2019;26:1645–1650.
+for having been right. From the day on which models are in service, rows are *exposed*: they are measured
+apart, and reported so. Whose prediction was acted on is not known, only since when.
+Source: Lenert, Matheny, Walsh: Prognostic models will be victims of their own success, unless… J Am Med
+Inform Assoc 2019;26:1645–1650.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,21 +21,30 @@ from numpy.typing import NDArray
 from evaluation.bootstrap import Metric, Resampling
 from evaluation.evaluate import evaluate_amount, evaluate_risk
 from evaluation.groups import too_small
+from features.dataset import Declaration
 from training.registry import Change
 from training.results import Judged
 from training.split import Rows
 from training.targets import Target
 
 
-def acted_on_since(history: Sequence[Change], time_zone: str) -> dt.date | None:
-    """The day of a model's first promotion in the hospital's own time zone; None if there was none.
+def acted_on_since(
+    chosen: dt.date | None, history: Iterable[Change], declaration: Declaration
+) -> dt.date | None:
+    """The day from which acting on models may have changed a data set's labels; None if there is none.
 
-    A retirement ends nothing here: what staff have learned from a model outlasts it.
+    The `chosen` one, or that of the first promotion in the `history` of all of a hospital's models, in the
+    data set's time zone: a follow-up that one model leads to changes what another foretells. A retirement
+    ends nothing: what staff have learned from a model outlasts it. Without a calendar there is none, since
+    shifted dates cannot be held against a day.
     """
-    promoted = next((change for change in history if change.action == "promote"), None)
-    if promoted is None:
+    if not declaration.has_calendar:
         return None
-    return dt.datetime.fromisoformat(promoted.changed_at).astimezone(ZoneInfo(time_zone)).date()
+    promoted = [change.changed_at for change in history if change.action == "promote"]
+    if chosen is not None or not promoted:
+        return chosen
+    first = dt.datetime.fromisoformat(min(promoted))
+    return first.astimezone(ZoneInfo(declaration.time_zone)).date()
 
 
 def is_exposed(prediction_time: pd.Series, acted_on_from: dt.date) -> NDArray[np.bool_]:
@@ -54,8 +64,9 @@ def exposure(
     """The judged rows before and from that day on, measured apart.
 
     `learned` are the rows of training and calibration. Keys of the result's `exposed`: `from`, `n` judged
-    rows that are exposed, `n_learned` rows learned from that are, `metrics` and `metrics_unexposed`, of too
-    few rows `{"missing": reason}`. Empty where the model was never acted upon, or no row is exposed.
+    rows that are exposed, `n_learned` rows learned from that are, `metrics` and `metrics_unexposed`: both
+    `{"missing": reason}` where either has too few rows, which all rows minus the others would else disclose.
+    Empty where no model was ever acted upon, or no row is exposed.
     """
     if acted_on_from is None:
         return {}
@@ -64,15 +75,26 @@ def exposure(
     n_learned = int(exposed[learned].sum())
     if not of_judged.any() and not n_learned:
         return {}
+    parts = of_judged, ~of_judged
+    reason = next(filter(None, (_too_few(frame, target, judged, part) for part in parts)), None)
+    since, before = (
+        {"missing": reason} if reason else _measured(frame, target, judged, part, resampling)
+        for part in parts
+    )
     return {
         "exposed": {
             "from": acted_on_from.isoformat(),
             "n": int(of_judged.sum()),
             "n_learned": n_learned,
-            "metrics": _measured(frame, target, judged, of_judged, resampling),
-            "metrics_unexposed": _measured(frame, target, judged, ~of_judged, resampling),
+            "metrics": since,
+            "metrics_unexposed": before,
         }
     }
+
+
+def _too_few(frame: pd.DataFrame, target: Target, judged: Judged, chosen: NDArray[np.bool_]) -> str | None:
+    rows = frame.iloc[judged.rows[chosen]]
+    return too_small(len(rows), target.labels(rows) if target.kind == "risk" else None)
 
 
 def _measured(
@@ -81,12 +103,9 @@ def _measured(
     judged: Judged,
     chosen: NDArray[np.bool_],
     resampling: Resampling,
-) -> dict[str, Metric] | dict[str, str]:
+) -> dict[str, Metric]:
     rows = frame.iloc[judged.rows[chosen]]
     label, patients = target.labels(rows), rows["patient_id"]
-    reason = too_small(len(rows), label if target.kind == "risk" else None)
-    if reason:
-        return {"missing": reason}
     if target.kind == "risk":
         return evaluate_risk(label, judged.value[chosen], patients, resampling)
     low = None if judged.low is None else judged.low[chosen]

@@ -162,15 +162,21 @@ def retire(name: str, *, tracking_uri: str, champions: Path, changed_by: str, re
     return change
 
 
-def history_of(name: str, *, tracking_uri: str) -> list[Change]:
-    """Every change of this model's champion, oldest first; none without a store, which is not made for it."""
-    return changes(connect(tracking_uri), name) if has_store(tracking_uri) else []
+def history_of_all(*, tracking_uri: str) -> list[Change]:
+    """Every change of every model's champion, model by model, oldest first.
+
+    There is none without a store, which is not made for it.
+    """
+    if not has_store(tracking_uri):
+        return []
+    client = connect(tracking_uri)
+    return [change for model in client.search_registered_models() for change in changes(client, model.name)]
 
 
 def audit(name: str, *, tracking_uri: str) -> list[Change]:
     """Every change of this model's champion, oldest first. Raises PromotionError if there is none."""
     _check_store(tracking_uri)
-    history = history_of(name, tracking_uri=tracking_uri)
+    history = changes(connect(tracking_uri), name)
     if not history:
         raise PromotionError(
             f"{name}: no version was ever champion. `wardcast models` lists what is in force."

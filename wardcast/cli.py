@@ -352,7 +352,7 @@ def train(
     acted_on_from: Annotated[
         dt.datetime | None,
         typer.Option(
-            formats=["%Y-%m-%d"], metavar="DATE", help="labels since then were changed by acting on the model"
+            formats=["%Y-%m-%d"], metavar="DATE", help="labels since then were changed by acting on models"
         ),
     ] = None,
     promote: Annotated[bool, typer.Option("--promote", help="make it champion if the gate passes")] = False,

@@ -96,7 +96,7 @@ def train(
     """
     from training.exposure import acted_on_since
     from training.gate import GateSettings, decide
-    from training.promotion import history_of
+    from training.promotion import history_of_all
     from training.promotion import promote as put_in_force
     from training.report.page import report_page
     from training.targets import TrainingError
@@ -109,14 +109,16 @@ def train(
         raise TrainingError(f"{target}: {NO_LABELS[target]}, so there is nothing to learn from.")
     of_this = f"{target} at {data.point}"
     tracking_uri, artifact_root = tracking or default_tracking(settings.work)
-    history = history_of(f"{target}-{data.point}", tracking_uri=tracking_uri)
+    acted_on_from = acted_on_since(
+        settings.acted_on_from, history_of_all(tracking_uri=tracking_uri), data.declaration
+    )
     trained = train_model(
         data,
         target,
         threads=settings.threads,
         effort=effort or Effort(),
         earlier=earlier,
-        acted_on_from=settings.acted_on_from or acted_on_since(history, data.declaration.time_zone),
+        acted_on_from=acted_on_from,
         progress=progress,
     )
     distribution = trained.artefact.distribution

@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     price_index: Path | None = None
     optional_features: bool = False
     champion_rule: Literal["better", "not_worse"] = "better"
-    # Labels from this day on were changed by acting on the models; by default each one's first promotion.
+    # Labels from this day on were changed by acting on the models; by default the first promotion of any.
     acted_on_from: dt.date | None = None
 
     @classmethod

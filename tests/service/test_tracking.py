@@ -39,7 +39,15 @@ from tests.small_models import (
 )
 from training.card import model_card
 from training.gate import Check, Gate, decide
-from training.promotion import PromotionError, audit, champions_table, promote, retire, rollback
+from training.promotion import (
+    PromotionError,
+    audit,
+    champions_table,
+    history_of_all,
+    promote,
+    retire,
+    rollback,
+)
 from training.registry import LONGEST_RECORD, Change, RegistryError, changes, registered, standing
 from training.tracking import Logged, connect, default_tracking, log_trained
 from training.train import Effort, train_model
@@ -170,7 +178,7 @@ def test_the_card_shows_metrics_beside_baselines_groups_and_what_must_not_be_cla
     assert "| calibration_slope | – | – |" in card
     assert "- hospital: not computed, for want of haemoglobin" in card
     assert "- lace: on the 90.0% of rows that have it (90)" in card
-    assert "| model minus baseline, on the same rows |  | 0.07 (0.05 to 0.09) |" in card
+    assert "| AUROC: model minus baseline on the same rows; better above 0 |  | 0.07 (0.05 to 0.09) |" in card
     assert "| sex | female | 60 | 0.7 |" in card
     assert "| sex | unknown | fewer than 50 rows | – |" in card
     assert "never a limit for, a ranking of, or a pay input for one physician" in card
@@ -382,6 +390,16 @@ def test_an_interrupted_retirement_is_completed_by_repeating_it(
     store.retire()
     assert (in_force(store.champions), store.champion_alias()) == ([], None)
     assert [change.action for change in audit(NAME, tracking_uri=store.uri)] == ["promote", "retire"]
+
+
+def test_the_history_of_a_store_is_that_of_all_its_models(store: Store):
+    store.promote(store.log(trained_risk()).version)
+    other = store.log(trained_cost())
+    where: dict[str, Any] = {"tracking_uri": store.uri, "champions": store.champions, "changed_by": "tester"}
+    promote(other.name, other.version, **where)
+    digests = {change.digest for change in history_of_all(tracking_uri=store.uri)}
+    assert (other.name != NAME, len(digests)) == (True, 2)
+    assert history_of_all(tracking_uri=f"sqlite:///{store.work}/none.db") == []
 
 
 def test_what_was_never_champion_has_no_record_and_cannot_be_retired(store: Store):

@@ -11,6 +11,8 @@ import pytest
 
 from evaluation.bootstrap import Resampling
 from evaluation.evaluate import evaluate_amount, evaluate_risk
+from features.dataset import CodeSystems, Declaration
+from tests.admission_rows import Timeline
 from training.baselines import Baselines
 from training.exposure import acted_on_since, exposure, is_exposed
 from training.registry import Change
@@ -25,16 +27,46 @@ def change(action: Any, changed_at: str) -> Change:
     return Change(action, 1, None, "d", changed_at, "tester", ())
 
 
-def test_a_model_is_acted_upon_from_the_day_of_its_first_promotion_where_the_hospital_is():
+def declared(time_zone: str = "Asia/Shanghai", timeline: Timeline = "real") -> Declaration:
+    return Declaration(
+        name="made-up",
+        source="test",
+        currency="CNY",
+        cost_basis="billed",
+        time_zone=time_zone,
+        timeline=timeline,
+        observed_from=dt.date(2025, 1, 1),
+        observed_until=dt.date(2025, 12, 31),
+        complete_by="admission",
+        deaths="registry",
+        code_systems=CodeSystems(diagnosis="icd10"),
+    )
+
+
+def test_models_are_acted_upon_from_the_day_of_the_first_promotion_of_any_where_the_hospital_is():
     history = [
         change("promote", "2025-03-31T20:00:00.000000Z"),
         change("retire", "2025-05-01T00:00:00.000000Z"),
         change("promote", "2025-06-01T00:00:00.000000Z"),
     ]
     # 20:00 UTC on 31 March is 04:00 on 1 April in Shanghai.
-    assert acted_on_since(history, "Asia/Shanghai") == dt.date(2025, 4, 1)
-    assert acted_on_since(history, "Europe/Berlin") == dt.date(2025, 3, 31)
-    assert acted_on_since([], "Asia/Shanghai") is None
+    assert acted_on_since(None, history, declared()) == dt.date(2025, 4, 1)
+    assert acted_on_since(None, history, declared("Europe/Berlin")) == dt.date(2025, 3, 31)
+    assert acted_on_since(None, [], declared()) is None
+    # Another model of the hospital came earlier, though its changes stand later in the list; a way back is
+    # no beginning.
+    others = [change("promote", "2025-02-10T00:00:00.000000Z"), change("rollback", "2025-01-01T00:00:00Z")]
+    assert acted_on_since(None, [*history, *others], declared()) == dt.date(2025, 2, 10)
+
+
+def test_a_chosen_day_comes_first_and_without_a_calendar_no_day_says_anything():
+    history = [change("promote", "2025-03-31T20:00:00.000000Z")]
+    day = dt.date(2025, 6, 1)
+    assert acted_on_since(day, history, declared()) == day
+    assert acted_on_since(day, [], declared()) == day
+    # Shifted dates may lie a century ahead: every row would count as exposed.
+    assert acted_on_since(None, history, declared(timeline="shifted")) is None
+    assert acted_on_since(day, history, declared(timeline="shifted")) is None
 
 
 def test_the_day_itself_is_exposed_from_its_midnight_and_an_unknown_time_is_not():
@@ -95,15 +127,22 @@ def test_costs_are_told_apart_with_their_intervals():
     assert found["metrics"] == expected
 
 
-def test_too_few_exposed_rows_are_withheld_and_those_learned_from_are_counted():
+def test_too_few_exposed_rows_withhold_both_parts_and_those_learned_from_are_counted():
     # Day 370 is 2026-01-06: 30 judged rows. Of rows 350 to 399 that were learned from, 30 are exposed.
     day = dt.date(2026, 1, 6)
     found = exposure(rows(), READMISSION, judged(np.arange(400)), np.arange(350, 400), day, RESAMPLING)
     assert (found["exposed"]["n"], found["exposed"]["n_learned"]) == (30, 30)
-    assert found["exposed"]["metrics"] == {
-        "missing": "fewer than 50 rows, or than 10 with or without the outcome"
-    }
-    assert found["exposed"]["metrics_unexposed"]["auroc"]["value"] is not None
+    # The 370 others are enough, but all 400 minus these would tell the measures of the 30.
+    few = {"missing": "fewer than 50 rows, or than 10 with or without the outcome"}
+    assert (found["exposed"]["metrics"], found["exposed"]["metrics_unexposed"]) == (few, few)
+
+
+def test_too_few_rows_before_withhold_those_since_too():
+    # Day 30 is 31 January 2025: 30 rows lie before it, 370 since.
+    costs = judged(np.arange(400), is_cost=True)
+    found = exposure(rows(), COST, costs, np.arange(10), dt.date(2025, 1, 31), RESAMPLING)["exposed"]
+    few = {"missing": "fewer than 50 rows"}
+    assert (found["n"], found["metrics"], found["metrics_unexposed"]) == (370, few, few)
 
 
 @pytest.mark.parametrize("day", [None, dt.date(2030, 1, 1)])

@@ -122,29 +122,28 @@ def _other_uses(evidence: Evidence) -> Section:
 
 def _exposed(evidence: Evidence) -> Section:
     found = evidence.results.get("exposed")
-    title = "Period in which predictions were acted on"
+    title = "Since models are in service"
     why_apart = text(
-        "Where a prediction leads to help, the outcome it foretold may not come. Rows of patients whose "
-        "predictions were acted on are therefore judged apart and marked."
+        "Where a prediction leads to help, the outcome it foretold may not come. Rows of the time since "
+        "models are in service are therefore judged apart: whose prediction was acted on is not known."
     )
     if not found:
-        return section("exposed", title, not_done("no period is marked as acted on"), why_apart)
+        why = "no judged row is of a time when a model was in service"
+        return section("exposed", title, not_done(why), why_apart)
     names = ("auroc", *AGREEMENT) if evidence.is_risk else ("wape", "bias", "interval_coverage")
-    apart = {"acted on": found.get("metrics") or {}, "not acted on": found.get("metrics_unexposed") or {}}
+    apart = {"since": found.get("metrics") or {}, "before": found.get("metrics_unexposed") or {}}
     there = [name for name in names if any(name in metrics for metrics in apart.values())]
     rows = [
         [metric_name(name), *(estimate(metrics.get(name)) for metrics in apart.values())] for name in there
     ]
-    withheld = [
-        f"{period}: {metrics['missing']}" for period, metrics in apart.items() if "missing" in metrics
-    ]
+    withheld = dict.fromkeys(metrics["missing"] for metrics in apart.values() if "missing" in metrics)
     learned = f" The model learned from {found['n_learned']:,} such rows." if found.get("n_learned") else ""
     return section(
         "exposed",
         title,
         text(f"From {found.get('from', '?')} on, {number(found.get('n'))} rows of the test.{learned}"),
-        table("Apart", ["measure", *apart], rows) if rows else [],
-        [not_done(f"measures of rows {reason}") for reason in withheld],
+        table("Judged since a model is in service, and before", ["measure", *apart], rows) if rows else [],
+        [not_done(f"measures since and before, of which one has {reason}") for reason in withheld],
         why_apart,
     )
 
