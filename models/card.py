@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 from models.artefact import Artefact
 from models.calibration import KnotsCalibration
+from models.distribution import FEWEST_GROUP_ROWS, Distribution
 
 LIMITS = (
     "Its reasons are associations in past records. They describe the model, not the patient's biology, "
@@ -20,18 +21,54 @@ LIMITS = (
 )
 READING_REASONS = {
     "log_odds": "Contributions are on the log-odds scale and add up with the base value to the raw output, "
-    "from which calibration makes the probability. +0.69 about doubles the odds; it does not add 69 points.",
+    "from which calibration makes the probability. Before calibration, +0.69 about doubles the odds; it does "
+    "not add 69 points.",
     "log_money": "Contributions are on the scale of log money and add up with the base value to the raw "
-    "output, from which calibration makes the expected amount. +0.10 raises it by about 10 %.",
+    "output, from which calibration makes the expected amount. +0.10 raises the typical (median-like) amount "
+    "by about 10 % at equal spread; the spread has trees of its own, which contributions do not explain.",
     "log_days": "Contributions are on the scale of log days and add up with the base value to the raw "
-    "output, from which calibration makes the expected length of stay. +0.10 raises it by about 10 %.",
+    "output, from which calibration makes the expected length of stay. +0.10 raises the typical "
+    "(median-like) stay by about 10 % at equal spread; the spread has trees of its own, which contributions "
+    "do not explain.",
 }
+GROUP_FEATURES = {
+    "sex": "sex",
+    "age_years": "age",
+    "payer": "payer",
+    "admission_department": "department of admission",
+    "discharge_department": "department of discharge",
+    "n_stays_prior_365d": "earlier stays",
+}
+"""Features that tell apart the groups of patients that a model is judged in."""
+ICI_INTERVAL = (
+    "The interval of the ICI lies too high: it is a mean of absolute distances, and resampling adds to them. "
+    "That it ends above 0 does not show a fault."
+)
 COMPLICATIONS_REST_ON = {
     "flags": "the codes that the records flag as not present on admission",
     "impossible_codes": "the codes that cannot be present on admission by their definition, since the "
     "records carry no flags of what was",
     "given": "what the extract itself calls a complication",
 }
+
+
+def group_inputs(artefact: Artefact) -> str:
+    """Which of what tells groups of patients apart the model reads, in words; empty for none of it."""
+    read = {spec.name for spec in artefact.features}
+    *others, last = [words for name, words in GROUP_FEATURES.items() if name in read] or [""]
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def interval_words(distribution: Distribution) -> str:
+    """What the interval of an amount promises, what it rests on, and when the promise holds."""
+    side = (1 - distribution.level) / 2
+    by = distribution.group_feature.replace("_", " ")
+    where = f", by {by} where it has {FEWEST_GROUP_ROWS} of them" if by else ""
+    return (
+        f"made to hold {distribution.level:.0%} of actual amounts, with {side:.0%} beyond it on either side: "
+        f"conformal, from normalised residuals of the calibration rows{where}. That holds on average, and if "
+        "later patients are like those of the calibration"
+    )
 
 
 @dataclass(frozen=True)
@@ -108,7 +145,8 @@ def _complications(artefact: Artefact) -> list[str]:
 def _calibration(artefact: Artefact) -> list[str]:
     calibration = artefact.calibration
     if calibration is None:
-        return []
+        interval = artefact.distribution
+        return [] if interval is None else [f"The interval is {interval_words(interval)}."]
     reason = f" ({calibration.reason})" if calibration.reason else ""
     if isinstance(calibration, KnotsCalibration):
         numbers = f"{len(calibration.knots)} knots"
@@ -120,7 +158,8 @@ def _calibration(artefact: Artefact) -> list[str]:
 
 def _metrics(metrics: Mapping[str, object]) -> list[str]:
     rows = [(name, estimate(metric)) for name, metric in metrics.items()]
-    return table(("metric", "value (95 % interval)"), rows) if rows else []
+    note = ["", f"- {ICI_INTERVAL}"] if "ici" in metrics else []
+    return [*table(("metric", "value (95 % interval)"), rows), *note] if rows else []
 
 
 def _features(artefact: Artefact) -> list[str]:

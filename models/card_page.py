@@ -12,7 +12,7 @@ from typing import Any
 from features.page import page
 from features.pictures import html_text
 from models.artefact import Artefact
-from models.card import LIMITS, READING_REASONS, estimate
+from models.card import LIMITS, READING_REASONS, estimate, group_inputs, interval_words
 
 _STYLE = """
 body { font-size: 12px; line-height: 1.35; max-width: 54rem; margin: 1rem auto; }
@@ -42,7 +42,7 @@ GOALS = {
 NAMES = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
-    "ici": "ICI",
+    "ici": "ICI (its interval lies too high)",
     "wape": "WAPE",
     "mae": "MAE",
     "r2": "R²",
@@ -185,6 +185,8 @@ def _warnings(artefact: Artefact) -> Rows:
 def _ingredients(artefact: Artefact) -> Rows:
     facts, context = artefact.training.facts, artefact.context
     rows, window = facts.get("rows", {}), facts.get("window", {})
+    interval = artefact.distribution
+    promise = "" if interval is None else f". The interval is {interval_words(interval)}"
     output = "probability" if artefact.kind == "risk" else "expected amount with interval"
     counted = ", ".join(f"{name} {n:,}" for name, n in rows.items()) or "not recorded"
     dates = f"{window['training_from']} to {window['test_until']}" if "test_until" in window else "no dates"
@@ -192,7 +194,7 @@ def _ingredients(artefact: Artefact) -> Rows:
     return {
         "outcomes-and-outputs": (
             "Outcome and output",
-            f"{artefact.target}: {output}, band, percentile, reasons",
+            f"{artefact.target}: {output}, band, percentile, reasons{promise}",
         ),
         "model-type": ("Kind of model", "gradient-boosted trees (LightGBM), calibrated; prognostic"),
         "foundation-models": ("Foundation models", "none"),
@@ -209,7 +211,7 @@ def _ingredients(artefact: Artefact) -> Rows:
         "bias-mitigation": (
             "Against bias",
             "no re-weighting of outcomes; groups judged apart, and small ones withheld; no threshold by "
-            "group",
+            f"group; inputs that tell groups apart: {group_inputs(artefact) or 'none'}",
         ),
         "maintenance": (
             "Maintenance",
@@ -270,7 +272,10 @@ def _metrics_table(artefact: Artefact, metrics: Sequence[KeyMetric]) -> str:
 
 def _resources() -> Rows:
     return {
-        "evaluation-references": ("Evaluation", "report.html, answered item by item against TRIPOD+AI"),
+        "evaluation-references": (
+            "Evaluation",
+            "report.html, which tells where it answers TRIPOD+AI, and what it leaves to people",
+        ),
         "clinical-trial": ("Trials", f"{HOSPITAL}: registered trials of its use, if any"),
         "publications": ("Publications", f"{HOSPITAL}: peer-reviewed publications, if any"),
         "reimbursement": ("Reimbursement", "none; it is no input for one person's pay"),

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.artefact import Artefact
-from models.card import Section, card, estimate, table
+from models.card import ICI_INTERVAL, Section, card, estimate, table
 from models.card_page import HEADLINE, KeyMetric, card_page, measure_name, metric_lines
+from models.units import Kind
 from training.gate import PRIMARY
 
 GROUP_METRICS = ("auroc", "calibration_in_the_large", "ici", "wape", "bias", "interval_coverage")
@@ -21,7 +22,7 @@ SENSITIVITY_METRICS = ("auroc", "calibration_in_the_large", "calibration_slope",
 def model_card(artefact: Artefact, results: Mapping[str, Any]) -> str:
     """Return the card as Markdown with the evidence of the results of training."""
     evidence = (
-        Section("Metrics", _metrics(results["metrics"], results.get("baselines", {}))),
+        Section("Metrics", _metrics(results["metrics"], results.get("baselines", {}), artefact.kind)),
         Section("Subgroups", _groups(results.get("groups", ()))),
         Section("Asked before its landmark, or with deaths counted in", _sensitivity(results)),
         Section("Since it is acted upon", _exposed(results.get("exposed"))),
@@ -32,7 +33,8 @@ def model_card(artefact: Artefact, results: Mapping[str, Any]) -> str:
 
 def model_card_page(artefact: Artefact, results: Mapping[str, Any]) -> str:
     """Return the card as one or two pages of HTML, in CHAI's sections, with the evidence of training."""
-    names = HEADLINE[artefact.kind]
+    kind = artefact.kind
+    names = HEADLINE[kind]
     metrics = results.get("metrics", {})
     gate = results.get("gate")
     verdict = "The gate has not looked at it."
@@ -43,17 +45,22 @@ def model_card_page(artefact: Artefact, results: Mapping[str, Any]) -> str:
         [
             KeyMetric(
                 "usefulness",
-                [*metric_lines(metrics, names["usefulness"]), *_ahead(results, artefact.kind)],
-                "Above a baseline only where the whole interval of the difference is.",
+                [*metric_lines(metrics, names["usefulness"]), *_ahead(results, kind)],
+                f"Better than a baseline only where the whole interval of the difference is {better(kind)}.",
             ),
-            KeyMetric("fairness", _spread(results.get("groups", ()), artefact.kind), _withheld(results)),
+            KeyMetric("fairness", _spread(results.get("groups", ()), kind), _withheld(results)),
             KeyMetric("safety", metric_lines(metrics, names["safety"]), verdict),
         ],
         version=results.get("version"),
     )
 
 
-def _ahead(results: Mapping[str, Any], kind: str) -> list[str]:
+def better(kind: Kind) -> str:
+    """On which side of 0 a difference, model minus baseline, is in the model's favour."""
+    return "above 0" if PRIMARY[kind].is_higher_better else "below 0"
+
+
+def _ahead(results: Mapping[str, Any], kind: Kind) -> list[str]:
     """The difference from each baseline, by the measure that models are ranked by."""
     primary = measure_name(PRIMARY[kind].name)
     return [
@@ -88,7 +95,7 @@ def _withheld(results: Mapping[str, Any]) -> str:
     return f"{note} {n_withheld} levels are too small to be judged." if n_withheld else note
 
 
-def _metrics(metrics: Mapping[str, Any], baselines: Mapping[str, Any]) -> list[str]:
+def _metrics(metrics: Mapping[str, Any], baselines: Mapping[str, Any], kind: Kind) -> list[str]:
     computed = {name: document for name, document in baselines.items() if "missing" not in document}
     notes = [
         f"- {name}: not computed, for want of {document['missing']}"
@@ -100,11 +107,13 @@ def _metrics(metrics: Mapping[str, Any], baselines: Mapping[str, Any]) -> list[s
         for name, document in computed.items()
         if document["share_scored"] < 1
     ]
+    notes += [f"- {ICI_INTERVAL}"] if "ici" in metrics else []
     columns = {"model": metrics, **computed}
     rows = [(name, *(estimate(document.get(name)) for document in columns.values())) for name in metrics]
     if computed:
         ahead = (estimate(document["difference"]) for document in computed.values())
-        rows.append(("model minus baseline, on the same rows", "", *ahead))
+        primary = measure_name(PRIMARY[kind].name)
+        rows.append((f"{primary}: model minus baseline on the same rows; better {better(kind)}", "", *ahead))
     return [*table(("metric (95 % interval)", *columns), rows), *(["", *notes] if notes else [])]
 
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from features.build import _ROW_GROUPS
 from models.artefact import ArtefactError, Training
 from models.calibration import BetaCalibration, Calibration, KnotsCalibration, LineCalibration
-from models.card import LIMITS, card, estimate, table
+from models.card import GROUP_FEATURES, LIMITS, card, estimate, group_inputs, interval_words, table
 from models.champions import champion_named, install_champion, load_champion
 from models.model import load_model
 from models.storage import digest, read_artefact, write_artefact
@@ -86,6 +87,38 @@ def test_a_complications_card_says_what_its_labels_rest_on(rests_on: str, words:
     assert words in written
     assert "the onset of a complication is undated: one before the landmark counts too" in written
     assert "undated" not in card(fitted("readmission").model.artefact)
+
+
+def test_a_card_says_what_an_interval_promises_and_of_whom() -> None:
+    everyone = replace(DISTRIBUTION, level=0.9, group_feature="")
+    # A tenth lies outside a 90 % interval, half of it on either side.
+    assert "hold 90% of actual amounts, with 5% beyond it on either side" in interval_words(everyone)
+    assert "if later patients are like those of the calibration" in interval_words(everyone)
+    assert "by admission department" not in interval_words(everyone)
+    by_department = replace(everyone, group_feature="admission_department")
+    assert "by admission department where it has 500 of them" in interval_words(by_department)
+    amount = replace(fitted("cost").model.artefact, distribution=everyone)
+    assert interval_words(everyone) in card(amount)
+
+
+@pytest.mark.parametrize(
+    ("read", "told"),
+    [
+        ((), ""),
+        (("sex",), "sex"),
+        (("age_years", "sex"), "sex and age"),
+        (("payer", "age_years", "sex"), "sex, age and payer"),
+    ],
+)
+def test_a_card_says_which_groups_the_model_reads(read: tuple[str, ...], told: str) -> None:
+    artefact = fitted("cost").model.artefact
+    # Names alone decide: any feature can stand for another here.
+    specs = tuple(replace(artefact.features[0], name=name) for name in ("lace_index", *read))
+    assert group_inputs(replace(artefact, features=specs)) == told
+
+
+def test_the_groups_of_the_report_are_known_as_inputs() -> None:
+    assert {feature for feature, _ in _ROW_GROUPS.values()} <= set(GROUP_FEATURES)
 
 
 def test_a_cards_tables_hold_any_text_and_its_numbers_say_when_there_is_none() -> None:
