@@ -24,6 +24,7 @@ class Target:
     """One thing to predict: `label` is its column, `meaning` what the number says, for the card.
 
     A risk is a probability; an amount is money or days, of 0 or more, with a predictive distribution.
+    `caution` says what a number may be mistaken for; empty where nothing of the label calls for it.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Target:
     label: str
     points: tuple[Point, ...]
     meaning: str
+    caution: str = ""
 
     @property
     def kind(self) -> Kind:
@@ -55,10 +57,16 @@ class Target:
                 f"the probability of a readmission ({label.get('definition', 'as the extract gives it')})"
             )
         before = "" if point is Point.DISCHARGE or self.name != "readmission" else IF_DISCHARGED
-        return f"Estimates {meaning}{before}, at {point}, to help clinicians and planners set priorities."
+        caution = f" {self.caution}" if self.caution else ""
+        purpose = "to help clinicians and planners set priorities"
+        return f"Estimates {meaning}{before}, at {point}, {purpose}.{caution}"
 
 
 IF_DISCHARGED = ", if the patient is discharged alive and not transferred"
+CUT_SHORT = (
+    "A stay that ends early by death or transfer counts as the short, cheap stay that it was: a low number "
+    "does not say that a patient does well."
+)
 
 TARGETS = {
     target.name: target
@@ -83,6 +91,7 @@ TARGETS = {
             "label_episode_cost",
             (Point.PREADMISSION, Point.ADMISSION),
             "the expected cost of the episode with an interval",
+            "The costs of a patient who dies end there: a low number does not say that a patient does well.",
         ),
         Target(
             "charges",
@@ -90,6 +99,7 @@ TARGETS = {
             "label_index_charges",
             (Point.PREADMISSION, Point.ADMISSION),
             "the expected charges of the stay itself, which a payment is settled against, with an interval",
+            CUT_SHORT,
         ),
         Target(
             "stay_days",
@@ -97,6 +107,7 @@ TARGETS = {
             "label_stay_days",
             (Point.PREADMISSION, Point.ADMISSION),
             "the expected length of the stay in days (midnights) with an interval",
+            CUT_SHORT,
         ),
     )
 }

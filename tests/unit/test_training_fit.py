@@ -165,3 +165,17 @@ def test_the_card_does_not_call_a_readmission_unplanned_that_the_extract_defines
         "clinicians and planners set priorities."
     )
     assert "an unplanned readmission" in readmission.intended_use(Point.DISCHARGE, {"kind": "derived"})
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("stay_days", "ends early by death or transfer"),
+        ("charges", "ends early by death or transfer"),
+        ("cost", "costs of a patient who dies end there"),
+    ],
+)
+def test_the_card_says_that_a_low_amount_may_be_a_death(target: str, words: str) -> None:
+    use = TARGETS[target].intended_use(Point.ADMISSION, {})
+    assert words in use
+    assert use.endswith("a low number does not say that a patient does well.")

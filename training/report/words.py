@@ -14,7 +14,7 @@ METRICS = {
     "scaled_brier": "Scaled Brier score (0 no better than the prevalence, 1 perfect)",
     "calibration_in_the_large": "Calibration-in-the-large (0 ideal; above 0, risks are too low)",
     "calibration_slope": "Calibration slope (1 ideal; below 1, predictions are too extreme)",
-    "ici": "Integrated calibration index (0 ideal)",
+    "ici": "Integrated calibration index (0 ideal; its interval lies too high)",
     "observed_expected_ratio": "Observed ÷ expected (1 ideal)",
     "sensitivity": "Sensitivity",
     "ppv": "Positive predictive value",
@@ -53,7 +53,7 @@ STEPS = {
     "training": "the rows that the trees grew on",
     "stopping": "the rows that said when to stop growing",
     "calibration": "the rows that the calibration was fitted on",
-    "test": "the test: rows and patients not used before",
+    "test": "the test: rows not used before, of patients whom the trees did not learn from",
 }
 GROUPS = {"age_band": "age", "earlier_stay": "earlier stay"}
 
