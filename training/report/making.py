@@ -7,10 +7,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from features.page import listed, table
-from training.report.parts import Evidence, Section, facts_table, not_done, section, shown, text
+from models.card import interval_words
+from training.report.parts import (
+    Evidence,
+    Section,
+    facts_table,
+    for_the_hospital,
+    not_done,
+    section,
+    shown,
+    text,
+)
 from training.report.words import counted, number, words_of, words_of_score
 
 MOST_TRIALS = 20
+LOSSES = {
+    "binary": "a logistic loss",
+    "log": "least squares of the logarithm",
+    "gamma": "a gamma loss of the amount",
+    "tweedie": "a Tweedie loss of the amount (power 1.5)",
+}
+"""By the objective that the trees were grown for."""
 
 
 def sections(evidence: Evidence) -> Iterator[Section]:
@@ -61,6 +78,12 @@ def _predictors(evidence: Evidence) -> Section:
         [table("Features left out", ["why", "features"], [[reason, n] for reason, n in sorted(why.items())])]
         if why
         else [],
+        for_the_hospital(
+            "predictor-judgement",
+            "Who judged",
+            "which of these inputs rest on a person's judgement (diagnoses, urgency, scores), and who enters "
+            "them with what training.",
+        ),
     )
 
 
@@ -69,18 +92,15 @@ def _model(evidence: Evidence) -> Section:
     boosters = ", ".join(f"{name} {n} trees" for name, n in (evidence.results.get("trees") or {}).items())
     parameters = dict(facts.get("parameters", {}))
     monotone = [int(sign) for sign in parameters.pop("monotone_constraints", []) if sign]
-    kinds = {
-        "probability": "a logistic loss",
-        "money": "least squares of the logarithm, beside trees of how far it scatters",
-        "days": "least squares of the logarithm, beside trees of how far it scatters",
-    }
+    objective = parameters.get("objective", "binary" if evidence.is_risk else "")
+    loss = LOSSES.get(objective, "an objective that was not recorded")
+    scatter = "" if evidence.is_risk else ", beside trees of how far the logarithm scatters"
     distribution = artefact.distribution
     return section(
         "model",
         "The model",
         text(
-            f"Gradient-boosted trees (LightGBM) with {kinds[artefact.unit]}, then a calibration fitted on "
-            "rows of "
+            f"Gradient-boosted trees (LightGBM) with {loss}{scatter}, then a calibration fitted on rows of "
             "their own. How many trees is found on patients apart from those that the trees grow on.",
             "No class is re-weighted and no row resampled, so that probabilities stay probabilities; "
             "thresholds move instead.",
@@ -95,7 +115,7 @@ def _model(evidence: Evidence) -> Section:
                 else "none",
                 "base value": f"{artefact.base_value:.4f} ({artefact.scale.replace('_', ' ')})",
                 "bands cut at": words_of(artefact.bands),
-                "interval": f"{distribution.level:.0%}, conformal" if distribution else "none: a risk",
+                "interval": interval_words(distribution) if distribution else "none: a risk",
             },
         ),
         text(
@@ -172,9 +192,9 @@ def _leaks(evidence: Evidence) -> Section:
             "leaks",
             title,
             text(
-                "No warning: no feature predicts too well alone, arrives after the outcome, or tells it by "
-                "being "
-                "missing, and shuffling time does not help."
+                "No warning: none was found of a feature that predicts too well alone, arrives after the "
+                "outcome or tells it by being missing, nor of shuffled time that helps. Faint leaks, and "
+                "those spread over many features, are not found this way."
             ),
         )
     rows = [
@@ -233,8 +253,12 @@ def _reproducibility(evidence: Evidence) -> Section:
             [
                 "The program is open source (Apache-2.0); its version is above.",
                 "The model with its digest, the results as JSON and this page lie with its run in MLflow.",
-                "To predict for new patients: `wardcast score` for a file, `wardcast serve` for an "
-                "interface.",
+                "To predict for new patients: `wardcast score` (a file) or `wardcast serve` (an interface).",
             ]
+        ),
+        for_the_hospital(
+            "model-access",
+            "Access to the model",
+            "who may have and use the model itself, and under which restrictions.",
         ),
     )

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from features.page import table
+from models.card import ICI_INTERVAL, interval_words
+from training.card import better
 from training.report.parts import (
     Evidence,
     Section,
@@ -22,6 +24,7 @@ from training.report.words import (
     number,
     short_name,
 )
+from training.results import CAPACITY_SHARE
 
 RANKING = ("auroc", "auprc", "prevalence", "brier", "scaled_brier")
 AGREEMENT = ("calibration_in_the_large", "calibration_slope", "ici", "observed_expected_ratio")
@@ -49,6 +52,10 @@ def _discrimination(evidence: Evidence) -> Section:
     return section(
         "discrimination",
         "Discrimination and overall performance",
+        text(
+            "Ranking and agreement are told apart, since a model may rank patients well and yet be too high "
+            "or too low; whether acting on it could pay is asked by net benefit."
+        ),
         metrics_table(f"On the test. {INTERVAL_NOTE}", metrics, RANKING),
         shown(
             evidence,
@@ -68,6 +75,10 @@ def _error(evidence: Evidence) -> Section:
     return section(
         "discrimination",
         "Error and overall performance",
+        text(
+            "The error as a share of the actual total (WAPE) compares models; predicted ÷ actual tells "
+            "whether totals are right; the CRPS and the interval judge the whole distribution."
+        ),
         metrics_table(
             f"On the test, against actual amounts as they are. {INTERVAL_NOTE}",
             results.get("metrics", {}),
@@ -84,6 +95,7 @@ def _risk_calibration(evidence: Evidence) -> Section:
         metrics_table(
             "Agreement of predicted and observed risk", evidence.results.get("metrics", {}), AGREEMENT
         ),
+        text(ICI_INTERVAL),
         shown(
             evidence,
             "calibration",
@@ -148,7 +160,8 @@ def _usefulness(evidence: Evidence) -> Section:
     metrics, capacity = results.get("metrics", {}), results.get("capacity_per_week")
     at = [name for name in metrics if "_at_" in name]
     note = (
-        f"Capacity: the {capacity} highest of a week are followed up."
+        f"The capacity is assumed: the {capacity} highest of a week, {CAPACITY_SHARE:.0%} of its mean "
+        "number of rows, are followed up."
         if capacity
         else "Without a calendar there is no week, and no capacity of one."
     )
@@ -159,15 +172,14 @@ def _usefulness(evidence: Evidence) -> Section:
             evidence,
             "decision_curve",
             "Net benefit over the threshold from which on a patient is flagged. The dotted upright line is "
-            "the "
-            "risk at which as many are flagged as can be followed up. Above both 'everyone' and 'no one', "
-            "using the model does more good than harm.",
+            "the risk at which the assumed capacity is full. Above both 'everyone' and 'no one', flagging by the "
+            "model has a higher net benefit at that threshold's weighing of false alarms.",
         ),
-        metrics_table("At the capacity and at named thresholds", metrics, at) if at else [],
+        metrics_table("At an assumed capacity and at assumed thresholds", metrics, at) if at else [],
         text(
             note,
-            "Net benefit weighs a false alarm by the threshold's odds; whether a programme helps the "
-            "patients "
+            "The thresholds are assumed too: which harms weigh how much here is for the hospital to say. Net "
+            "benefit weighs a false alarm by the threshold's odds; whether a programme helps the patients "
             "whom it reaches is not told by it.",
         ),
     )
@@ -211,13 +223,16 @@ def _baselines(evidence: Evidence) -> Section:
         "prediction",
         "rows that have it",
         *map(short_name, names),
-        f"{short_name(primary)}: model minus this",
+        f"{short_name(primary)}: model minus this (better {better(evidence.artefact.kind)})",
     ]
     return section(
         "baselines",
         "Against simpler predictions",
         table(f"On the same rows. {INTERVAL_NOTE}", columns, rows),
-        text("A difference is taken on the rows that both have predicted, in the same resamples."),
+        text(
+            "A difference is taken on the rows that both have predicted, in the same resamples. The model is "
+            f"better than one of these only where the whole interval is {better(evidence.artefact.kind)}.",
+        ),
         [not_done(reason) for reason in missing],
     )
 
@@ -229,9 +244,9 @@ def _distribution(evidence: Evidence) -> Section:
     results = evidence.results
     found = results.get("distribution") or {}
     interval = evidence.artefact.distribution
-    level = f" It promises {interval.level:.0%}." if interval else ""
     body = [
-        metrics_table(f"The interval on the test.{level}", results.get("metrics", {}), ("crps", *INTERVALS)),
+        text(f"The interval is {interval_words(interval)}.") if interval else "",
+        metrics_table("The interval on the test", results.get("metrics", {}), ("crps", *INTERVALS)),
     ]
     if found.get("pit"):
         body.append(
@@ -239,8 +254,8 @@ def _distribution(evidence: Evidence) -> Section:
                 evidence,
                 "pit",
                 "Where actual amounts fall in their own predicted distribution, in tenths (PIT). Flat is "
-                "ideal: "
-                "high ends mean that distributions are too narrow, a high middle that they are too wide.",
+                "ideal: high ends mean that distributions are too narrow, a high middle that they are too "
+                "wide.",
             )
         )
     else:
