@@ -17,7 +17,7 @@ from features.feature import Feature
 from features.points import Point
 from features.settings import FeatureSettings
 from models.artefact import Context, Training
-from models.distribution import LEVELS, Distribution, Shape
+from models.distribution import LEVELS, Distribution, MeanFactor, Shape, Shapes
 from training.fit import Fitted, Recipe, fit_model
 from training.targets import TARGETS
 
@@ -38,8 +38,12 @@ FACT = Feature(
 FEATURES = (*(CATALOGUE[name] for name in NAMES), FACT)
 CONTEXT = Context("Asia/Shanghai", "CNY", {"diagnosis": "icd10"}, "billed")
 TRAINING = Training("real", {})
-# Residuals of -2 to 2, an interval without upper end, no smearing.
-DISTRIBUTION = Distribution(0.8, Shape(-0.1, None, tuple(np.linspace(-2, 2, len(LEVELS)).tolist())))
+# Residuals of -2 to 2, an interval without upper end, a mean of exp(raw).
+DISTRIBUTION = Distribution(
+    0.8,
+    MeanFactor(0.0),
+    Shapes((), (Shape(-0.1, None, tuple(np.linspace(-2, 2, len(LEVELS)).tolist())),)),
+)
 GROUPS = ("Asthma", "Fracture", "Heart failure", "Pneumonia", "Stroke")
 
 

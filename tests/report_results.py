@@ -9,7 +9,7 @@ import numpy as np
 
 from models.artefact import Artefact, Context, Training
 from models.calibration import LineCalibration
-from models.distribution import LEVELS, Distribution, Shape
+from models.distribution import LEVELS, Distribution, MeanFactor, Shape, Shapes
 from models.encoding import FeatureSpec
 
 SPECS = (
@@ -72,7 +72,11 @@ AMOUNT = _artefact(
     "cost",
     unit="money",
     calibration=None,
-    distribution=Distribution(0.8, Shape(-1.0, 1.0, tuple(np.linspace(-2, 2, len(LEVELS)).tolist()))),
+    distribution=Distribution(
+        0.8,
+        MeanFactor(0.0),
+        Shapes((), (Shape(-1.0, 1.0, tuple(np.linspace(-2, 2, len(LEVELS)).tolist())),)),
+    ),
     bands=(20_000.0, 45_000.0),
     base_value=9.5,
 )

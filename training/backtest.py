@@ -1,7 +1,7 @@
 """How models made by a recipe do elsewhere: on later and later blocks of time, at a hospital never seen.
 
 Each is fitted and calibrated anew on other rows and other patients, so that what is judged is the way a model
-is made, hyperparameters included.
+is made. Give a recipe without hyperparameters that were searched on the rows that are judged here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from features.progress import Progress, silent
 from training.fit import Recipe, fit_model
 from training.origins import rolling_splits
 from training.sensitivity import Subject
-from training.split import CALIBRATION_SHARE, Rows, Split, labelled_rows, split_by_patient
+from training.split import CALIBRATION_SHARE, Rows, Split, judgeable_rows, split_by_patient
 from training.targets import TrainingError
 
 N_ORIGINS = 4
@@ -35,13 +35,13 @@ def back_test(
 ) -> list[dict[str, Any]]:
     """`back_test` of the results: learn from all before a day, judge the block of time that follows.
 
-    The blocks, of about the same number of labelled rows, follow one another from 40 % of the rows to the
+    The blocks, of about the same number of settled rows, follow one another from 40 % of the rows to the
     end. Each is from, until (its first and last day), n and metrics; of too few rows, or with too few before
     it, `reason` instead of n and metrics. Without a calendar there are none.
     """
     if recipe.training.timeline != "real":
         return []
-    is_usable, _ = labelled_rows(frame, recipe.target)
+    is_usable = judgeable_rows(frame, recipe.target, has_calendar=recipe.training.timeline == "real")
     step = f"back-test of {recipe.target.name} at {recipe.point}"
     splits = rolling_splits(
         frame,
@@ -63,13 +63,13 @@ def back_test(
 def by_hospital(
     frame: pd.DataFrame, recipe: Recipe, resampling: Resampling, *, progress: Progress = silent
 ) -> list[dict[str, Any]]:
-    """`by_hospital` of the results: learn at all other hospitals, judge all labelled rows of one.
+    """`by_hospital` of the results: learn at all other hospitals, judge all settled rows of one.
 
     The 10 hospitals with the most rows, by `row_hospital`, the largest first. Patients who were at the one
     are not learned from. Each is hospital, n and metrics; of too few rows, or with too few elsewhere,
     `reason` instead of n and metrics. There are none where the rows tell fewer than two hospitals.
     """
-    is_usable, _ = labelled_rows(frame, recipe.target)
+    is_usable = judgeable_rows(frame, recipe.target, has_calendar=recipe.training.timeline == "real")
     hospital = frame["row_hospital"].where(is_usable)
     names = [str(name) for name in hospital.value_counts().index[:MOST_HOSPITALS]]
     if len(names) < 2:

@@ -16,7 +16,7 @@ from scipy.special import expit
 
 from features.points import Point
 from models.calibration import logistic_line
-from models.distribution import SMALLEST
+from models.distribution import OFFSET, positive_amount
 from models.encoding import FeatureSpec, encode
 from training.fit import Recipe
 from training.split import Rows
@@ -73,8 +73,10 @@ def predict_baselines(
         found["overall_mean"] = np.full(len(judged), label[fitted].mean())
         found["group_mean"] = _group_mean(frame, label, fitted, judged)
         needs["group_mean"] = "admitting diagnoses"
-        positive = np.maximum(label, SMALLEST[recipe.target.unit])
-        found["gamma"] = _gamma(frame, specs, positive, _sample(fitted, recipe.seed), judged)
+        unit = recipe.target.unit
+        positive = positive_amount(label, unit)
+        predicted = _gamma(frame, specs, positive, _sample(fitted, recipe.seed), judged)
+        found["gamma"] = predicted - OFFSET[unit]
     else:
         for score in SCORES:
             at_discharge = recipe.target.name == "readmission" and recipe.point is Point.DISCHARGE

@@ -39,7 +39,11 @@ def label_rule(data: PatientLevelData, target: Target) -> dict[str, Any]:
         return rule | {"window_days": data.settings.readmission_window_days}
     if target.name == "complication":
         return {"rests_on": data.complication_by}
+    if target.name == "stay_days":
+        return {"counts": "midnights"}
     basis = {"currency": data.declaration.currency, "cost_basis": data.declaration.cost_basis}
+    if target.name == "charges":
+        return basis
     # What costs an extract without dates counts in is for the extract to say.
     window: dict[str, Any] = {"kind": "given"}
     if data.declaration.has_timeline:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,8 @@ def evidence_of(
     found |= describe(made.data.flow, frame, target, split, model.artefact.features, contributions)
     found["optimism"] = optimism(frame, recipe, made.fitted, split, judged)
     learned = np.concatenate([split.training, split.calibration])
-    found |= exposure(frame, target, judged, learned, acted_on_from, resampling)
+    since = acted_on_from if has_calendar else None
+    found |= exposure(frame, target, judged, learned, since, resampling)
     found |= other_uses(Subject(model, target, resampling, recipe.threads), made.data, earlier, frame, split)
     if made.tuned is not None:
         found["tuning"] = made.tuned.document()
@@ -59,8 +61,12 @@ def evidence_of(
 
 
 def validation_of(made: Made, progress: Progress) -> dict[str, Any]:
-    """How models made the same way do at rolling origins, at hospitals left out, and on fewer rows."""
-    frame, recipe, resampling = made.frame, made.recipe, made.resampling
+    """How models made by the defaults do at rolling origins, at hospitals left out, and on fewer rows.
+
+    What a search found, it found with rows that are judged here.
+    """
+    frame, resampling = made.frame, made.resampling
+    recipe = replace(made.recipe, hyperparameters=None)
     return {
         "back_test": back_test(frame, recipe, resampling, progress=progress),
         "by_hospital": by_hospital(frame, recipe, resampling, progress=progress),

@@ -18,7 +18,7 @@ from features.settings import FeatureSettings
 from models.artefact import Artefact, Context, Training
 from models.bands import cut_points, percentile_grid
 from models.calibration_choice import Compared, choose_calibration
-from models.distribution import SMALLEST, DistributionSettings, fit_distribution
+from models.distribution import fit_distribution, positive_amount
 from models.encoding import PART_ROWS, FeatureSpec, booster_names, encode, levels_of
 from models.model import Model
 from training.hyperparameters import (
@@ -33,11 +33,10 @@ from training.hyperparameters import (
     monotone_of,
 )
 from training.inputs import choose_specs
-from training.split import FEWEST_CALIBRATION_ROWS, Rows, patient_places
+from training.split import FEWEST_CALIBRATION_ROWS, Rows, stopping_rows
 from training.targets import Target, TrainingError
 
 PATIENCE_TREES = 40
-STOPPING_SHARE = 0.15
 SHAPES_BY = "admission_department"
 """Amounts scatter about what is foreseen in ways of their own in each department, if it has rows enough."""
 SMALLEST_SCATTER = 1e-3
@@ -133,7 +132,7 @@ def fit_model(frame: pd.DataFrame, recipe: Recipe, training: Rows, calibration: 
     check_slice("calibration", label[calibration], recipe.target, FEWEST_OTHER_ROWS, FEWEST_OTHER_EVENTS)
     specs, left_out = choose_specs(frame, recipe.features, training)
     table = _Table(frame, specs, label)
-    stops = patient_places(frame["patient_id"].iloc[training], "stopping", recipe.seed) < STOPPING_SHARE
+    stops = stopping_rows(frame["patient_id"].iloc[training], recipe.seed)
     settings = _settings(recipe, specs, int((~stops).sum()))
     binned = _binned(table, training[~stops], training[stops], settings)
     truncated_at = None
@@ -144,7 +143,8 @@ def fit_model(frame: pd.DataFrame, recipe: Recipe, training: Rows, calibration: 
         texts = _grown_amount(binned, recipe, settings, truncated_at)
     boosters = {name: lgb.Booster(model_str=text) for name, text in texts.items()}
     artefact, compared = _calibrated(table, recipe, boosters, calibration)
-    return Fitted(Model(artefact, boosters), texts, settings, left_out, truncated_at, compared)
+    parameters = {"objective": _objective(recipe), **settings}
+    return Fitted(Model(artefact, boosters), texts, parameters, left_out, truncated_at, compared)
 
 
 def check_slice(
@@ -203,9 +203,10 @@ def _grown_amount(
     """The booster of the amount, then that of how far the logarithm scatters about it."""
     # A few extreme amounts would rule the trees, the smallest ones on the log scale as much as the largest.
     # The calibration gives their mean back.
-    least = float(np.quantile(binned.label, 1 - recipe.truncation_quantile))
-    smallest = SMALLEST[recipe.target.unit]
-    amount = np.clip(binned.label, max(smallest, least), max(smallest, truncated_at))
+    ends = np.array([np.quantile(binned.label, 1 - recipe.truncation_quantile), truncated_at])
+    amount = np.clip(
+        positive_amount(binned.label, recipe.target.unit), *positive_amount(ends, recipe.target.unit)
+    )
     objective = _objective(recipe)
     text = _grown(binned, learned_label(amount, objective), settings | LEARNING_TASKS[objective])
     raw = lgb.Booster(model_str=text).predict(binned.matrix, raw_score=True, num_threads=recipe.threads)
@@ -237,9 +238,10 @@ def _calibrated(
         values = calibration_map.probability(raw["model"])
     else:
         spread, group = np.exp(raw["spread"]), levels_of(matrix, table.specs, SHAPES_BY)
-        asked = DistributionSettings(recipe.interval_level, _objective(recipe) == "log", SHAPES_BY)
-        unit = recipe.target.unit
-        distribution = fit_distribution(raw["model"], spread, group, actual, unit, asked)
+        level, unit = recipe.interval_level, recipe.target.unit
+        distribution = fit_distribution(
+            raw["model"], spread, group, actual, unit, level=level, group_feature=SHAPES_BY
+        )
         values = distribution.of(raw["model"], spread, group, unit).expected
     contributions = np.asarray(boosters["model"].predict(matrix[:1], pred_contrib=True))
     artefact = Artefact(

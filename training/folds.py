@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
-from models.distribution import SMALLEST
+from models.distribution import positive_amount
 from models.encoding import encode
 from models.units import Kind
 from training.fit import (
@@ -64,7 +64,8 @@ class Fold:
     def score(self, chosen: Hyperparameters, recipe: Recipe) -> float:
         """How badly trees that grow like this predict the judged rows, by the score of the target's kind.
 
-        The mean of an amount is first given back on the stopping rows, as calibration does it.
+        The mean of an amount is first given back on the stopping rows, by one factor. The model's own follows
+        the spread, which takes trees of its own: least squares of the logarithm are judged a little hard.
         """
         label = learned_label(self.learned, chosen.objective)
         n_growing = self.growing.num_data()
@@ -107,6 +108,8 @@ def tuning_folds(frame: pd.DataFrame, recipe: Recipe, rows: Rows) -> tuple[Fold,
     specs, _ = choose_specs(frame, recipe.features, rows)
     matrix, _ = encode(frame[[spec.name for spec in specs]].iloc[rows], specs)
     label = recipe.target.labels(frame)[rows]
+    if recipe.target.kind == "amount":
+        label = positive_amount(label, recipe.target.unit)
     stops = stopping_rows(frame["patient_id"].iloc[rows], recipe.seed)
     monotone = monotone_of(specs, recipe.directions)
     categories = [place for place, spec in enumerate(specs) if spec.type == "category"]
@@ -123,8 +126,8 @@ def tuning_folds(frame: pd.DataFrame, recipe: Recipe, rows: Rows) -> tuple[Fold,
         growing, stopping = learned[~stops[learned]], learned[stops[learned]]
         known = label[np.concatenate([growing, stopping])]
         if recipe.target.kind == "amount":
-            q, smallest = recipe.truncation_quantile, SMALLEST[recipe.target.unit]
-            known = np.clip(known, *np.maximum(np.quantile(known, [1 - q, q]), smallest))
+            q = recipe.truncation_quantile
+            known = np.clip(known, *np.quantile(known, [1 - q, q]))
         columns = {"categorical_feature": categories, "params": DATASET_SETTINGS}
         first = lgb.Dataset(matrix[growing], known[: len(growing)], **columns).construct()
         second = lgb.Dataset(matrix[stopping], known[len(growing) :], reference=first, **columns).construct()

@@ -118,6 +118,11 @@ def settled_rows(frame: pd.DataFrame, target: Target) -> tuple[NDArray[np.bool_]
     return is_settled, {**left, "unsettled": int((is_labelled & ~is_settled).sum())}
 
 
+def judgeable_rows(frame: pd.DataFrame, target: Target, *, has_calendar: bool) -> NDArray[np.bool_]:
+    """The rows that a model may be judged by: settled ones, or where dates mean nothing labelled ones."""
+    return (settled_rows if has_calendar else labelled_rows)(frame, target)[0]
+
+
 def midnights(
     frame: pd.DataFrame, target: Target, is_usable: NDArray[np.bool_], shares: Sequence[float]
 ) -> list[pd.Timestamp]:

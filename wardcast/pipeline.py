@@ -159,11 +159,14 @@ def _comparison(trained: Trained, data: PatientLevelData, settings: Settings) ->
     """Challenger against the present champion on rows later than both models' calibration slices."""
     from models.champions import champion_named, load_champion
     from training.compare import compare_with_champion
+    from training.inputs import read_rows
+    from training.targets import TARGETS
 
     present = champion_named(settings.champions, trained.artefact.name)
     if present is None:
         return None
-    return compare_with_champion(trained, load_champion(present), present.version, data.read())
+    rows = read_rows(data, TARGETS[trained.artefact.target])
+    return compare_with_champion(trained, load_champion(present), present.version, rows)
 
 
 def has_labels(file: Path, target: str) -> bool:

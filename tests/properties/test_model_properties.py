@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from models.artefact import Training
 from models.bands import percentile_grid, percentiles_of
 from models.calibration import LineCalibration
-from models.distribution import DistributionSettings, conformal_ends, fit_distribution
+from models.distribution import conformal_ends, fit_distribution
 from models.storage import read_artefact, write_artefact
 from tests.admission_rows import GROUPS, fitted
 
@@ -100,9 +100,8 @@ def test_each_end_leaves_out_its_share_of_the_calibration_rows(residuals: list[f
 def test_a_distribution_rises(actual: list[float], raw: float, spread: float, asked: list[float]) -> None:
     n = len(actual)
     nobody = np.full(n, None, dtype=object)
-    asked_for = DistributionSettings(smears=False)
     found = fit_distribution(
-        np.full(n, raw), np.full(n, spread), nobody, np.array(actual), "money", asked_for
+        np.full(n, raw), np.full(n, spread), nobody, np.array(actual), "money", level=0.8, group_feature=""
     )
     assert all(found.problems().values())
     m = len(asked)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from models.contributions import explanation
+from models.distribution import Shapes
 from models.encoding import encode
 from models.model import Model
 from tests.admission_rows import admissions, fitted
@@ -114,7 +115,9 @@ def test_an_interval_without_finite_bound_ends_at_infinity() -> None:
     model = fitted("cost").model
     distribution = model.artefact.distribution
     assert distribution is not None
-    without = replace(distribution, everyone=replace(distribution.everyone, low=None, high=None))
+    without = replace(
+        distribution, everyone=Shapes((), (replace(distribution.shapes[0], low=None, high=None),)), groups={}
+    )
     open_ended = replace(model.artefact, distribution=without)
     prediction = Model(open_ended, model.boosters).predict(ROWS.head(3))
     assert prediction.high is not None
