@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from models.artefact import Artefact
 from models.calibration import KnotsCalibration
-from models.distribution import FEWEST_GROUP_ROWS, Distribution
+from models.distribution import FEWEST_SHAPE_ROWS, Distribution
 
 LIMITS = (
     "Its reasons are associations in past records. They describe the model, not the patient's biology, "
@@ -63,7 +63,7 @@ def interval_words(distribution: Distribution) -> str:
     """What the interval of an amount promises, what it rests on, and when the promise holds."""
     side = (1 - distribution.level) / 2
     by = distribution.group_feature.replace("_", " ")
-    where = f", by {by} where it has {FEWEST_GROUP_ROWS} of them" if by else ""
+    where = f", by {by} where it has {FEWEST_SHAPE_ROWS} of them" if by else ""
     return (
         f"made to hold {distribution.level:.0%} of actual amounts, with {side:.0%} beyond it on either side: "
         f"conformal, from normalised residuals of the calibration rows{where}. That holds on average, and if "
