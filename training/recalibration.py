@@ -1,9 +1,13 @@
 """How far a model's calibration is off elsewhere, and what would mend it: nothing, a shift, or a line.
 
 The closed testing procedure of Vergouwe et al., Statistics in Medicine 2017;36:4529–4539: as little is
-changed as the likelihood ratio allows. A risk is recalibrated on its log-odds by logistic regression. An
-amount is recalibrated on its logarithm by quasi-Poisson regression, whose shift makes totals agree
-(McCullagh and Nelder, Generalized Linear Models, 1989, chapter 9).
+changed as the tests allow. A risk is recalibrated on its log-odds by logistic regression. An amount is
+recalibrated on its logarithm by quasi-Poisson regression, whose shift makes totals agree (McCullagh and
+Nelder, Generalized Linear Models, 1989, chapter 9).
+
+Instead of likelihood ratios, which take every row for independent, the tests are generalised score tests
+whose variance is that between patients' sums (Boos, The American Statistician 1992;46:327–333): admissions
+of one patient resemble each other, and how an amount varies need not be known.
 """
 
 from __future__ import annotations
@@ -38,15 +42,15 @@ FEWEST_EVENTS = 50
 class Recalibration:
     """A line on the model's scale: `intercept + slope × log-odds` of a risk, or × logarithm of an amount.
 
-    `ratio_any` and `ratio_slope` are the likelihood ratios (twice the gain) of the line against no change and
-    against a shift alone.
+    `score_any` and `score_slope` are the score statistics against no change (2 degrees of freedom) and
+    against a shift alone (1).
     """
 
     method: Method
     intercept: float
     slope: float
-    ratio_any: float
-    ratio_slope: float
+    score_any: float
+    score_slope: float
 
     def applied(self, kind: Kind, value: Floats) -> Floats:
         """The values that it would give."""
@@ -54,8 +58,11 @@ class Recalibration:
         return np.asarray(expit(line) if kind == "risk" else np.exp(line), dtype=np.float64)
 
 
-def recalibrate(kind: Kind, value: Floats, actual: Floats) -> Recalibration | None:
-    """As little as makes these predictions agree with what came; None where no rising line can be fitted."""
+def recalibrate(kind: Kind, value: Floats, actual: Floats, patient_id: pd.Series) -> Recalibration | None:
+    """As little as makes these predictions agree with what came; None where no rising line can be fitted.
+
+    Rows of one patient may depend on one another, patients are taken as independent.
+    """
     scale = _scale(kind, value)
     spread = float(scale.std())
     if not spread > 0:
@@ -70,16 +77,18 @@ def recalibrate(kind: Kind, value: Floats, actual: Floats) -> Recalibration | No
     intercept = float(both[0]) - float(both[1]) * float(scale.mean()) / spread
     if slope <= 0:
         return None
-    line = intercept + slope * scale
-    size = 1.0 if kind == "risk" else _dispersion(line, actual)
-    best = _log_likelihood(kind, line, actual)
-    ratio_any = 2 * (best - _log_likelihood(kind, scale, actual)) / size
-    ratio_slope = 2 * (best - _log_likelihood(kind, scale + shift[0], actual)) / size
-    if ratio_any < CHI_SQUARE_95[2]:
-        return Recalibration("none", 0.0, 1.0, ratio_any, ratio_slope)
-    if ratio_slope < CHI_SQUARE_95[1]:
-        return Recalibration("shift", float(shift[0]), 1.0, ratio_any, ratio_slope)
-    return Recalibration("slope", intercept, slope, ratio_any, ratio_slope)
+    patient = pd.factorize(patient_id)[0]
+    as_it_is, shifted = _mean(kind)(scale), _mean(kind)(scale + shift[0])
+    weight = shifted * (1 - shifted) if kind == "risk" else shifted
+    # What the tilt tells beyond the shift, which is fitted too.
+    beyond = tilt - np.average(tilt, weights=weight)
+    score_any = _score(np.column_stack([one, tilt]) * (actual - as_it_is)[:, np.newaxis], patient)
+    score_slope = _score((beyond * (actual - shifted))[:, np.newaxis], patient)
+    if score_any < CHI_SQUARE_95[2]:
+        return Recalibration("none", 0.0, 1.0, score_any, score_slope)
+    if score_slope < CHI_SQUARE_95[1]:
+        return Recalibration("shift", float(shift[0]), 1.0, score_any, score_slope)
+    return Recalibration("slope", intercept, slope, score_any, score_slope)
 
 
 def suggestion(
@@ -87,10 +96,10 @@ def suggestion(
 ) -> dict[str, Any]:
     """What recalibration half of the patients ask for, and what it gives on the other half.
 
-    Keys: `suggested` (none, shift or slope), `intercept`, `slope`, `likelihood_ratio` of any change (2
-    degrees of freedom) and of the slope (1), `n_fitted`, and `held_out`: `n`, `metrics` as they are,
-    `metrics_recalibrated`, and the paired `difference` of the Brier score (of a risk) or the mean absolute
-    error. `{"missing": reason}` where half of the patients are too few.
+    Keys: `suggested` (none, shift or slope), `intercept`, `slope`, `score` statistics of any change
+    (2 degrees of freedom) and of the slope (1), by patient, `n_fitted`, and `held_out`: `n`, `metrics` as
+    they are, `metrics_recalibrated`, and the paired `difference` of the Brier score (of a risk) or the
+    mean absolute error. `{"missing": reason}` where half of the patients are too few.
     """
     is_fitted = patient_places(patient_id, "recalibration", resampling.seed) < 0.5
     for half in (is_fitted, ~is_fitted):
@@ -99,7 +108,7 @@ def suggestion(
             needed = f"{FEWEST_EVENTS} rows with and {FEWEST_EVENTS} without the outcome"
             needed = needed if kind == "risk" else f"{2 * FEWEST_EVENTS} rows"
             return {"missing": f"half of the patients have fewer than {needed}"}
-    found = recalibrate(kind, value[is_fitted], actual[is_fitted])
+    found = recalibrate(kind, value[is_fitted], actual[is_fitted], patient_id[is_fitted])
     if found is None:
         return {"missing": "no line through the predictions rises, or they do not vary"}
     held = ~is_fitted
@@ -115,7 +124,7 @@ def suggestion(
         "suggested": found.method,
         "intercept": found.intercept,
         "slope": found.slope,
-        "likelihood_ratio": {"any": found.ratio_any, "slope": found.ratio_slope},
+        "score": {"any": found.score_any, "slope": found.score_slope},
         "n_fitted": int(is_fitted.sum()),
         "held_out": {
             "n": int(held.sum()),
@@ -136,19 +145,11 @@ def _mean(kind: Kind) -> Callable[[Floats], Floats]:
     return expit if kind == "risk" else np.exp
 
 
-def _log_likelihood(kind: Kind, line: Floats, actual: Floats) -> float:
-    cumulant = np.logaddexp(0, line) if kind == "risk" else np.exp(line)
-    return float((actual * line - cumulant).sum())
-
-
-def _dispersion(line: Floats, actual: Floats) -> float:
-    """By how much amounts vary more than their means, with two numbers fitted.
-
-    Of the total, since that is what a shift rests on: dear stays vary more than in proportion to their mean,
-    and a mean over stays would take the shift for surer than it is.
-    """
-    expected, n = np.exp(line), len(actual)
-    return float(((actual - expected) ** 2).sum() / expected.sum()) * n / (n - 2)
+def _score(scores: Floats, patient: NDArray[np.intp]) -> float:
+    """The score statistic of rows' contributions [rows, degrees of freedom], summed by patient."""
+    sums = np.column_stack([np.bincount(patient, weights=column) for column in scores.T])
+    total = sums.sum(axis=0)
+    return float(total @ np.linalg.pinv(sums.T @ sums) @ total)
 
 
 def _fitted(kind: Kind, design: Floats, offset: Floats, actual: Floats) -> Floats | None:

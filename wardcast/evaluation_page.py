@@ -115,8 +115,8 @@ def _recalibration(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"No recalibration can be suggested: {found['missing']}."
         return
     scale = "log-odds of the predicted risk" if document["kind"] == "risk" else "logarithm of the prediction"
-    ratios = found["likelihood_ratio"]
-    tests = f"likelihood ratio {ratios['any']:.1f}, of the slope alone {ratios['slope']:.1f}"
+    score = found["score"]
+    tests = f"score statistic by patient {score['any']:.1f}, of the slope alone {score['slope']:.1f}"
     if found["suggested"] == "none":
         yield f"No recalibration is needed, by {found['n_fitted']:,} rows of half of the patients ({tests})."
     else:
