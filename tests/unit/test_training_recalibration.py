@@ -135,7 +135,7 @@ def test_calibrated_predictions_of_dependent_rows_are_rarely_found_off(kind: Kin
     random, patients = np.random.default_rng(0), pd.Series(np.repeat(np.arange(150), n_rows))
     found = [recalibrate(kind, *dependent(random, kind, n_rows), patients) for _ in range(400)]
     share = np.mean([each is not None and each.method != "none" for each in found])
-    # 5 % promised; of 400, with a standard error of 1.1 points. Taken as independent rows they gave 15 to 30 %.
+    # 5 % promised, with a standard error of 1.1 points; taken as independent, the rows gave 15 to 30 %.
     assert 0.02 < share < 0.085
 
 
