@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from features.page import table
+from models.card import ICI_INTERVAL, group_inputs
 from training.report.parts import (
     Evidence,
     Section,
@@ -15,7 +16,7 @@ from training.report.parts import (
     text,
 )
 from training.report.performance import AGREEMENT, INTERVAL_NOTE
-from training.report.words import STEPS, estimate, group_name, metric_name, number, short_name
+from training.report.words import STEPS, count_or_withheld, estimate, group_name, metric_name, number, short_name
 
 RISK_GROUPS = ("auroc", "calibration_in_the_large", "calibration_slope", "ici")
 AMOUNT_GROUPS = ("wape", "bias", "interval_coverage")
@@ -65,10 +66,28 @@ def _groups(evidence: Evidence) -> Section:
         text(
             "Groups of fewer than 50 rows, or of 10 with or without the outcome, are withheld.",
             "Counts beside a withheld level are rounded down." if rounded else "",
-            "Group membership is not used to shift a threshold or a prediction. A difference between groups "
-            "may lie in the records, in the care or in the model; the page cannot tell which.",
+            ICI_INTERVAL if evidence.is_risk else "",
+            "A difference between groups may lie in the records, in the care or in the model; the page "
+            "cannot tell which.",
         ),
+        text(_read_of_groups(evidence)),
     )
+
+
+def _read_of_groups(evidence: Evidence) -> str:
+    """Whether a patient's group moves a prediction, and why that may be right or wrong."""
+    inputs, distribution = group_inputs(evidence.artefact), evidence.artefact.distribution
+    moved = (
+        f"Of what tells groups apart the model reads {inputs}: a prediction may differ by it. That is right "
+        "where illness or care truly differs: without it predictions would be too low for one group and too "
+        "high for another. It is wrong where records only show who was treated, coded or paid for "
+        "differently: the model then carries that on."
+        if inputs
+        else "The model reads nothing that tells these groups apart, though other inputs may stand for it."
+    )
+    by = distribution.group_feature.replace("_", " ") if distribution and distribution.groups else ""
+    shapes = f" Intervals and chances of amounts have a shape of their own by {by}." if by else ""
+    return f"{moved}{shapes} No threshold differs by group."
 
 
 def _heterogeneity(evidence: Evidence) -> Section:
@@ -137,11 +156,12 @@ def _exposed(evidence: Evidence) -> Section:
         [metric_name(name), *(estimate(metrics.get(name)) for metrics in apart.values())] for name in there
     ]
     withheld = dict.fromkeys(metrics["missing"] for metrics in apart.values() if "missing" in metrics)
-    learned = f" The model learned from {found['n_learned']:,} such rows." if found.get("n_learned") else ""
+    n_learned = found.get("n_learned", 0)
+    learned = "" if n_learned == 0 else f" The model learned from {count_or_withheld(n_learned)} such rows."
     return section(
         "exposed",
         title,
-        text(f"From {found.get('from', '?')} on, {number(found.get('n'))} rows of the test.{learned}"),
+        text(f"From {found.get('from', '?')} on, {count_or_withheld(found.get('n'))} rows of the test.{learned}"),
         table("Judged since a model is in service, and before", ["measure", *apart], rows) if rows else [],
         [not_done(f"measures since and before, of which one has {reason}") for reason in withheld],
         why_apart,
@@ -165,5 +185,9 @@ def _optimism(evidence: Evidence) -> Section:
             ["slice", "which rows", "rows", "value"],
             rows,
         ),
-        text("The nearer the test's value is to the others', the less the model has learned by heart."),
+        text(
+            "What is better on the rows that the trees grew on than on the test was in part learned by "
+            "heart. The slices differ in time and in their patients too, so that the distance is no measure "
+            "of that alone: where rows are split by time, the training lost the patients who came back later."
+        ),
     )

@@ -172,8 +172,8 @@ def _usefulness(evidence: Evidence) -> Section:
             evidence,
             "decision_curve",
             "Net benefit over the threshold from which on a patient is flagged. The dotted upright line is "
-            "the risk at which the assumed capacity is full. Above both 'everyone' and 'no one', flagging by the "
-            "model has a higher net benefit at that threshold's weighing of false alarms.",
+            "the risk at which the assumed capacity is full. Above both 'everyone' and 'no one', flagging "
+            "by the model has a higher net benefit at that threshold's weighing of false alarms.",
         ),
         metrics_table("At an assumed capacity and at assumed thresholds", metrics, at) if at else [],
         text(

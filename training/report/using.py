@@ -24,6 +24,11 @@ HEADLINE = {
     "risk": ("auroc", "calibration_slope", "calibration_in_the_large", "ici", "prevalence"),
     "amount": ("wape", "r2", "bias", "interval_coverage"),
 }
+PUBLISHED = {
+    "lace": "LACE (van Walraven et al., CMAJ 2010;182:551–557)",
+    "hospital": "HOSPITAL (Donzé et al., JAMA Intern Med 2013;173:632–638)",
+}
+"""Scores among the baselines that others have published, with their sources."""
 GROUPS_OF_ROWS = "Every mark is a group of at least 10 patients' rows, never one patient."
 
 
@@ -32,7 +37,7 @@ def opening(evidence: Evidence) -> Iterator[Section]:
     yield _summary(evidence)
     yield _intended_use(evidence)
     yield section("never-claimed", "What must never be claimed", listed(LIMITS))
-    yield _background()
+    yield _background(evidence)
 
 
 def closing(evidence: Evidence) -> Iterator[Section]:
@@ -98,7 +103,8 @@ def _intended_use(evidence: Evidence) -> Section:
                 "patients": "adults admitted to the hospitals of the extract, as the cohort flow counts them",
                 "place in care": f"at {artefact.point}, to choose whom to look at first",
                 "kind of prediction": "prognostic: something that has not happened or is not known yet",
-                "objective": "to develop the model and to evaluate it on rows and patients it has not seen",
+                "objective": "to develop the model and to evaluate it on rows that it has not seen, of "
+                "patients whom its trees did not learn from",
             },
         ),
         for_the_hospital(
@@ -110,15 +116,20 @@ def _intended_use(evidence: Evidence) -> Section:
     )
 
 
-def _background() -> Section:
+def _background(evidence: Evidence) -> Section:
+    baselines = evidence.results.get("baselines", {})
+    shown_beside = [
+        source for name, source in PUBLISHED.items() if "missing" not in baselines.get(name, {"missing": ""})
+    ]
+    scores = (
+        f"Published for the same purpose, on the test rows that have it: {'; '.join(shown_beside)}."
+        if shown_beside
+        else "No published score for the same purpose stands beside the model."
+    )
     return section(
         "background",
         "Background",
-        text(
-            "Published scores for the same purpose are computed on the same rows and shown beside the model "
-            "(LACE: van Walraven et al., CMAJ 2010;182:551–557; HOSPITAL: Donzé et al., JAMA Intern Med "
-            "2013;173:632–638).",
-        ),
+        text(scores),
         for_the_hospital(
             "context",
             "Context and rationale",
@@ -215,10 +226,34 @@ def _use(evidence: Evidence) -> Section:
             },
         ),
         text(
-            "Updating the model: the calibration slice is the only adjustment after the trees were grown. "
-            "Nothing was changed after the test had been looked at."
+            "Updating the model: the calibration slice is the only adjustment after the trees were grown.",
+            _after_the_test(evidence),
         ),
     )
+
+
+def _after_the_test(evidence: Evidence) -> str:
+    same = "patients" if _is_by_patient(evidence) else "period"
+    return (
+        "This run changed nothing after it had looked at the test. Other runs are not known to it: every "
+        f"training on the same extract is judged on the same {same}, and the best of several looks better "
+        "than it is."
+    )
+
+
+def _is_by_patient(evidence: Evidence) -> bool:
+    return bool(evidence.results.get("split", {}).get("by") == "patient")
+
+
+def _lost_to_the_training(evidence: Evidence) -> list[str]:
+    """That whoever came back is missing in training, where it is so."""
+    removed = evidence.results.get("split", {}).get("removed", {}).get("training", {})
+    if removed.get("patient_in_later_slice", {}).get("rows", 0) == 0:
+        return []
+    return [
+        "The training slice lost the rows of patients who came back in a later slice: the trees saw fewer of "
+        "those who return. The calibration slice kept such rows and sets the level, not what the trees missed.",
+    ]
 
 
 def _limits(evidence: Evidence) -> Section:
@@ -227,12 +262,13 @@ def _limits(evidence: Evidence) -> Section:
     limits = [
         "It was judged on the same hospitals that it learned from, unless another place is shown above: "
         "elsewhere it must be judged anew (`wardcast evaluate`).",
-        f"{number(n.get('test'))} rows judged it; every number is as sure as its interval is narrow.",
+        f"{number(n.get('test'))} rows judged it. Intervals hold the chance of which patients were tested, "
+        "and nothing else: not that of training anew, of another period or of another place.",
+        *_lost_to_the_training(evidence),
         "Records are made for care and payment: coding habits, late entries and care elsewhere that is not "
-        "in "
-        "the extract shape what it can know.",
+        "in the extract shape what it can know.",
     ]
-    if results.get("split", {}).get("by") == "patient":
+    if _is_by_patient(evidence):
         limits.append(
             "Without a calendar it could not be judged on later patients, which is the harder test."
         )
