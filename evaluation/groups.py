@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -199,28 +199,42 @@ def _levels(
     levels: pd.Series[Any],
     outcome: FloatArray | None,
     evaluate: Callable[[Mask], dict[str, Metric]],
-) -> Iterator[dict[str, Any]]:
+) -> list[dict[str, Any]]:
     names = levels.astype("object").where(levels.notna(), UNKNOWN).astype(str).to_numpy()
     masks = {level: np.asarray(names == level) for level in sorted(set(names))}
     reasons = {
         level: too_small(int(rows.sum()), None if outcome is None else outcome[rows])
         for level, rows in masks.items()
     }
-    must_round = any(reasons.values())
+    found = []
     for level, rows in masks.items():
         entry: dict[str, Any] = {"group": group, "level": level, "suppressed": reasons[level] is not None}
         if reasons[level] is not None:
-            yield entry | {"reason": reasons[level]}
+            found.append(entry | {"reason": reasons[level]})
             continue
-        n_step, event_step = (SMALLEST_N, SMALLEST_N_EVENTS) if must_round else (1, 1)
-        entry["n"] = int(rows.sum()) // n_step * n_step
+        entry["n"] = int(rows.sum())
         if outcome is not None:
-            entry["n_events"] = int(outcome[rows].sum()) // event_step * event_step
-        metrics = evaluate(rows)
-        if must_round:
-            entry["counts_rounded"] = True
-            metrics = {name: _rounded(metric) for name, metric in metrics.items()}
-        yield entry | {"metrics": metrics}
+            entry["n_events"] = int(outcome[rows].sum())
+        found.append(entry | {"metrics": evaluate(rows)})
+    return beside_withheld(found)
+
+
+def beside_withheld(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Entries that are parts of one whole, as they may be told together.
+
+    Where one is withheld (it has a `reason`), the others' n are rounded down to full 50 rows, n_events to
+    full 10 (`counts_rounded`), and their metrics to 4 digits.
+    """
+    if not any("reason" in entry for entry in entries):
+        return [dict(entry) for entry in entries]
+    return [dict(entry) if "reason" in entry else _rounded_entry(entry) for entry in entries]
+
+
+def _rounded_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
+    steps = {"n": SMALLEST_N, "n_events": SMALLEST_N_EVENTS}
+    counts = {name: entry[name] // step * step for name, step in steps.items() if name in entry}
+    metrics = {name: _rounded(metric) for name, metric in entry["metrics"].items()}
+    return {**entry, **counts, "counts_rounded": True, "metrics": metrics}
 
 
 def too_small(n: int, outcome: FloatArray | None) -> str | None:

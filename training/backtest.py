@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation.bootstrap import Resampling
-from evaluation.groups import too_small
+from evaluation.groups import beside_withheld, too_small
 from features.progress import Progress, silent
 from training.fit import Recipe, fit_model
 from training.origins import rolling_splits
@@ -37,7 +37,8 @@ def back_test(
 
     The blocks, of about the same number of settled rows, follow one another from 40 % of the rows to the
     end. Each is from, until (its first and last day), n and metrics; of too few rows, or with too few before
-    it, `reason` instead of n and metrics. Without a calendar there are none.
+    it, `reason` instead of n and metrics, and then the others are rounded (`beside_withheld`). Without
+    a calendar there are none.
     """
     if recipe.training.timeline != "real":
         return []
@@ -57,7 +58,7 @@ def back_test(
         found.append(days | _judged(frame, recipe, split, split.test, resampling))
         progress(step, len(found), n_origins)
     progress(step, n_origins, n_origins)
-    return found
+    return beside_withheld(found)
 
 
 def by_hospital(
@@ -67,7 +68,8 @@ def by_hospital(
 
     The 10 hospitals with the most rows, by `row_hospital`, the largest first. Patients who were at the one
     are not learned from. Each is hospital, n and metrics; of too few rows, or with too few elsewhere,
-    `reason` instead of n and metrics. There are none where the rows tell fewer than two hospitals.
+    `reason` instead of n and metrics, and then the others are rounded (`beside_withheld`). There are none
+    where the rows tell fewer than two hospitals.
     """
     is_usable = judgeable_rows(frame, recipe.target, has_calendar=recipe.training.timeline == "real")
     hospital = frame["row_hospital"].where(is_usable)
@@ -85,7 +87,7 @@ def by_hospital(
         judged = _judged(frame, recipe, split, np.flatnonzero(is_here), resampling)
         found.append({"hospital": name} | judged)
     progress(step, len(names), len(names))
-    return found
+    return beside_withheld(found)
 
 
 def _judged(

@@ -14,6 +14,7 @@ from models.card import ICI_INTERVAL, Section, card, estimate, table
 from models.card_page import HEADLINE, KeyMetric, card_page, measure_name, metric_lines
 from models.units import Kind
 from training.gate import PRIMARY
+from training.report.words import count_or_withheld
 
 GROUP_METRICS = ("auroc", "calibration_in_the_large", "ici", "wape", "bias", "interval_coverage")
 SENSITIVITY_METRICS = ("auroc", "calibration_in_the_large", "calibration_slope", "wape", "bias")
@@ -161,8 +162,9 @@ def _exposed(found: Mapping[str, Any] | None) -> list[str]:
         for when, metrics in parts.items()
     ]
     said = (
-        f"From {found['from']} on, labels are changed by acting on the model: {found['n']} judged rows, and "
-        f"{found['n_learned']} that it learned from."
+        f"From {found['from']} on, labels are changed by acting on the model: "
+        f"{count_or_withheld(found['n'])} judged rows, and {count_or_withheld(found['n_learned'])} that it "
+        "learned from."
     )
     return [said, *(["", *table(("rows", *shown), rows)] if shown else [])]
 

@@ -1,12 +1,13 @@
 """What the rows of a model are like: flow, table 1, missing values, base rates, importance.
 
-Pure functions that make parts of the results document. Nothing in them speaks of fewer than 10 patients'
-rows: levels that rare are put together or withheld, in every column alike, so that no subtraction brings
-them back.
+Pure functions that make parts of the results document. No count in them is of 1 to 9 rows: rare levels are
+put together or withheld, in every column alike, and where another small count is withheld, the counts beside
+it are rounded (`training.counts`), so that subtraction finds it only roughly.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -18,11 +19,10 @@ from numpy.typing import NDArray
 from evaluation.groups import SMALLEST_N, too_small
 from features.flow import FlowStep
 from models.encoding import FeatureSpec
+from training.counts import FEWEST_ROWS, digits, is_few, rounded, told_shares
 from training.split import Rows, Split, settled_rows
 from training.targets import Target
 
-FEWEST_ROWS = 10
-"""A cell of fewer rows is not shown."""
 MOST_FEATURES, MOST_LEVELS = 25, 8
 """Of table 1."""
 QUARTERS = (0.25, 0.5, 0.75)
@@ -59,8 +59,22 @@ def describe(
 
 
 def flow(steps: Sequence[FlowStep]) -> list[dict[str, Any]]:
-    """The cohort flow as plain values: step, meaning, n; who leaves counts below zero."""
-    return [asdict(step) for step in steps]
+    """The cohort flow as plain values: step, meaning, n; who leaves counts below zero.
+
+    Where a step is of 1 to 9, every count is rounded to full tens and `is_rounded`; those few are told as
+    "at most" 10.
+    """
+    if not any(is_few(step.n) for step in steps):
+        return [asdict(step) for step in steps]
+    return [
+        {
+            "step": step.step,
+            "meaning": f"{step.meaning} (at most)" if is_few(step.n) else step.meaning,
+            "n": int(math.copysign(FEWEST_ROWS, step.n)) if is_few(step.n) else rounded(step.n),
+            "is_rounded": True,
+        }
+        for step in steps
+    ]
 
 
 def importance(specs: Sequence[FeatureSpec], contributions: NDArray[np.float64]) -> list[dict[str, Any]]:
@@ -81,18 +95,22 @@ def importance(specs: Sequence[FeatureSpec], contributions: NDArray[np.float64])
 
 
 def missingness(frame: pd.DataFrame, split: Split, specs: Sequence[FeatureSpec]) -> list[dict[str, Any]]:
-    """Share of rows without a value, in training and test (None without a test), the largest first.
+    """Share of rows without a value, in training and (where there is one) test, the largest first.
 
-    Features that every row of both slices has are left out.
+    None for 1 to 9 rows without a value, or with one; the other share is then of a rounded count. Features
+    that every row of both slices has are left out.
     """
-    found = []
+    slices = {"training": split.training, "test": split.test}
+    slices = {name: rows for name, rows in slices.items() if len(rows)}
+    n_rows = [len(rows) for rows in slices.values()]
+    found: list[dict[str, Any]] = []
     for spec in specs:
         is_missing = frame[spec.name].isna().to_numpy()
-        training = round(float(is_missing[split.training].mean()), 3)
-        test = round(float(is_missing[split.test].mean()), 3) if len(split.test) else None
-        if training or test:
-            found.append({"feature": spec.name, "label": spec.label, "training": training, "test": test})
-    return sorted(found, key=lambda entry: -max(entry["training"], entry["test"] or 0.0))
+        counts = [int(is_missing[rows].sum()) for rows in slices.values()]
+        if any(counts):
+            shares = dict(zip(slices, told_shares(counts, n_rows), strict=True))
+            found.append({"feature": spec.name, "label": spec.label, **shares})
+    return sorted(found, key=lambda entry: -max(entry[name] or 0.0 for name in slices))
 
 
 def base_rate(frame: pd.DataFrame, target: Target, split: Split) -> list[dict[str, Any]]:
@@ -135,8 +153,9 @@ def table_one(
     Columns: name, label, n (and n_events of a risk); one of fewer than 50 rows is left out. An amount is
     split at its median. Rows: the outcome, then features, the ones of `FIRST` before the others in the order
     of `specs`, 25 at most. A row has feature, label, unit, level, statistic, cells (one a column), missing
-    (shares; None for 1 to 9 rows) and difference: the standardised difference of development (training and
-    calibration) and test, over 0.1 commonly called notable. Statistics: `mean (sd)`, `median (quartiles)` of
+    (shares; None for 1 to 9 rows with or without a value, and then all counts of the feature are rounded)
+    and difference: the standardised difference of development (training and calibration) and test, over 0.1
+    commonly called notable. Statistics: `mean (sd)`, `median (quartiles)` of
     skewed values, `share` of a flag, and of each `level` of a category below the category's own row. A
     statistic that rests on fewer than 10 rows in a column, or on all but fewer than 10, is `withheld`.
 
@@ -190,18 +209,16 @@ def _numbers(
     known = {name: values[rows][~np.isnan(values[rows])] for name, rows in columns.items()}
     everything = np.concatenate(list(known.values()))
     is_flag = spec.type == "flag" or bool(np.isin(everything, (0, 1)).all())
-    missing = [_missing(len(rows), len(rows) - len(known[name])) for name, rows in columns.items()]
+    missing = _missing({name: len(found) for name, found in known.items()}, columns)
     row = {**_named(spec), "level": None, "missing": missing}
     if is_flag:
         parts = [(int(found.sum()), len(found)) for found in known.values()]
         # Each column's rows with and without: either may be the few.
-        is_rare = any(0 < n < FEWEST_ROWS or 0 < n_known - n < FEWEST_ROWS for n, n_known in parts)
-        cells: list[Any] = [
-            {"n": n, "share": _short(n / n_known) if n_known else None} for n, n_known in parts
-        ]
+        is_rare = any(is_few(n) or is_few(n_known - n) for n, n_known in parts)
+        cells: list[Any] = [_share(n, [n_known - n], missing) for n, n_known in parts]
         row |= {"statistic": "share"}
     else:
-        is_rare = any(0 < len(found) < FEWEST_ROWS for found in known.values())
+        is_rare = any(is_few(len(found)) for found in known.values())
         # Quartiles that are all the same tell nothing: most rows of a rare count are 0.
         is_skewed = _skewness(everything) > SKEWED and len(np.unique(np.quantile(everything, QUARTERS))) > 1
         cells = [(_quartiles(found) if is_skewed else _mean(found)) for found in known.values()]
@@ -227,23 +244,27 @@ def _category(
     # A level of none of these rows belongs to rows elsewhere: not even its name is told.
     table = table[table.sum(axis=1) > 0]
     shown = _shown(table)
-    missing = [_missing(len(rows), len(rows) - int(table[name].sum())) for name, rows in columns.items()]
+    missing = _missing({name: int(table[name].sum()) for name in columns}, columns)
     # Levels that are not shown share the last place; missing stays missing.
-    place = np.full(len(levels.categories) + 1, float(len(shown)))
-    place[order[: len(shown)]] = range(len(shown))
-    place[-1] = np.nan
+    place_of = np.full(len(levels.categories) + 1, float(len(shown)))
+    place_of[order[: len(shown)]] = range(len(shown))
+    place_of[-1] = np.nan
     row = {**_named(spec), "statistic": "share", "level": None, "missing": missing}
     if not shown:
         yield {**row, "withheld": f"levels of fewer than {FEWEST_ROWS} rows", "cells": [None] * len(columns)}
         return
-    yield {**row, "cells": [None] * len(columns), "difference": _category_difference(place[codes], sides)}
+    yield {
+        **row,
+        "cells": [None] * len(columns),
+        "difference": _category_difference(place_of[codes], sides),
+    }
     kept = table.iloc[: len(shown)]
     rest = table.iloc[len(shown) :].sum()
     rows = [*kept.iterrows(), *([(OTHER, rest)] if rest.sum() else [])]
-    for level, n_rows in rows:
+    for place, (level, n_rows) in enumerate(rows):
+        others = [other for number, (_, other) in enumerate(rows) if number != place]
         cells = [
-            {"n": int(n_rows[name]), "share": _short(n_rows[name] / max(int(table[name].sum()), 1))}
-            for name in columns
+            _share(int(n_rows[name]), [int(other[name]) for other in others], missing) for name in columns
         ]
         yield {**_named(spec), "statistic": "share", "level": str(level), "cells": cells}
 
@@ -266,8 +287,17 @@ def _named(spec: FeatureSpec) -> dict[str, str]:
     return {"feature": spec.name, "label": spec.label, "unit": spec.unit}
 
 
-def _missing(n_rows: int, n_missing: int) -> float | None:
-    return None if 0 < n_missing < FEWEST_ROWS else _short(n_missing / n_rows)
+def _missing(n_known: Mapping[str, int], columns: Columns) -> list[float | None]:
+    n_rows = [len(rows) for rows in columns.values()]
+    return told_shares([len(rows) - n_known[name] for name, rows in columns.items()], n_rows)
+
+
+def _share(n: int, others: Sequence[int], missing: Sequence[float | None]) -> dict[str, float | None]:
+    """A cell of `n` rows beside those of the other levels; rounded where few rows lack the value."""
+    if None in missing:
+        n, others = rounded(n), [rounded(other) for other in others]
+    n_known = n + sum(others)
+    return {"n": n, "share": _short(n / n_known) if n_known else None}
 
 
 def _mean(values: NDArray[np.float64]) -> dict[str, float] | None:
@@ -317,4 +347,4 @@ def _category_difference(codes: NDArray[np.float64], sides: tuple[Rows, Rows] | 
 
 def _short(value: float) -> float:
     """Four digits: more would tell of rounding, or of single rows."""
-    return float(f"{value:.4g}")
+    return digits(value, 4)

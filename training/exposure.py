@@ -22,6 +22,7 @@ from evaluation.bootstrap import Metric, Resampling
 from evaluation.evaluate import evaluate_amount, evaluate_risk
 from evaluation.groups import too_small
 from features.dataset import Declaration
+from training.counts import is_few
 from training.registry import Change
 from training.results import Judged
 from training.split import Rows
@@ -64,16 +65,16 @@ def exposure(
     """The judged rows before and from that day on, measured apart.
 
     `learned` are the rows of training and calibration. Keys of the result's `exposed`: `from`, `n` judged
-    rows that are exposed, `n_learned` rows learned from that are, `metrics` and `metrics_unexposed`: both
-    `{"missing": reason}` where either has too few rows, which all rows minus the others would else disclose.
-    Empty where no model was ever acted upon, or no row is exposed.
+    rows that are exposed, `n_learned` rows learned from that are (None where these or the others are 1 to 9),
+    `metrics` and `metrics_unexposed`: both `{"missing": reason}` where either has too few rows, which all
+    rows minus the others would else disclose. Empty where no model was ever acted upon, or no row is exposed.
     """
     if acted_on_from is None:
         return {}
     exposed = is_exposed(frame["prediction_time"], acted_on_from)
     of_judged = exposed[judged.rows]
-    n_learned = int(exposed[learned].sum())
-    if not of_judged.any() and not n_learned:
+    of_learned = exposed[learned]
+    if not of_judged.any() and not of_learned.any():
         return {}
     parts = of_judged, ~of_judged
     reason = next(filter(None, (_too_few(frame, target, judged, part) for part in parts)), None)
@@ -84,12 +85,18 @@ def exposure(
     return {
         "exposed": {
             "from": acted_on_from.isoformat(),
-            "n": int(of_judged.sum()),
-            "n_learned": n_learned,
+            "n": _told(of_judged),
+            "n_learned": _told(of_learned),
             "metrics": since,
             "metrics_unexposed": before,
         }
     }
+
+
+def _told(is_exposed: NDArray[np.bool_]) -> int | None:
+    """How many are; None where it or the rest is 1 to 9, since their sum is known."""
+    exposed, rest = (int(part.sum()) for part in (is_exposed, ~is_exposed))
+    return None if is_few(exposed) or is_few(rest) else exposed
 
 
 def _too_few(frame: pd.DataFrame, target: Target, judged: Judged, chosen: NDArray[np.bool_]) -> str | None:

@@ -88,13 +88,15 @@ def at_hospitals(**n_rows: int) -> pd.DataFrame:
 
 
 def test_a_hospital_is_judged_by_a_model_of_the_others_patients(learned: list[np.ndarray]) -> None:
-    frame = at_hospitals(north=3000, south=2000, small=40)
+    frame = at_hospitals(north=3010, south=2020, small=40)
     found = by_hospital(frame, recipe("cost"), FEW)
     assert [(each["hospital"], each.get("n")) for each in found] == [
+        # Rounded down to full 50: with 5,070 rows of all hospitals they would else tell the 40.
         ("north", 3000),
         ("south", 2000),
         ("small", None),
     ]
+    assert found[0]["counts_rounded"] is found[1]["counts_rounded"] is True
     assert found[2] == {"hospital": "small", "reason": "fewer than 50 rows"}
     for name, others in zip(("north", "south"), learned, strict=True):
         here = frame.loc[frame["row_hospital"] == name, "patient_id"]

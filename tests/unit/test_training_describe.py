@@ -157,7 +157,27 @@ def test_few_missing_values_are_not_counted_out() -> None:
     values[:9] = np.nan
     values[300:350] = np.nan
     (row,) = rows_of(table_one(frame(age=values), READMISSION, SPLIT, [spec("age")]), "age")
-    assert row["missing"][:3] == [None, 0.0, 0.5]
+    # 59 lack it in all. Of the 100 with the outcome rows 0, 4, 8 and 300, 304, …, 348: 3 + 13, of the 300
+    # without 43: rounded to 20 and 40, of which 50 of the test cannot be taken to find the 9.
+    assert row["missing"] == [None, 0.0, 0.5, 0.2, 0.13]
+
+
+def test_cells_do_not_tell_the_few_that_lack_the_value() -> None:
+    # In training 3 rows lack both: 97 and 100 of 197 have the flag or not, and the levels alike.
+    half = np.arange(N) % 2
+    flag = np.where(np.arange(N) < 6, np.where(half, np.nan, 0.0), half)
+    ward = np.where(np.isnan(flag), None, np.where(half, "A", "B"))
+    rows = frame(flag=flag, ward=ward)
+    found = table_one(rows, COST, SPLIT, [spec("flag", "flag"), spec("ward", "category")])
+    (row,) = rows_of(found, "flag")
+    assert row["missing"][0] is None
+    # 97 and 100 are told as 100 of 200.
+    assert row["cells"][0] == {"n": 100, "share": 0.5}
+    _, *levels = rows_of(found, "ward")
+    assert {level["level"]: level["cells"][0] for level in levels} == {
+        "A": {"n": 100, "share": 0.5},
+        "B": {"n": 100, "share": 0.5},
+    }
 
 
 def test_a_slice_of_fewer_than_fifty_rows_has_no_column() -> None:
@@ -172,6 +192,24 @@ def test_missing_shares_are_told_where_there_are_any() -> None:
     late[300:325] = np.nan
     found = missingness(frame(full=1.0, late=late), SPLIT, [spec("full"), spec("late")])
     assert found == [{"feature": "late", "label": "Late", "training": 0.0, "test": 0.25}]
+
+
+def test_shares_of_few_missing_rows_are_withheld_and_the_others_rounded() -> None:
+    some = np.arange(N, dtype=float)
+    some[:4] = np.nan
+    some[300:326] = np.nan
+    # 26 of 100 rows of the test are told as 30.
+    found = missingness(frame(some=some), SPLIT, [spec("some")])
+    assert found == [{"feature": "some", "label": "Some", "training": None, "test": 0.3}]
+
+
+def test_a_flow_with_a_step_of_few_is_rounded() -> None:
+    steps = [FlowStep("stays", "stays", 143), FlowStep("died", "died", -3), FlowStep("rows", "rows", 140)]
+    assert flow(steps) == [
+        {"step": "stays", "meaning": "stays", "n": 140, "is_rounded": True},
+        {"step": "died", "meaning": "died (at most)", "n": -10, "is_rounded": True},
+        {"step": "rows", "meaning": "rows", "n": 140, "is_rounded": True},
+    ]
 
 
 def test_base_rates_come_by_month_and_period_and_small_months_are_withheld() -> None:

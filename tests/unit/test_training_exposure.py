@@ -145,6 +145,16 @@ def test_too_few_rows_before_withhold_those_since_too():
     assert (found["n"], found["metrics"], found["metrics_unexposed"]) == (370, few, few)
 
 
+@pytest.mark.parametrize(
+    # 9 judged rows lie on or after day 391, 27 January 2026, and 9 before day 9, 10 January 2025.
+    ("day", "n_learned"),
+    [(dt.date(2026, 1, 27), 0), (dt.date(2025, 1, 10), 100)],
+)
+def test_a_count_of_fewer_than_ten_and_one_that_leaves_as_few_are_withheld(day: dt.date, n_learned: int):
+    found = exposure(rows(), COST, judged(np.arange(400), is_cost=True), np.arange(100, 200), day, RESAMPLING)
+    assert (found["exposed"]["n"], found["exposed"]["n_learned"]) == (None, n_learned)
+
+
 @pytest.mark.parametrize("day", [None, dt.date(2030, 1, 1)])
 def test_where_nothing_is_exposed_nothing_is_said(day: dt.date | None):
     assert exposure(rows(), READMISSION, judged(np.arange(400)), np.arange(10), day, RESAMPLING) == {}

@@ -16,7 +16,15 @@ from training.report.parts import (
     text,
 )
 from training.report.performance import AGREEMENT, INTERVAL_NOTE
-from training.report.words import STEPS, count_or_withheld, estimate, group_name, metric_name, number, short_name
+from training.report.words import (
+    STEPS,
+    count_or_withheld,
+    estimate,
+    group_name,
+    metric_name,
+    number,
+    short_name,
+)
 
 RISK_GROUPS = ("auroc", "calibration_in_the_large", "calibration_slope", "ici")
 AMOUNT_GROUPS = ("wape", "bias", "interval_coverage")
@@ -156,12 +164,13 @@ def _exposed(evidence: Evidence) -> Section:
         [metric_name(name), *(estimate(metrics.get(name)) for metrics in apart.values())] for name in there
     ]
     withheld = dict.fromkeys(metrics["missing"] for metrics in apart.values() if "missing" in metrics)
+    n_judged = count_or_withheld(found.get("n"))
     n_learned = found.get("n_learned", 0)
     learned = "" if n_learned == 0 else f" The model learned from {count_or_withheld(n_learned)} such rows."
     return section(
         "exposed",
         title,
-        text(f"From {found.get('from', '?')} on, {count_or_withheld(found.get('n'))} rows of the test.{learned}"),
+        text(f"From {found.get('from', '?')} on, {n_judged} rows of the test.{learned}"),
         table("Judged since a model is in service, and before", ["measure", *apart], rows) if rows else [],
         [not_done(f"measures since and before, of which one has {reason}") for reason in withheld],
         why_apart,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from features.flow import FlowStep, flow_svg
 from features.page import picture, table
@@ -18,7 +19,7 @@ from training.report.parts import (
     text,
 )
 from training.report.table_one import characteristics
-from training.report.words import counted, number, percent, target_name, unit_words, words_of
+from training.report.words import counted, number, number_or_few, percent, target_name, unit_words, words_of
 
 MOST_MISSING = 25
 WHY_OUT = {
@@ -94,12 +95,13 @@ def _flow(evidence: Evidence) -> Section:
         return section("flow", "Who is an index admission", not_done("the cohort flow was not recorded"))
     flow = [FlowStep(str(step["step"]), str(step["meaning"]), int(step["n"])) for step in steps]
     title = f"Who is an index admission at {evidence.artefact.point}"
+    rounded = ", rounded to full 10 since a step is of fewer" if "is_rounded" in steps[0] else ""
     return section(
         "flow",
         "Who is an index admission",
         picture(flow_svg(flow, title), "From stays to index admissions; who leaves, and why."),
         table(
-            "Counted step by step",
+            f"Counted step by step{rounded}",
             ["stays or episodes", "step"],
             [[f"{s.n:+,}" if s.n < 0 else f"{s.n:,}", s.meaning] for s in flow],
         ),
@@ -163,13 +165,15 @@ def _split(evidence: Evidence) -> Section:
         [
             name,
             WHY_OUT.get(why, why.replace("_", " ")),
-            number(count.get("rows")),
-            *(f"{number(count.get('events'))} ({percent(count.get('prevalence'))})" for _ in events),
+            number_or_few(count["rows"]),
+            *(f"{number_or_few(count['events'])} ({percent(count['prevalence'])})" for _ in events),
         ]
         for name, reasons in split.get("removed", {}).items()
         for why, count in reasons.items()
     ]
-    apart = [f"{split[key]:,} {why}" for key, why in NO_OUTCOME_YET.items() if split.get(key)]
+    apart = [
+        f"{number_or_few(split[key])} {why}" for key, why in NO_OUTCOME_YET.items() if split.get(key, 0) != 0
+    ]
     return section(
         "split",
         "How rows were divided",
@@ -209,7 +213,9 @@ def _missing(evidence: Evidence) -> Section:
     )
     if found is None:
         return section("missing-values", "Missing values", not_done("shares were not recorded"), handling)
-    rows = [[f["label"], percent(f["training"]), percent(f["test"])] for f in found[:MOST_MISSING]]
+    rows = [
+        [f["label"], *(_share_or_few(f, name) for name in ("training", "test"))] for f in found[:MOST_MISSING]
+    ]
     more = (
         text(f"{len(found) - MOST_MISSING} more features lack values in fewer rows.")
         if len(found) > MOST_MISSING
@@ -221,6 +227,10 @@ def _missing(evidence: Evidence) -> Section:
         else text("Every feature of every row holds a value.")
     )
     return section("missing-values", "Missing values", body, more, handling)
+
+
+def _share_or_few(entry: Mapping[str, Any], name: str) -> str:
+    return "few" if name in entry and entry[name] is None else percent(entry.get(name))
 
 
 def _base_rates(evidence: Evidence) -> Section:

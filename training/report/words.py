@@ -6,6 +6,8 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
+from training.counts import WITHHELD
+
 METRICS = {
     "auroc": "AUROC (0.5 chance, 1 perfect)",
     "auprc": "AUPRC (prevalence is chance)",
@@ -94,6 +96,16 @@ def number(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def number_or_few(count: int | None) -> str:
+    """A count; None is one of 1 to 9, which is withheld."""
+    return WITHHELD if count is None else number(count)
+
+
+def count_or_withheld(count: int | None) -> str:
+    """A count; None is one that is withheld, since it or what it leaves is of 1 to 9."""
+    return "a withheld number of" if count is None else number(count)
 
 
 def percent(value: object) -> str:
