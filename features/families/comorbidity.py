@@ -164,7 +164,7 @@ def _scores(*, earlier: bool) -> tuple[Feature, ...]:
                 "Quan et al., Am J Epidemiol 2011;173(6):676-82",
                 charlson,
                 masks["charlson"],
-                ("readmission", "complication") if earlier else ("readmission",),
+                ("complication",) if earlier else (),
             ),
             (
                 "elixhauser_score",
@@ -231,7 +231,8 @@ def _frailty(*, earlier: bool) -> Feature:
         maximum=173.2,
         source=_GILBERT,
         needs=(*_FRAILTY_EARLIER, *now, _FRAILTY_UNCODED),
-        raises=("readmission", "complication", "stay_days") if earlier else ("readmission",),
+        # Not readmission nor days: whoever is about to die does not come back, nor stay long.
+        raises=("complication",) if earlier else (),
     )
 
 
@@ -258,6 +259,5 @@ FEATURES = (
         tables=_BITS["lace"].tables,
         minimum=0,
         needs=(_BITS["lace"],),
-        raises=("readmission",),
     ),
 )
