@@ -14,11 +14,12 @@ A pure function of the results document. All of these must hold:
    interval of the paired difference must lie above 0. Every change of model moves the risks and reasons of
    patients in the wards, so it needs a proven gain. A hospital that renews its models by the calendar, to
    keep up with its patients, sets `champion_rule` to `not_worse`: above minus the margin (non-inferiority).
-5. *No group harmed* beyond a margin, with the whole interval: none is ranked worse than by the champion or
-   has its level further off, and where there is no champion, or one that was nearer, no group's calibration
-   lies apart from everyone's. The interval holds with 95 % over all groups that are looked at (Bonferroni):
-   among twenty, one would otherwise often seem harmed by chance. A group that is too small to prove harm
-   proves nothing; it is on the card, or withheld there.
+5. *No group shown to be harmed* beyond a margin. Two things are looked at in each, ranking and level: against
+   the champion, and, unless the champion served the group no better, against everyone. Harm is shown where
+   the whole interval lies beyond the margin, at 95 % over all looks of a comparison together (Bonferroni):
+   among twenty groups, one would otherwise often seem harmed by chance. That refuses a model on proof alone;
+   it does not clear it. Whose own interval lies beyond the margin is told as something to look at, the worst
+   group is named where harm is not shown, and so is each that is too small to tell.
 6. *Explained*: contributions and base value add up to the raw output, and come fast enough to be waited for.
 
 Every comparison is the paired difference of the primary metric, this model minus the other, on the rows that
@@ -30,7 +31,7 @@ A number that is missing or not finite never passes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import NormalDist
 from typing import Any, Literal
@@ -51,6 +52,12 @@ class GateSettings:
     """Whether a challenger must be shown to be better than the champion, or only not to be worse."""
     champion_margin: float = 0.01
     """By how much of the primary metric a challenger may be worse and still count as not worse."""
+    group_lead: float = 0.25
+    """Share of everyone's lead on knowing nothing that each group must reach.
+
+    Everyone's AUROC itself is no measure: patients of one group are more alike, and so harder to rank, though
+    none is harmed. A quarter is left where predictions vary a quarter as much as everyone's.
+    """
     group_margin: float = 0.02
     """By how much of the primary metric a group may be predicted worse than by the champion."""
     group_log_odds: float = 0.3
@@ -87,9 +94,14 @@ class Estimate:
         value, low, high = (_number(parts.get(name)) for name in ("value", "low", "high"))
         return cls(value, low, high) if math.isfinite(value) else None
 
-    def over(self, n_groups: int) -> Estimate:
-        """The interval that holds with 95 % over so many groups together (Bonferroni, each side to scale)."""
-        wider = _NORMAL.inv_cdf(1 - 0.025 / n_groups) / _NORMAL.inv_cdf(0.975)
+    @property
+    def has_interval(self) -> bool:
+        """Whether both ends are known."""
+        return math.isfinite(self.low + self.high)
+
+    def over(self, n_looks: int) -> Estimate:
+        """The interval that holds with 95 % over so many looks together (Bonferroni, each side to scale)."""
+        wider = _NORMAL.inv_cdf(1 - 0.025 / n_looks) / _NORMAL.inv_cdf(0.975)
         return Estimate(
             self.value,
             self.value - wider * (self.value - self.low),
@@ -169,6 +181,8 @@ LEVEL = {"risk": "calibration_in_the_large", "amount": "bias"}
 """The measure of a group's predictions as a whole."""
 CHANCE = 0.5
 """The AUROC of a risk that knows nothing."""
+UNSKILLED = {"risk": CHANCE, "amount": 1.0}
+"""The primary metric of predictions that know nothing; of an amount, of nothing for everyone."""
 
 
 def decide(
@@ -196,11 +210,14 @@ def decide(
         checks += _risk_calibration(metrics, settings)
     else:
         checks += _amount_calibration(metrics, interval_level, settings)
+    groups = results.get("groups", ())
     before = () if champion is None else champion.groups
-    checks += _groups_calibration(metrics, results.get("groups", ()), before, kind, settings)
+    checks += _judged(_against_everyone(metrics, groups, before, kind, settings))
+    checks += _too_small(groups, "to be looked at")
     if champion is not None:
         checks.append(_against_champion(champion, primary, settings))
-        checks += _groups_against_champion(champion, primary, settings)
+        checks += _judged(_groups_against_champion(champion, kind, settings))
+        checks += _too_small(champion.groups, "to be compared with the champion")
     checks += _explained(results.get("explanation", {}), settings)
     return Gate(tuple(sorted(checks, key=lambda check: check.passed)))
 
@@ -253,10 +270,10 @@ def _compared(metric: str, model: Estimate, name: str, baseline: Mapping[str, An
     return f"{metric} {model.value:.3f} against {against}"
 
 
-def _interval(found: Estimate, form: str, n_groups: int = 1) -> str:
-    if not math.isfinite(found.low + found.high):
+def _interval(found: Estimate, form: str, n_looks: int = 1) -> str:
+    if not found.has_interval:
         return "without an interval"
-    together = f" over {n_groups} groups" if n_groups > 1 else ""
+    together = f" over {n_looks} looks" if n_looks > 1 else ""
     return f"95 % interval{together} {found.low:{form}} to {found.high:{form}}"
 
 
@@ -308,85 +325,143 @@ def _against_champion(champion: ChampionComparison, primary: Primary, settings: 
     )
 
 
-def _groups_calibration(
+@dataclass(frozen=True)
+class _Looks:
+    """One measure, looked at in every group: an interval wholly outside `reach` shows harm.
+
+    `words` say what was found, with a place for the value; `wanted` what must be. `excused` are groups that
+    going without the new model would not help.
+    """
+
+    metric: str
+    found: Mapping[str, Estimate | None]
+    reach: tuple[float, float]
+    words: str
+    wanted: str
+    excused: frozenset[str] = frozenset()
+
+    @property
+    def measured(self) -> dict[str, Estimate]:
+        """Groups with an interval; without one nothing can be shown."""
+        return {name: found for name, found in self.found.items() if found and found.has_interval}
+
+    def beyond(self, low: float, high: float) -> float:
+        """By how much an interval lies outside what it must reach; below 0 where it reaches it."""
+        # A distance of exactly the margin is not exact in binary; it passes.
+        return max(low - self.reach[1], self.reach[0] - high) - 1e-9
+
+    def sentence(self, name: str, n_looks: int = 1) -> str:
+        found = self.measured[name].over(n_looks)
+        form = "+.3f" if "{:+" in self.words else ".3f"
+        value = self.words.format(found.value)
+        return f"{name}: {value}, {_interval(found, form, n_looks)} ({self.wanted})"
+
+
+def _judged(looks_at: Iterable[_Looks]) -> Iterator[Check]:
+    """What the looks at every group show, with 95 % over all of a comparison."""
+    comparison = tuple(looks_at)
+    n_looks = sum(len(looks.measured) for looks in comparison)
+    for looks in comparison:
+        shown = []
+        for name, found in looks.measured.items():
+            together = found.over(n_looks)
+            if looks.beyond(together.low, together.high) > 0:
+                shown.append(name)
+                yield Check(name in looks.excused, f"{looks.sentence(name, n_looks)}.")
+            elif looks.beyond(found.low, found.high) > 0:
+                chance = f"which over {n_looks} looks may be chance"
+                yield Check(True, f"look at {looks.sentence(name)}, {chance}.")
+        if looks.measured and not shown:
+            worst = max(
+                looks.measured.items(), key=lambda group: looks.beyond(group[1].value, group[1].value)
+            )
+            not_shown = f"harm to a group is not shown by {looks.metric}, allowing for {n_looks} looks"
+            yield Check(True, f"{not_shown}; the worst is {looks.sentence(worst[0])}.")
+        if unknown := [name for name in looks.found if name not in looks.measured]:
+            yield Check(True, f"without an interval of {looks.metric}, not looked at: {', '.join(unknown)}.")
+
+
+def _against_everyone(
     metrics: Mapping[str, Any],
     groups: Sequence[Mapping[str, Any]],
     before: Sequence[Mapping[str, Any]],
     kind: str,
     settings: GateSettings,
-) -> Iterator[Check]:
-    """Which groups' calibration lies apart from everyone's, whole interval and all.
+) -> Iterator[_Looks]:
+    """Each group's ranking, and its level beside everyone's.
 
-    Where the champion was no nearer, going without the new model would help nobody: that passes, and is told.
+    Where the champion was no better, going without the new model would help nobody: that passes, and is told.
     """
-    name = LEVEL[kind]
-    no_nearer = {(group["group"], group["level"]) for group in before if _is_no_further_off(group, name)}
-    everyone = Estimate.read(metrics.get(name))
-    shown = [group for group in groups if not group["suppressed"]]
-    if everyone is None or not shown:
-        return
-    if kind == "risk":
-        low, high = everyone.value - settings.group_log_odds, everyone.value + settings.group_log_odds
-    else:
-        low, high = everyone.value / settings.group_bias, everyone.value * settings.group_bias
-    harmed = 0
-    for group in shown:
-        found = _over(Estimate.read(group["metrics"].get(name)), shown)
-        # Without an interval nothing is shown, as in a group whose resamples are often undefined.
-        if found is not None and (found.low > high or found.high < low):
-            harmed += 1
-            as_before = (group["group"], group["level"]) in no_nearer
-            wanted = f"must reach {low:.3f} to {high:.3f}, or be no further off than the champion's"
-            yield Check(
-                as_before,
-                f"{group['group']} {group['level']}: {name} {found.value:.3f}, "
-                f"{_interval(found, '.3f', len(shown))}, "
-                f"against {everyone.value:.3f} of everyone ({wanted}).",
-            )
-    if not harmed:
-        text = f"{name} of {len(shown)} groups is near everyone's {everyone.value:.3f}"
-        yield Check(True, f"{text} (must reach {low:.3f} to {high:.3f}).")
+    primary, level, unskilled = PRIMARY[kind], LEVEL[kind], UNSKILLED[kind]
+    ranked, everyone = Estimate.read(metrics.get(primary.name)), Estimate.read(metrics.get(level))
+    if ranked is not None:
+        least = unskilled + settings.group_lead * (ranked.value - unskilled)
+        yield _Looks(
+            primary.name,
+            _by_group(groups, lambda found: Estimate.read(found.get(primary.name))),
+            (least, math.inf) if primary.is_higher_better else (-math.inf, least),
+            f"{primary.name} {{:.3f}}",
+            f"everyone's is {ranked.value:.3f}; must reach {least:.3f}, or be no worse than the champion's",
+            _excused(before, lambda found: primary.advantage(found.get(primary.name))),
+        )
+    if everyone is not None:
+        if kind == "risk":
+            low, high = everyone.value - settings.group_log_odds, everyone.value + settings.group_log_odds
+        else:
+            low, high = everyone.value / settings.group_bias, everyone.value * settings.group_bias
+        must = f"must reach {low:.3f} to {high:.3f}, or be no further off than the champion's"
+        yield _Looks(
+            level,
+            _by_group(groups, lambda found: Estimate.read(found.get(level))),
+            (low, high),
+            f"{level} {{:.3f}}",
+            f"everyone's is {everyone.value:.3f}; {must}",
+            _excused(before, lambda found: Primary(level, False).advantage(found.get(f"{level}_distance"))),
+        )
 
 
 def _groups_against_champion(
-    champion: ChampionComparison, primary: Primary, settings: GateSettings
-) -> Iterator[Check]:
-    """Which groups are ranked worse than by the champion, or have their level further off."""
-    shown = [group for group in champion.groups if not group["suppressed"]]
-    level = LEVEL["risk" if primary.is_higher_better else "amount"]
-    harmed = 0
-    for group in shown:
-        distance = _over(Estimate.read(group["metrics"].get(f"{level}_distance")), shown)
-        if distance is not None and distance.low > settings.group_shift + 1e-9:
-            harmed += 1
-            yield Check(
-                False,
-                f"{group['group']} {group['level']}: {level} further off by {distance.value:.3f} than under "
-                f"champion version {champion.version}, {_interval(distance, '.3f', len(shown))} "
-                f"(must reach {settings.group_shift:.3f}).",
-            )
-        found = _over(primary.advantage(group["metrics"].get(primary.name)), shown)
-        if found is not None and found.high < -settings.group_margin - 1e-9:
-            harmed += 1
-            yield Check(
-                False,
-                f"{group['group']} {group['level']}: {primary.name} better by {found.value:+.3f} than "
-                f"champion version {champion.version}, {_interval(found, '+.3f', len(shown))} "
-                f"(must reach {-settings.group_margin:+.3f}).",
-            )
-    if shown and not harmed:
-        text = f"none of {len(shown)} groups is ranked worse than by champion version {champion.version}"
-        more = f"by more than {settings.group_margin:.3f}, or has its {level} further off by more than"
-        yield Check(True, f"{text} {more} {settings.group_shift:.3f}.")
+    champion: ChampionComparison, kind: str, settings: GateSettings
+) -> Iterator[_Looks]:
+    """Whether a group is ranked worse than by the champion, or has its level further off."""
+    primary, level, margin, shift = PRIMARY[kind], LEVEL[kind], settings.group_margin, settings.group_shift
+    theirs = f"champion version {champion.version}"
+    yield _Looks(
+        f"{primary.name} against {theirs}",
+        _by_group(champion.groups, lambda found: primary.advantage(found.get(primary.name))),
+        (-margin, math.inf),
+        f"{primary.name} better by {{:+.3f}} than {theirs}",
+        f"must reach {-margin:+.3f}",
+    )
+    yield _Looks(
+        f"{level} against {theirs}",
+        _by_group(champion.groups, lambda found: Estimate.read(found.get(f"{level}_distance"))),
+        (-math.inf, shift),
+        f"{level} further off by {{:.3f}} than under {theirs}",
+        f"must reach {shift:.3f}",
+    )
 
 
-def _over(found: Estimate | None, groups: Sequence[object]) -> Estimate | None:
-    return None if found is None else found.over(len(groups))
+_Read = Callable[[Mapping[str, Any]], Estimate | None]
 
 
-def _is_no_further_off(group: Mapping[str, Any], level: str) -> bool:
-    found = None if group["suppressed"] else Estimate.read(group["metrics"].get(f"{level}_distance"))
-    return found is not None and found.value <= 0
+def _by_group(groups: Sequence[Mapping[str, Any]], read: _Read) -> dict[str, Estimate | None]:
+    return {_name(group): read(group["metrics"]) for group in groups if not group["suppressed"]}
+
+
+def _excused(before: Sequence[Mapping[str, Any]], read: _Read) -> frozenset[str]:
+    """The groups that are served no worse than by the champion, by this advantage."""
+    advantages = _by_group(before, read)
+    return frozenset(name for name, ahead in advantages.items() if ahead and ahead.value >= 0)
+
+
+def _too_small(groups: Sequence[Mapping[str, Any]], purpose: str) -> Iterator[Check]:
+    if withheld := [_name(group) for group in groups if group["suppressed"]]:
+        yield Check(True, f"too small {purpose}: {', '.join(withheld)}.")
+
+
+def _name(group: Mapping[str, Any]) -> str:
+    return f"{group['group']} {group['level']}"
 
 
 def _explained(explanation: Mapping[str, Any], settings: GateSettings) -> Iterator[Check]:

@@ -263,14 +263,14 @@ WITHHELD = {"group": "sex", "level": "unknown", "suppressed": True, "reason": "f
 
 
 def test_a_group_whose_risks_are_plainly_too_low_is_flagged_by_name():
-    # Everyone's calibration is 0.1: a group may lie from -0.2 to 0.4. Over two groups 1.96 standard errors
+    # Everyone's calibration is 0.1: a group may lie from -0.2 to 0.4. Over two looks 1.96 standard errors
     # become 2.24, so that 0.2 becomes 0.229: from 0.471 to 0.929 lies beyond.
     women, men = (group(sex, calibration_in_the_large=around(0.7, 0.2)) for sex in ("female", "male"))
     men["metrics"]["calibration_in_the_large"] = around(-0.1, 0.2)
     gate = decide(risk(metrics={"calibration_in_the_large": around(0.1)}, groups=[women, men, WITHHELD]))
     assert failures(gate) == [
-        "sex female: calibration_in_the_large 0.700, 95 % interval over 2 groups 0.471 to 0.929, against "
-        "0.100 of everyone (must reach -0.200 to 0.400, or be no further off than the champion's)."
+        "sex female: calibration_in_the_large 0.700, 95 % interval over 2 looks 0.471 to 0.929 "
+        "(everyone's is 0.100; must reach -0.200 to 0.400, or be no further off than the champion's)."
     ]
 
 
@@ -287,12 +287,13 @@ def test_a_group_that_the_champion_serves_no_better_does_not_keep_a_better_model
 
 def test_a_challenger_that_moves_a_groups_level_further_off_is_refused():
     # Further off by 0.2 log-odds. From 0.15 to 0.25: beyond the margin of 0.1. From 0.05 to 0.35: who knows.
+    # Two groups, ranking and level each: over four looks 1.96 becomes 2.498, and 0.05 becomes 0.064.
     surely = group("female", auroc=around(0.01), calibration_in_the_large_distance=around(0.2, 0.05))
     perhaps = group("male", auroc=around(0.01), calibration_in_the_large_distance=around(0.2, 0.15))
     comparison = ChampionComparison(3, 4000, around(0.03), groups=(surely, perhaps))
     assert failures(decide(risk(), comparison)) == [
         "sex female: calibration_in_the_large further off by 0.200 than under champion version 3, "
-        "95 % interval over 2 groups 0.143 to 0.257 (must reach 0.100)."
+        "95 % interval over 4 looks 0.136 to 0.264 (must reach 0.100)."
     ]
     bias = group("female", wape=around(0.0), bias_distance=around(0.2, 0.05))
     comparison = ChampionComparison(3, 4000, around(-0.03), groups=(bias,))
@@ -329,9 +330,76 @@ def test_a_challenger_that_is_better_for_everyone_and_worse_for_a_group_is_refus
     better = around(0.03)
     assert decide(risk(), ChampionComparison(3, 4000, better, groups=(women, WITHHELD))).passed
     assert failures(decide(risk(), ChampionComparison(3, 4000, better, groups=(women, men)))) == [
-        "sex male: auroc better by -0.050 than champion version 3, 95 % interval over 2 groups -0.073 to "
+        "sex male: auroc better by -0.050 than champion version 3, 95 % interval over 2 looks -0.073 to "
         "-0.027 (must reach -0.020)."
     ]
+
+
+def told(gate: Gate, beginning: str) -> list[str]:
+    return [check.text for check in gate.checks if check.passed and check.text.startswith(beginning)]
+
+
+def test_harm_that_may_be_chance_among_many_is_told_as_such_and_never_denied():
+    # 20 groups, two looks each: 1.96 standard errors become 3.227, by 1.646. Of the women -0.07 ± 0.045 lies
+    # below -0.02, and with ± 0.074 reaches it; 0.25 ± 0.12 lies above 0.1, and with ± 0.198 reaches it.
+    women = group("female", auroc=around(-0.07, 0.045), calibration_in_the_large_distance=around(0.25, 0.12))
+    same = {"auroc": around(0.0), "calibration_in_the_large_distance": around(0.0)}
+    others = [group(str(number), **same) for number in range(19)]
+    gate = decide(risk(), ChampionComparison(3, 4000, around(0.03), groups=(women, *others)))
+    assert gate.passed
+    ranked = (
+        "sex female: auroc better by -0.070 than champion version 3, 95 % interval -0.115 to -0.025 "
+        "(must reach -0.020)"
+    )
+    level = (
+        "sex female: calibration_in_the_large further off by 0.250 than under champion version 3, 95 % "
+        "interval 0.130 to 0.370 (must reach 0.100)"
+    )
+    assert told(gate, "look at") == [
+        f"look at {ranked}, which over 40 looks may be chance.",
+        f"look at {level}, which over 40 looks may be chance.",
+    ]
+    not_shown = "harm to a group is not shown by"
+    assert told(gate, not_shown) == [
+        f"{not_shown} auroc against champion version 3, allowing for 40 looks; the worst is {ranked}.",
+        f"{not_shown} calibration_in_the_large against champion version 3, allowing for 40 looks; the worst "
+        f"is {level}.",
+    ]
+    # Alone, with two looks, it is shown.
+    assert not decide(risk(), ChampionComparison(3, 4000, around(0.03), groups=(women,))).passed
+
+
+def test_a_group_that_could_not_be_looked_at_is_named():
+    bare = group("male", auroc={"value": 0.7, "low": None}, calibration_in_the_large={"value": None})
+    women = group("female", auroc=around(0.7), calibration_in_the_large=around(0.0))
+    small = ChampionComparison(3, 4000, around(0.03), groups=(WITHHELD,))
+    gate = decide(risk(groups=[women, bare, WITHHELD]), small)
+    assert told(gate, "without") == [
+        "without an interval of auroc, not looked at: sex male.",
+        "without an interval of calibration_in_the_large, not looked at: sex male.",
+    ]
+    assert told(gate, "too small") == [
+        "too small to be looked at: sex unknown.",
+        "too small to be compared with the champion: sex unknown.",
+    ]
+
+
+def test_a_group_that_is_ranked_all_but_by_chance_is_refused_without_a_champion():
+    # Everyone's AUROC is 0.74, 0.24 above chance; a quarter of that lead is 0.56. Below it is a group from
+    # 0.52 to 0.54; one from 0.54 to 0.60 reaches it.
+    blind, poor = group("female", auroc=around(0.53)), group("male", auroc=around(0.57, 0.03))
+    assert decide(risk(groups=[poor])).passed
+    assert failures(decide(risk(groups=[blind]))) == [
+        "sex female: auroc 0.530, 95 % interval 0.520 to 0.540 (everyone's is 0.740; must reach 0.560, or be "
+        "no worse than the champion's)."
+    ]
+    # The champion ranked its patients no better.
+    before = group("female", auroc=around(0.0))
+    assert decide(risk(groups=[blind]), ChampionComparison(3, 4000, around(0.03), groups=(before,))).passed
+    # Everyone's WAPE is 0.40, 0.60 nearer than nothing for all; a quarter of that lead is 0.85.
+    far, near = group("female", wape=around(0.9)), group("male", wape=around(0.85))
+    assert decide(cost(groups=[near]), interval_level=0.8).passed
+    assert "sex female: wape 0.900" in failures(decide(cost(groups=[far]), interval_level=0.8))[0]
 
 
 @pytest.mark.parametrize(
