@@ -87,8 +87,9 @@ def promote(
     client = connect(tracking_uri)
     model = registered(client, name, version)
     if not model.gate.passed and not override:
+        failed = " ".join(str(check) for check in model.gate.checks if not check.passed)
         raise PromotionError(
-            f"{name}/{version} did not pass its gate. {' '.join(model.gate.reasons)} "
+            f"{name}/{version} did not pass its gate. {failed} "
             "Train a better model, or promote it with a reason of your own."
         )
     reasons = (f"Override: {override}", *model.gate.reasons) if override else model.gate.reasons
