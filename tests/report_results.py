@@ -30,9 +30,9 @@ FACTS = {
     "rows": {"train": 6000, "calibration": 1500, "test": 2000},
     "estimate": "later-in-time test",
     "seed": 0,
-    "parameters": {"learning_rate": 0.05, "max_depth": 3, "monotone_constraints": [1, 0, 1]},
     "versions": {"wardcast": "0.1.0", "lightgbm": "4.7.0"},
 }
+PARAMETERS = {"learning_rate": 0.05, "max_depth": 3, "monotone_constraints": [1, 0, 1]}
 
 
 def metric(value: float, reach: float = 0.02) -> dict[str, Any]:
@@ -40,8 +40,9 @@ def metric(value: float, reach: float = 0.02) -> dict[str, Any]:
     return {"value": value, "low": round(value - reach, 6), "high": round(value + reach, 6)}
 
 
-def _artefact(target: str, **own: Any) -> Artefact:
+def _artefact(target: str, objective: str, **own: Any) -> Artefact:
     label = {"kind": "derived", "variant": "cms", "window_days": 30}
+    facts = FACTS | {"parameters": PARAMETERS | {"objective": objective}}
     return Artefact(
         name=f"{target}-admission",
         target=target,
@@ -53,7 +54,7 @@ def _artefact(target: str, **own: Any) -> Artefact:
         features=SPECS,
         fingerprint="cd" * 32,
         percentiles=tuple(np.linspace(0.0, 1.0, 101).tolist()),
-        training=Training("real", label, dt.date(2024, 6, 1), FACTS),
+        training=Training("real", label, dt.date(2024, 6, 1), facts),
         metrics={},
         intended_use=f"Estimates {target}, to help clinicians and planners set priorities.",
         **own,
@@ -62,6 +63,7 @@ def _artefact(target: str, **own: Any) -> Artefact:
 
 RISK = _artefact(
     "readmission",
+    "binary",
     unit="probability",
     calibration=LineCalibration("platt", 0.1, 1.05),
     distribution=None,
@@ -70,6 +72,7 @@ RISK = _artefact(
 )
 AMOUNT = _artefact(
     "cost",
+    "log",
     unit="money",
     calibration=None,
     distribution=Distribution(
@@ -91,6 +94,7 @@ _COMMON: dict[str, Any] = {
         "calibration_from": "2024-01-01",
         "test_from": "2024-06-01",
         "unlabelled": 250,
+        "calibration_rows_of_test_patients": 160,
         "removed": {
             "training": {
                 "label_window_open": {"rows": 40, "events": 12, "prevalence": 0.3},

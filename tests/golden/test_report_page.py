@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from evaluation.plots import amount_calibration_plot, calibration_plot, decision
 from models.artefact import Artefact
 from models.card_page import card_page
 from tests.golden.test_quality_page import HOSTILE, _Page, normalised
-from tests.report_results import AMOUNT, AMOUNT_RESULTS, RISK, RISK_RESULTS
+from tests.report_results import AMOUNT, AMOUNT_RESULTS, RISK, RISK_RESULTS, SPECS
 from training.card import model_card_page
 from training.report.checklist import CHAI_CARD, TRIPOD_AI, read_items
 from training.report.figures import contribution_figures, document_figures
@@ -173,6 +174,108 @@ def test_a_report_stands_whatever_key_is_missing(key: str) -> None:
 def test_a_search_that_found_no_leak_says_so() -> None:
     assert "No warning: " in page_of("risk", leaks=[])
     assert "1 warning of leaks" in page_of("risk")
+
+
+def section_of(page: str, anchor: str) -> str:
+    start = page.index(f'<section id="{anchor}">')
+    return page[start : page.index("</section>", start)]
+
+
+def report_of(artefact: Artefact, **results: Any) -> str:
+    return report_page(artefact, results, {})
+
+
+def test_published_scores_are_named_where_they_stand_beside_the_model() -> None:
+    # Of the results by hand LACE was computed, and HOSPITAL was not.
+    background = section_of(page_of("risk"), "background")
+    assert "LACE (van Walraven" in background
+    assert "HOSPITAL" not in background
+    without = section_of(page_of("amount"), "background")
+    assert "No published score for the same purpose stands beside the model." in without
+
+
+def test_the_report_says_which_groups_the_model_reads() -> None:
+    reads = section_of(page_of("risk"), "groups")
+    assert "the model reads sex, age and earlier stays: a prediction may differ by it" in reads
+    assert "shape of their own" not in reads
+    blind = replace(RISK, features=(replace(SPECS[0], name="lace_index"),))
+    groups = RISK_RESULTS["groups"]
+    assert "reads nothing that tells these groups apart" in section_of(
+        report_of(blind, groups=groups), "groups"
+    )
+    assert AMOUNT.distribution
+    shape = AMOUNT.distribution.everyone
+    by = replace(AMOUNT.distribution, group_feature="admission_department", groups={"surgery": shape})
+    apart = report_of(replace(AMOUNT, distribution=by), groups=groups)
+    assert "a shape of their own by admission department" in section_of(apart, "groups")
+
+
+def test_the_report_says_that_calibration_and_test_share_patients() -> None:
+    assert "share patients (160 calibration rows are theirs), but no row" in section_of(
+        page_of("risk"), "split"
+    )
+    few = report_of(RISK, split={"by": "time and patient", "calibration_rows_of_test_patients": None})
+    assert "(fewer than 10 calibration rows are theirs)" in section_of(few, "split")
+    # By patient, whoever is judged is in no other slice.
+    assert "share patients" not in report_of(RISK, split={"by": "patient"})
+
+
+@pytest.mark.parametrize(
+    ("target", "said", "unsaid"),
+    [
+        ("charges", "ends early by death or transfer", "coders"),
+        ("complication", "both are coders&#x27; judgement", "drawn in"),
+        ("readmission", "planned rests on coded diagnoses", "drawn in"),
+        ("cost", "drawn in at both half percents of the training rows (the upper one at 210,000)", "coders"),
+    ],
+)
+def test_the_outcome_says_what_people_judged_and_what_is_truncated(
+    target: str, said: str, unsaid: str
+) -> None:
+    base = AMOUNT if target in ("charges", "cost") else RISK
+    artefact = replace(base, target=target, name=f"{target}-admission")
+    outcome = section_of(report_of(artefact, truncated_at=210_000.0), "outcome")
+    assert said in outcome
+    assert unsaid not in outcome
+
+
+def test_the_report_says_what_a_run_cannot_know_of_others() -> None:
+    assert "judged on the same period" in section_of(page_of("risk"), "use")
+    by_patient = report_of(RISK, split={"by": "patient"})
+    assert "judged on the same patients" in section_of(by_patient, "use")
+
+
+def test_the_report_says_that_the_training_lost_those_who_came_back_only_where_it_did() -> None:
+    lost = "lost the rows of patients who came back"
+    assert lost in section_of(page_of("risk"), "limits")
+    assert lost not in section_of(report_of(RISK, split={"by": "patient"}), "limits")
+    nobody = {"training": {"patient_in_later_slice": {"rows": 0, "events": 0, "prevalence": None}}}
+    assert lost not in section_of(report_of(RISK, split={"by": "time", "removed": nobody}), "limits")
+
+
+@pytest.mark.parametrize(
+    ("objective", "words"),
+    [
+        ("log", "least squares of the logarithm, beside trees"),
+        ("gamma", "a gamma loss of the amount, beside trees"),
+        ("tweedie", "a Tweedie loss of the amount (power 1.5), beside trees"),
+        (None, "an objective that was not recorded, beside trees"),
+    ],
+)
+def test_the_report_names_the_loss_that_the_trees_were_grown_for(objective: str | None, words: str) -> None:
+    told = {} if objective is None else {"objective": objective}
+    facts = AMOUNT.training.facts | {"parameters": told}
+    artefact = replace(AMOUNT, training=replace(AMOUNT.training, facts=facts))
+    assert words in section_of(report_of(artefact), "model")
+    assert "with a logistic loss, then" in section_of(report_of(RISK), "model")
+
+
+@pytest.mark.parametrize(("kind", "side"), [("risk", "above 0"), ("amount", "below 0")])
+def test_a_difference_from_a_baseline_says_on_which_side_it_is_better(kind: str, side: str) -> None:
+    # AUROC is better where it is higher, WAPE where it is lower.
+    artefact, results = MODELS[kind]
+    assert f"model minus this (better {side})" in section_of(page_of(kind), "baselines")
+    assert f"the whole interval of the difference is {side}." in model_card_page(artefact, results)
 
 
 @pytest.mark.parametrize("hostile", [HOSTILE, "</style></svg><img src=x onerror=alert(1)>", "a\ud800b"])

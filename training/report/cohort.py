@@ -20,6 +20,7 @@ from training.report.parts import (
 )
 from training.report.table_one import characteristics
 from training.report.words import counted, number, number_or_few, percent, target_name, unit_words, words_of
+from training.targets import TARGETS
 
 MOST_MISSING = 25
 WHY_OUT = {
@@ -31,14 +32,22 @@ NO_OUTCOME_YET = {
     "unsettled": "rows have one that could not have been known of all patients of their day",
 }
 """Counts of the split that are of no slice."""
+SHARED = "calibration_rows_of_test_patients"
+"""Of the split: whoever comes back may stand in the calibration and in the test."""
 MATURITY = {
     "readmission": "A readmission is known once its window has passed after discharge.",
     "complication": "A complication is known once the stay is over; its onset is undated, so that one before "
     "the prediction counts too.",
     "cost": "A cost is known once its window has passed and every stay in it is costed.",
-    "charges": "Charges are known once the stay is over and its total is there; they are not truncated.",
+    "charges": "Charges are known once the stay is over and its total is there.",
     "stay_days": "A length of stay is known once the stay is over. It counts midnights.",
 }
+JUDGED = {
+    "readmission": "Whether a return was planned rests on coded diagnoses and procedures.",
+    "complication": "It rests on coded diagnoses, and where there are any on flags of what was present on "
+    "admission: both are coders' judgement.",
+}
+"""What of an outcome a person judged; that of the others is billed or dated."""
 
 
 def sections(evidence: Evidence) -> Iterator[Section]:
@@ -79,6 +88,19 @@ def _data(evidence: Evidence) -> Section:
             "and counted in the quality report of the data set, which is made with `wardcast check --html`.",
             "A value enters only if it was known at the time of the prediction, not merely if it had "
             "happened.",
+            "The rules are the same for every row. Whether what they set aside is as frequent in every "
+            "group of patients is not counted.",
+        ),
+        for_the_hospital(
+            "follow-up",
+            "End of follow-up",
+            "when the extract was made, and until when returns, deaths and costs in it are complete.",
+        ),
+        for_the_hospital(
+            "preparation",
+            "Preparation of the records",
+            "what was done to them before the extract, and whether that, and what is set aside, is alike "
+            "across groups.",
         ),
         for_the_hospital(
             "setting",
@@ -127,12 +149,39 @@ def _outcome(evidence: Evidence) -> Section:
         text(
             MATURITY.get(artefact.target, ""),
             "An outcome that is not known yet is missing, never taken for none: such rows are neither "
-            "learned "
-            "from nor judged by.",
-            "The rule is the same for every patient; it is computed from records, without a person's "
-            "judgement, "
-            "by code that does not see the prediction.",
+            "learned from nor judged by.",
+            _truncation(evidence),
+            TARGETS[artefact.target].caution if artefact.target in TARGETS else "",
         ),
+        text(
+            "The rule is the same for every patient, and the code that applies it does not see the "
+            "prediction. What it reads was written by people, who may record some groups otherwise than "
+            "others.",
+            "" if label.get("kind") == "given" else JUDGED.get(artefact.target, ""),
+        ),
+        for_the_hospital(
+            "outcome-rationale",
+            "Why this outcome",
+            "why this outcome with this window, and not another, is what care here is planned by.",
+        ),
+        for_the_hospital(
+            "outcome-judgement",
+            "Who judged the outcome",
+            "who codes or enters what it rests on, by which rules, alike for every group or not, and whether "
+            "they could see a prediction.",
+        ),
+    )
+
+
+def _truncation(evidence: Evidence) -> str:
+    """What the trees learned of an amount, as against what it is judged by."""
+    if evidence.is_risk:
+        return ""
+    at = evidence.results.get("truncated_at")
+    upper = f" (the upper one at {number(at)})" if at is not None else ""
+    return (
+        "The outcome itself is not truncated. The amounts that trees learn are drawn in at both half "
+        f"percents of the training rows{upper}; the calibration gives their mean back."
     )
 
 
@@ -182,10 +231,16 @@ def _split(evidence: Evidence) -> Section:
         [table("Rows taken out", ["slice", "why", "rows", *events], lost)] if lost else [],
         [text(f"Not used: {'; '.join(apart)}.")] if apart else [],
         text(
-            "The size of the study is what the extract holds: every mature index admission takes part. A "
-            "slice "
-            "of too few rows or outcomes is refused before training. Whether it was enough is told by the "
-            "width of the intervals and the learning curve.",
+            "No sample size was calculated beforehand. The size of the study is what the extract holds: "
+            "every mature index admission takes part but those named above. A slice of too few rows or "
+            "outcomes is refused before training. Whether it was enough can only be read off the width of "
+            "the intervals and, where it was asked for, the learning curve.",
+        ),
+        for_the_hospital(
+            "participants",
+            "Number of patients",
+            "how many patients stand behind the rows of each slice: rows are counted here, patients are not, "
+            "and one patient may have several.",
         ),
     )
 
@@ -193,13 +248,23 @@ def _split(evidence: Evidence) -> Section:
 def _why_so(evidence: Evidence) -> str:
     if evidence.results.get("split", {}).get("by") == "patient":
         return (
-            "The extract has no calendar: every patient is judged by a model that has not seen them (folds "
-            "by "
-            "patient), and no row is later than another."
+            "The extract has no calendar: every patient is judged by a model that was made the same way "
+            "without them (folds by patient), not by this very model, and no row is later than another."
         )
     return (
         "The test is the latest period. No patient whom the trees learned from is in the calibration or the "
-        "test, and a row enters a slice only if its outcome was known before the next slice begins."
+        "test, and a row enters a slice only if its outcome was known before the next slice begins. "
+        f"{_shared(evidence)}"
+    )
+
+
+def _shared(evidence: Evidence) -> str:
+    """That calibration and test share patients, with the number of rows where it is recorded."""
+    split = evidence.results.get("split", {})
+    n_rows = f" ({number_or_few(split[SHARED])} calibration rows are theirs)" if SHARED in split else ""
+    return (
+        f"Calibration and test share patients{n_rows}, but no row: without those who come back later the "
+        "calibration would lose the very returns that it is to count."
     )
 
 

@@ -30,6 +30,12 @@ section { border-top: 1px solid #d0d0d0; margin-top: 1.6rem; } section h2 { marg
   section { border-top: none; } .open { min-height: 3.2rem; } }
 """
 
+LEFT_TO_PEOPLE = {
+    "hospital": " (for the hospital to write)",
+    "both": " (in part for the hospital to write)",
+}
+"""Of an item of a checklist, by who answers it."""
+
 
 def report_page(artefact: Artefact, results: Mapping[str, Any], figures: Mapping[str, Figure]) -> str:
     """The page's text; the same arguments give the same text with the same version of matplotlib.
@@ -89,4 +95,4 @@ def _checklist() -> Section:
 def _where(item: Item) -> str:
     return ", ".join(
         f'<a href="#{html_text(anchor)}">{html_text(anchor.replace("-", " "))}</a>' for anchor in item.anchors
-    ) + (" (for the hospital to write)" if item.by == "hospital" else "")
+    ) + LEFT_TO_PEOPLE.get(item.by, "")

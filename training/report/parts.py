@@ -62,8 +62,8 @@ def section(anchor: str, title: str, *body: str | Iterable[str]) -> Section:
 
 
 def text(*sentences: str) -> str:
-    """A paragraph."""
-    return f"<p>{html_text(' '.join(sentences))}</p>"
+    """A paragraph; sentences that are empty are left out."""
+    return f"<p>{html_text(' '.join(filter(None, sentences)))}</p>"
 
 
 def not_done(why: str) -> str:

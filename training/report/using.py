@@ -251,8 +251,8 @@ def _lost_to_the_training(evidence: Evidence) -> list[str]:
     if removed.get("patient_in_later_slice", {}).get("rows", 0) == 0:
         return []
     return [
-        "The training slice lost the rows of patients who came back in a later slice: the trees saw fewer of "
-        "those who return. The calibration slice kept such rows and sets the level, not what the trees missed.",
+        "The training slice lost the rows of patients who came back in a later slice: the trees saw fewer "
+        "of those who return. The calibration slice kept such rows and sets the level, not what they missed.",
     ]
 
 
