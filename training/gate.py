@@ -30,11 +30,14 @@ A number that is missing or not finite never passes.
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import NormalDist
 from typing import Any, Literal
+
+from training.counts import WITHHELD, told
 
 _NORMAL = NormalDist()
 ChampionRule = Literal["better", "not_worse"]
@@ -110,6 +113,19 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class CommonExposed:
+    """Which of a comparison's rows are of the time when models were acted upon (`training.exposure`).
+
+    `n_rows` of them from the day `since` on, and the `difference_before` that day; None where the rows before
+    or since are too few to be judged alone.
+    """
+
+    since: dt.date
+    n_rows: int
+    difference_before: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
 class ChampionComparison:
     """Challenger against champion on the same rows, later than both models' calibration slices.
 
@@ -123,6 +139,7 @@ class ChampionComparison:
     difference: Mapping[str, Any] | None
     reason: str = ""
     groups: Sequence[Mapping[str, Any]] = ()
+    exposed: CommonExposed | None = None
 
 
 @dataclass(frozen=True)
@@ -321,7 +338,26 @@ def _against_champion(champion: ChampionComparison, primary: Primary, settings: 
     return Check(
         passed,
         f"{against} on {champion.n_rows} common later rows: {primary.name} better by {found.value:+.3f}, "
-        f"{_interval(found, '+.3f')} ({wanted}).",
+        f"{_interval(found, '+.3f')} ({wanted}).{_acted_upon(champion, primary)}",
+    )
+
+
+def _acted_upon(champion: ChampionComparison, primary: Primary) -> str:
+    """What acting on models may have changed about a comparison, if anything."""
+    if champion.exposed is None:
+        return ""
+    since, n_before = champion.exposed.n_rows, champion.n_rows - champion.exposed.n_rows
+    told_since, told_before = (WITHHELD if n is None else n for n in told((since, n_before)))
+    share = "Most of these rows" if since > n_before else "Of these rows"
+    before = primary.advantage(champion.exposed.difference_before)
+    alone = (
+        "too few on either side to be compared alone"
+        if before is None
+        else f"on the {told_before} before, better by {before.value:+.3f}, {_interval(before, '+.3f')}"
+    )
+    return (
+        f" {share}, {told_since}, lie on or after {champion.exposed.since}, since when models are acted "
+        f"upon: that makes the champion look worse than it is; {alone}."
     )
 
 

@@ -18,6 +18,8 @@ from features.progress import Progress
 from wardcast.settings import Settings
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from training.gate import ChampionComparison
     from training.train import Effort, Trained
 
@@ -123,7 +125,7 @@ def train(
     )
     distribution = trained.artefact.distribution
     with step(progress, f"comparing {of_this} with the champion"):
-        comparison = _comparison(trained, data, settings)
+        comparison = _comparison(trained, data, settings, acted_on_from)
     gate = decide(
         trained.results,
         comparison,
@@ -155,7 +157,9 @@ def step(progress: Progress, name: str) -> Iterator[None]:
     progress(name, 1, 1)
 
 
-def _comparison(trained: Trained, data: PatientLevelData, settings: Settings) -> ChampionComparison | None:
+def _comparison(
+    trained: Trained, data: PatientLevelData, settings: Settings, acted_on_from: dt.date | None
+) -> ChampionComparison | None:
     """Challenger against the present champion on rows later than both models' calibration slices."""
     from models.champions import champion_named, load_champion
     from training.compare import compare_with_champion
@@ -166,7 +170,9 @@ def _comparison(trained: Trained, data: PatientLevelData, settings: Settings) ->
     if present is None:
         return None
     rows = read_rows(data, TARGETS[trained.artefact.target])
-    return compare_with_champion(trained, load_champion(present), present.version, rows)
+    return compare_with_champion(
+        trained, load_champion(present), present.version, rows, acted_on_from=acted_on_from
+    )
 
 
 def has_labels(file: Path, target: str) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from typing import Any
 
 import pytest
 
-from training.gate import ChampionComparison, Check, Gate, GateSettings, decide
+from training.gate import ChampionComparison, Check, CommonExposed, Gate, GateSettings, decide
 
 
 def around(value: float, half_width: float = 0.01) -> dict[str, float]:
@@ -253,6 +254,23 @@ def test_the_same_model_again_is_not_worse_than_itself_and_no_reason_to_change()
         "against champion version 3 on 4000 common later rows: auroc better by +0.000, "
         "95 % interval +0.000 to +0.000 (must be above 0)."
     ]
+
+
+def test_a_comparison_on_rows_of_the_time_when_models_were_acted_upon_says_so():
+    day, worse = dt.date(2025, 3, 1), around(0.0)
+    since = ChampionComparison(3, 4000, around(0.03), exposed=CommonExposed(day, 3000, worse))
+    assert decide(risk(), since).reasons[5] == (
+        "Passed: against champion version 3 on 4000 common later rows: auroc better by +0.030, 95 % interval "
+        "+0.020 to +0.040 (must be above 0). Most of these rows, 3000, lie on or after 2025-03-01, since "
+        "when models are acted upon: that makes the champion look worse than it is; on the 1000 before, "
+        "better by +0.000, 95 % interval -0.010 to +0.010."
+    )
+    # 3 of 4,000: neither they nor, by subtraction, the others are compared alone.
+    few = ChampionComparison(3, 4000, around(0.03), exposed=CommonExposed(day, 3, None))
+    assert decide(risk(), few).reasons[5].split("Of these rows, ")[1] == (
+        "fewer than 10, lie on or after 2025-03-01, since when models are acted upon: that makes the "
+        "champion look worse than it is; too few on either side to be compared alone."
+    )
 
 
 def group(level: str, **metrics: dict[str, float]) -> dict[str, Any]:

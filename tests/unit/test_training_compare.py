@@ -14,7 +14,7 @@ from models.artefact import Training
 from models.model import Model
 from tests.admission_rows import admissions, data_set, fitted
 from training.compare import compare_with_champion
-from training.gate import ChampionComparison, decide
+from training.gate import ChampionComparison, CommonExposed, decide
 from training.train import Effort, Trained, train_model
 
 ROWS = admissions(3000)
@@ -54,6 +54,31 @@ def test_each_group_has_its_own_difference_on_the_same_rows(challenger: Trained)
     label, reference = rows["label_complication"][women], champion(challenger).predict(rows[women]).value
     own = auroc(label, challenger.test["value"][women]) - auroc(label, reference)
     assert found["sex", "female"]["metrics"]["auroc"]["value"] == pytest.approx(own)
+
+
+def test_rows_since_models_are_acted_upon_are_counted_and_those_before_compared_alone(
+    challenger: Trained,
+) -> None:
+    assert compared(challenger).exposed is None
+    rows, day = ROWS.iloc[challenger.test["row"]], dt.date(2024, 8, 1)
+    before = (rows["prediction_time"] < "2024-08-01").to_numpy()
+    theirs = champion(challenger)
+
+    def exposed(since: dt.date) -> CommonExposed | None:
+        return compare_with_champion(challenger, theirs, 3, ROWS, acted_on_from=since).exposed
+
+    found = exposed(day)
+    assert found is not None
+    assert (found.since, found.n_rows) == (day, (~before).sum())
+    label = rows["label_complication"][before]
+    own = auroc(label, challenger.test["value"][before])
+    own -= auroc(label, theirs.predict(rows[before]).value)
+    assert found.difference_before is not None
+    assert found.difference_before["value"] == pytest.approx(own)
+    # The test ends on 26 September 2024 at the latest: nothing lies later. Since 1 January all does.
+    assert exposed(dt.date(2024, 10, 1)) is None
+    everything = exposed(dt.date(2024, 1, 1))
+    assert everything == CommonExposed(dt.date(2024, 1, 1), len(rows), None)
 
 
 def test_labels_that_rest_on_something_else_are_not_compared(challenger: Trained) -> None:
