@@ -87,6 +87,15 @@ def with_interval(metric: Mapping[str, Any], digits: int = 3) -> str:
     return f"{value}\n{metric['low']:,.{digits}f} to {metric['high']:,.{digits}f}"
 
 
+def digits_of(measure: str, target: str) -> int:
+    """Decimals of a measure of a target: none of money, two of days, three of what has no unit."""
+    from training.targets import TARGETS
+
+    if measure != "mae":
+        return 3
+    return 2 if TARGETS[target].unit == "days" else 0
+
+
 def program(name: str) -> str:
     """How a shell runs a program of this installation from the current folder, active or not."""
     python = Path(sys.executable)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.atomic import written_aside
 from features.page import listed, page, picture, table
 from features.pictures import html_text, inline_svg
-from wardcast.console import say, show_table, with_interval
+from wardcast.console import digits_of, say, show_table, with_interval
 
 if TYPE_CHECKING:
     from training.external import External
@@ -63,17 +64,18 @@ def evaluation_page(external: External) -> str:
 def _tables(document: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[str], Sequence[Sequence[object]]]]:
     kind = document["kind"]
     measures = _MEASURES[kind]
+    cells = partial(_cells, target=document["target"])
     yield (
         f"{document['model']} on {document['data_set']}",
         ["rows", *measures],
-        [[f"{document['n']['labelled']:,}", *_cells(document["metrics"], measures)]],
+        [[f"{document['n']['labelled']:,}", *cells(document["metrics"], measures)]],
     )
     ranked = _RANKED[kind]
     if document["baselines"]:
         yield (
             "Published scores on the same rows, by their points",
             ["score", "rows", *ranked, "the model is ahead by"],
-            [_baseline(name, found, ranked) for name, found in document["baselines"].items()],
+            [_baseline(name, found, ranked, cells) for name, found in document["baselines"].items()],
         )
     shown = [group for group in document["groups"] if not group["suppressed"]]
     if shown:
@@ -81,7 +83,7 @@ def _tables(document: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[str], S
             "Groups",
             ["group", "level", "rows", *measures],
             [
-                [group["group"], group["level"], f"{group['n']:,}", *_cells(group["metrics"], measures)]
+                [group["group"], group["level"], f"{group['n']:,}", *cells(group["metrics"], measures)]
                 for group in shown
             ],
         )
@@ -91,21 +93,23 @@ def _tables(document: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[str], S
             f"On {held['n']:,} rows of the other half of the patients",
             ["", *measures],
             [
-                ["as it is", *_cells(held["metrics"], measures)],
-                ["recalibrated", *_cells(held["metrics_recalibrated"], measures)],
+                ["as it is", *cells(held["metrics"], measures)],
+                ["recalibrated", *cells(held["metrics_recalibrated"], measures)],
             ],
         )
 
 
-def _baseline(name: str, found: Mapping[str, Any], ranked: Sequence[str]) -> list[object]:
+def _baseline(
+    name: str, found: Mapping[str, Any], ranked: Sequence[str], cells: Callable[..., list[str]]
+) -> list[object]:
     if "missing" in found:
         return [name, "", f"not possible: {found['missing']}", *[""] * len(ranked)]
-    return [name, f"{found['n']:,}", *_cells(found, ranked), with_interval(found["difference"])]
+    return [name, f"{found['n']:,}", *cells(found, ranked), with_interval(found["difference"])]
 
 
-def _cells(metrics: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+def _cells(metrics: Mapping[str, Any], names: Sequence[str], *, target: str) -> list[str]:
     return [
-        with_interval(metrics[name], 0 if name == "mae" else 3) if name in metrics else "" for name in names
+        with_interval(metrics[name], digits_of(name, target)) if name in metrics else "" for name in names
     ]
 
 
@@ -124,6 +128,7 @@ def _recalibration(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"Suggested, from {found['n_fitted']:,} rows of half of the patients: {line} ({tests})."
         held = found["held_out"]
         error = "Brier score" if document["kind"] == "risk" else "mean absolute error"
-        change = with_interval(held["difference"], 4 if document["kind"] == "risk" else 0).replace("\n", ", ")
+        digits = 4 if document["kind"] == "risk" else digits_of("mae", document["target"])
+        change = with_interval(held["difference"], digits).replace("\n", ", ")
         yield f"On the other half's {held['n']:,} rows it would change the {error} by {change}."
     yield NOTHING_CHANGED

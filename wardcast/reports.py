@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from wardcast.console import program, say, show_table, with_interval
+from wardcast.console import digits_of, program, say, show_table, with_interval
 
 if TYPE_CHECKING:
     from features.dataset import Declaration
@@ -101,11 +101,9 @@ def say_outcome(outcome: Outcome, settings: Settings, *, promote: bool) -> None:
 
 
 def _metric_rows(result: Mapping[str, Any], columns: Sequence[str]) -> list[list[object]]:
-    mae_digits = 2 if result["target"] == "stay_days" else 0
-
     def cells(metrics: Mapping[str, Any]) -> list[str]:
         return [
-            with_interval(metrics[name], mae_digits if name == "mae" else 3) if name in metrics else ""
+            with_interval(metrics[name], digits_of(name, result["target"])) if name in metrics else ""
             for name in columns
         ]
 

@@ -11,6 +11,7 @@ import pytest
 from training.gate import Check, Gate
 from training.promotion import ChampionRow
 from wardcast.console import show_table
+from wardcast.evaluation_page import show_evaluation
 from wardcast.pipeline import Outcome
 from wardcast.reports import say_outcome, show_champions, show_training
 from wardcast.settings import load_settings
@@ -45,6 +46,49 @@ def test_a_baseline_that_lacks_rows_shows_its_share_and_a_failed_gate_its_reason
     assert next(line for line in lines if "hospital" in line).split("│")[2].strip() == "1,234 (62%)"
     assert next(line for line in lines if "lace" in line).split("│")[2].strip() == ""
     assert lines[-2:] == ["readmission-discharge/2: gate not passed", "  Failed: too flat."]
+
+
+def evaluation(target: str) -> dict[str, Any]:
+    metrics = {"mae": {"value": 2.351, "low": 2.301, "high": 2.389}}
+    recalibration = {
+        "suggested": "slope",
+        "intercept": 0.1,
+        "slope": 0.9,
+        "n_fitted": 500,
+        "score": {"any": 9.0, "slope": 8.0},
+        "held_out": {
+            "n": 500,
+            "metrics": metrics,
+            "metrics_recalibrated": metrics,
+            "difference": {"value": -0.123, "low": -0.2, "high": -0.05},
+        },
+    }
+    return {
+        "model": "m/1",
+        "data_set": "other",
+        "target": target,
+        "kind": "amount",
+        "n": {"labelled": 1000},
+        "metrics": metrics,
+        "baselines": {},
+        "groups": [],
+        "warnings": [],
+        "recalibration": recalibration,
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "error", "change"), [("stay_days", "2.35", "-0.12"), ("charges", "2", "-0")]
+)
+def test_errors_of_days_have_two_decimals_wherever_they_are_told(
+    target: str, error: str, change: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_evaluation(evaluation(target))
+    lines = capsys.readouterr().out.splitlines()
+    cells = [line.split("│")[3].strip() for line in lines if line.count("│") == 7]
+    # The first table has rows, wape and then mae.
+    assert cells[0] == error
+    assert f"would change the mean absolute error by {change}, " in "\n".join(lines)
 
 
 COST = ChampionRow(
