@@ -173,15 +173,6 @@ def ici(label: Vector, probability: Vector, weights: Vector | None = None) -> fl
     return float(_ici(fit, cells, *cells.counts(weight))[0])
 
 
-def smooth_calibration(label: Vector, probability: Vector) -> FloatArray:
-    """The smoothed observed share at each prediction, as `ici` has it; NaN if all outcomes are the same."""
-    outcome, predicted, everyone = _rows(label, probability, None)
-    cells = _exact_cells(outcome, predicted)
-    fit = smooth_fit(cells, knots_of(outcome, predicted, everyone[0]))
-    curve: FloatArray = fit.fitted(fit.coefficients(*cells.counts(everyone)))[0, cells.of_row]
-    return curve
-
-
 def smooth_calibration_band(
     label: Vector, probability: Vector, patient_id: Vector, resampling: Resampling, *, n_points: int = 100
 ) -> pd.DataFrame:

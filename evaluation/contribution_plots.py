@@ -23,6 +23,8 @@ SMALLEST_GROUP = 10
 """Rows behind a mark, at least."""
 MOST_MARKS = 100
 """In one row of the beeswarm."""
+MOST_SHOWN, MOST_DEPENDENCES = 10, 6
+"""Features of the beeswarm and of the dependence plots, the strongest."""
 MOST_STEPS = 20
 """In one dependence plot."""
 Floats = NDArray[np.float64]
@@ -80,7 +82,7 @@ def steps_of(
 
 
 @drawing()
-def beeswarm_plot(features: Sequence[Contributed], *, x_label: str, most: int = 10) -> Figure:
+def beeswarm_plot(features: Sequence[Contributed], *, x_label: str) -> Figure:
     """The strongest features' contributions, one mark for each 10 rows or more of like contribution.
 
     A mark lies at its rows' mean contribution; its colour is their mean place among the feature's values,
@@ -90,7 +92,7 @@ def beeswarm_plot(features: Sequence[Contributed], *, x_label: str, most: int = 
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap
 
-    shown = sorted(features, key=lambda feature: -feature.strength)[:most]
+    shown = sorted(features, key=lambda feature: -feature.strength)[:MOST_SHOWN]
     figure, axes = new_figure("What moves the prediction", x_label, "", (7.6, 1.2 + 0.42 * len(shown)))
     # Without its palest end, which white paper swallows.
     shades = ListedColormap(colormaps["viridis"](np.linspace(0, 0.93, 12)))
@@ -112,7 +114,7 @@ def beeswarm_plot(features: Sequence[Contributed], *, x_label: str, most: int = 
 
 
 @drawing()
-def dependence_plot(features: Sequence[Contributed], *, y_label: str, most: int = 6) -> Figure:
+def dependence_plot(features: Sequence[Contributed], *, y_label: str) -> Figure:
     """The strongest features' contribution over their value: mean and middle half of 10 rows or more.
 
     Levels of a category, and rows without a value, stand apart; those of fewer than 10 rows are not shown.
@@ -120,7 +122,7 @@ def dependence_plot(features: Sequence[Contributed], *, y_label: str, most: int 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    shown = sorted(features, key=lambda feature: -feature.strength)[:most]
+    shown = sorted(features, key=lambda feature: -feature.strength)[:MOST_DEPENDENCES]
     n_lines = -(-len(shown) // 2)
     figure = Figure(figsize=(8.6, 2.5 * n_lines), layout="constrained")
     FigureCanvasAgg(figure)

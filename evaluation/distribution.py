@@ -7,8 +7,6 @@ a forecast without spread it is the absolute error. Source: Gneiting and Raftery
 
 from __future__ import annotations
 
-from typing import TypedDict
-
 import numpy as np
 
 from evaluation.arrays import FloatArray, Vector, numbers, same_length
@@ -98,33 +96,6 @@ def pit_histogram(pit: FloatArray, n_bins: int = 10) -> FloatArray:
         spread = np.stack([np.clip((edge - low) / width, 0.0, 1.0) for edge in edges])
     below = np.where(width > 0, spread, low < edges[:, np.newaxis]).mean(axis=1)
     return np.diff(np.concatenate([[0.0], below, [1.0]]))
-
-
-class PitReading(TypedDict):
-    """What a histogram of places in the predicted distribution says; see `pit_reading`."""
-
-    displaced_share: float
-    outer_share: float
-    outer_share_expected: float
-    upper_half_share: float
-
-
-def pit_reading(shares: FloatArray) -> PitReading:
-    """A histogram of places in three numbers that mean the same for 500 rows as for 5,000,000.
-
-    displaced_share: the share of rows that would have to move for the histogram to be flat (0 is ideal).
-    outer_share: what the first and the last part hold, to be held against `outer_share_expected`: more, and
-    the distributions are too narrow; less, and they are too wide. upper_half_share: above 0.5, amounts are
-    predicted too low. There is no chi-square test on purpose: it takes the rows of one patient as independent
-    and, with many rows, finds any distribution false.
-    """
-    n_bins = len(shares)
-    return {
-        "displaced_share": float(np.abs(shares - 1 / n_bins).sum() / 2),
-        "outer_share": float(shares[0] + shares[-1]),
-        "outer_share_expected": 2 / n_bins,
-        "upper_half_share": float(shares[n_bins // 2 :].sum() - (n_bins % 2) * shares[n_bins // 2] / 2),
-    }
 
 
 def _borders(levels: FloatArray) -> FloatArray:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation.amounts import bias_by_decile
-from evaluation.arrays import Vector, labels, probabilities
+from evaluation.arrays import FloatArray, Vector, labels, numbers, probabilities
 from evaluation.calibration import calibration_curve
 from evaluation.decisions import net_benefit
 from evaluation.discrimination import auroc, roc_curve
@@ -31,6 +31,10 @@ LINES = tuple(COLOURS[place] for place in (1, 2, 5, 6, 7))
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
 MOST_POINTS = 400
 """Of a curve: more are not seen, and the picture stays small."""
+THRESHOLDS = tuple(np.arange(0.01, 0.51, 0.01).tolist())
+"""Of a decision curve."""
+SMALLEST_MARK = 10
+"""Rows: fewer are no mark, and no step of a curve."""
 PERIODS = {
     "training": (COLOURS[0], "o"),
     "calibration": (COLOURS[6], "s"),
@@ -60,6 +64,15 @@ def _line_styles() -> Iterator[dict[str, Any]]:
         yield {"color": colour, "linestyle": dash, "linewidth": 1.5}
 
 
+def _n_marks(n_rows: int) -> int:
+    return max(1, min(10, n_rows // SMALLEST_MARK))
+
+
+def _marks(curve: pd.DataFrame) -> pd.DataFrame:
+    """Without those of too few rows, as there may be where many predictions are the same."""
+    return curve[curve["n"] >= SMALLEST_MARK]
+
+
 @drawing()
 def calibration_plot(
     label: Vector,
@@ -67,15 +80,15 @@ def calibration_plot(
     band: pd.DataFrame,
     *,
     title: str = "Calibration",
-    n_bins: int = 10,
 ) -> Figure:
     """Observed share against predicted risk: groups of equal size with intervals, and the smooth curve.
 
-    `band` is the curve with its interval (`smooth_calibration_band`).
+    A mark is of at least 10 rows: there are ten, fewer of fewer than 100 rows. `band` is the curve with
+    its interval (`smooth_calibration_band`).
     """
     outcome, predicted = labels(label), probabilities(probability)
     figure, axes = new_figure(title, "Predicted risk", "Observed share", (5.2, 4.8))
-    curve = calibration_curve(outcome, predicted, n_bins=n_bins)
+    curve = _marks(calibration_curve(outcome, predicted, n_bins=_n_marks(len(outcome))))
     highest = [curve["high"].max(), band["predicted"].max(), band["observed"].max()]
     # Where all outcomes are the same there is no curve.
     limit = min(1.0, 1.05 * float(np.nanmax(highest)))
@@ -99,7 +112,7 @@ def calibration_plot(
         color=COLOURS[6],
         markersize=4,
         linewidth=1,
-        label="Tenths of equal size, 95 % interval",
+        label="Groups of equal size, 95 % interval",
     )
     axes.set(xlim=(0, limit), ylim=(0, limit), aspect="equal")
     axes.legend(frameon=False, loc="best", fontsize=8)
@@ -108,22 +121,34 @@ def calibration_plot(
 
 @drawing()
 def roc_plot(label: Vector, scores: Mapping[str, Vector], *, title: str = "ROC curve") -> Figure:
-    """Sensitivity against the share of false alarms, one line per named score, with its AUROC."""
+    """Sensitivity against the share of false alarms, one line per named score, with its AUROC.
+
+    A line bends at quantiles of the score alone, 10 rows or more apart, so that it tells no single patient's.
+    """
     figure, axes = new_figure(title, "False alarms among rows without the outcome", "Sensitivity", (5.2, 4.8))
     axes.plot([0, 1], [0, 1], ":", color=GUIDE, linewidth=1, label="Chance")
     for (name, score), style in zip(scores.items(), _line_styles(), strict=False):
-        curve = roc_curve(label, score)
         text = plain(f"{name}: AUROC {auroc(label, score):.3f}")
-        places = np.linspace(0, 1, MOST_POINTS)
-        if len(curve) < MOST_POINTS:
-            places = curve["false_positive_share"].to_numpy()
-            heights = curve["sensitivity"].to_numpy()
-        else:
-            heights = np.interp(places, curve["false_positive_share"], curve["sensitivity"])
-        axes.plot(places, heights, label=text, **style)
+        curve = roc_curve(label, _by_quantile(numbers(score, "score")))
+        axes.plot(curve["false_positive_share"], curve["sensitivity"], label=text, **style)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.legend(frameon=False, loc="lower right", fontsize=8)
     return figure
+
+
+def _by_quantile(values: FloatArray) -> FloatArray:
+    """The group of each value, in rising order: of at least 10 rows each, equal values in one."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    changes = np.flatnonzero(ordered[1:] > ordered[:-1]) + 1
+    smallest = max(SMALLEST_MARK, -(-len(values) // MOST_POINTS))
+    changes = changes[changes <= len(values) - smallest]
+    starts = [0]
+    while (next_one := np.searchsorted(changes, starts[-1] + smallest)) < len(changes):
+        starts.append(int(changes[next_one]))
+    groups = np.empty(len(values))
+    groups[order] = np.searchsorted(starts, np.arange(len(values)), side="right")
+    return groups
 
 
 @drawing()
@@ -131,12 +156,14 @@ def decision_curve_plot(
     label: Vector,
     models: Mapping[str, Vector],
     *,
+    band: pd.DataFrame | None = None,
     capacity_threshold: float | None = None,
-    thresholds: Sequence[float] = tuple(np.arange(0.01, 0.51, 0.01).tolist()),
+    thresholds: Sequence[float] = THRESHOLDS,
     title: str = "Decision curve",
 ) -> Figure:
     """Net benefit over the thresholds, one line per named model, with flagging everyone and no one.
 
+    `band` is the interval of the first model's line (`net_benefit_band`).
     `capacity_threshold` is the predicted risk from which on as many are flagged as can be followed up.
     """
     figure, axes = new_figure(title, "Risk threshold", "Net benefit per admission", (6.2, 4.4))
@@ -150,6 +177,16 @@ def decision_curve_plot(
                 curve["threshold"], curve["treat_all"], ":", color=GUIDE, linewidth=1.2, label="Flag everyone"
             )
             axes.axhline(0, color="black", linewidth=1, label="Flag no one")
+            if band is not None:
+                axes.fill_between(
+                    band["threshold"],
+                    band["low"],
+                    band["high"],
+                    color=MARKED,
+                    alpha=0.18,
+                    linewidth=0,
+                    label=plain(f"{name}: 95 % band, patients resampled"),
+                )
         axes.plot(curve["threshold"], curve["net_benefit"], label=plain(name), **style)
         top = max(top, float(curve[["net_benefit", "treat_all"]].max().max()))
     height = 1.1 * top if top > 0 else 0.05
@@ -169,15 +206,18 @@ def decision_curve_plot(
 
 @drawing()
 def amount_calibration_plot(
-    actual: Vector, expected: Vector, *, unit: str, title: str = "Calibration by tenth", n_bins: int = 10
+    actual: Vector, expected: Vector, *, unit: str, title: str = "Calibration by tenth"
 ) -> Figure:
-    """Mean actual against mean predicted amount by tenth of the prediction; log axes if all are above 0."""
+    """Mean actual against mean predicted amount by tenth of the prediction; log axes if all are above 0.
+
+    A mark is of at least 10 rows: there are fewer than ten of fewer than 100 rows.
+    """
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     figure, axes = new_figure(title, f"Mean predicted ({unit})", f"Mean actual ({unit})", (5.2, 4.8))
-    curve = bias_by_decile(actual, expected, n_bins=n_bins)
+    curve = _marks(bias_by_decile(actual, expected, n_bins=_n_marks(len(numbers(actual, "actual")))))
     means = curve[["mean_expected", "mean_actual"]].to_numpy()
-    ends = [float(means.min()), float(means.max())]
+    ends = [float(means.min()), float(means.max())] if len(means) else [0.0, 1.0]
     axes.plot(ends, ends, "--", color=GUIDE, linewidth=1, label="Ideal")
     axes.plot(
         curve["mean_expected"],
@@ -186,7 +226,7 @@ def amount_calibration_plot(
         color=MARKED,
         markersize=5,
         linewidth=1.2,
-        label="Tenths of equal size",
+        label="Groups of equal size",
     )
     if ends[0] > 0:
         axes.set(xscale="log", yscale="log")

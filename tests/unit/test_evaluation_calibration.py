@@ -20,7 +20,6 @@ from evaluation.calibration import (
     log_odds,
     observed_expected_ratio,
     scaled_brier,
-    smooth_calibration,
     wilson_interval,
 )
 
@@ -133,13 +132,6 @@ def test_the_spline_finds_less_miscalibration_in_a_calibrated_model_than_isotoni
     # Five coefficients: a standard error near √(5 · 0.12 / 2000) = 0.017, and 0.8 of that as a mean distance.
     assert np.mean(by_spline) < 0.017
     assert np.mean(by_spline) < 0.75 * np.mean(by_isotonic)
-
-
-def test_the_smooth_curve_goes_through_the_observed_shares() -> None:
-    label, probability = shares((0.2, 100, 30), (0.6, 100, 50))
-    smooth = smooth_calibration(label, probability)
-    assert smooth[0] == pytest.approx(0.3, abs=1e-4)
-    assert smooth[-1] == pytest.approx(0.5, abs=1e-4)
 
 
 def test_the_calibration_curve_has_bins_of_equal_size_with_wilson_intervals() -> None:

@@ -14,7 +14,6 @@ from evaluation.distribution import (
     crps_of_samples,
     pit_histogram,
     pit_of_quantiles,
-    pit_reading,
 )
 
 NORMAL = NormalDist()
@@ -162,32 +161,6 @@ def test_true_distributions_with_many_zeros_have_a_flat_histogram() -> None:
     # 0.275 and 0.325, the levels do not tell, up to a share of 0.025 may stand in the part beside.
     assert shares == pytest.approx([0.1] * 10, abs=0.02)
     assert np.delete(shares, [2, 3]) == pytest.approx([0.1] * 8, abs=0.005)
-
-
-@pytest.mark.parametrize(
-    ("spread", "shift", "outer", "upper"),
-    # A normal amount in a normal forecast of half the spread lies beyond its outer tenths with
-    # 2Φ(−1.2816 · 0.5) = 0.522, in one of twice the spread with 2Φ(−2.5631) = 0.010; forecast 1 too low,
-    # it lies above the median with Φ(1) = 0.841 and beyond the tenths with Φ(−0.2816) + Φ(−2.2816) = 0.400.
-    [(0.5, 0.0, 0.522, 0.5), (2.0, 0.0, 0.010, 0.5), (1.0, -1.0, 0.400, 0.841)],
-)
-def test_a_histogram_tells_too_narrow_from_too_wide_and_too_low(
-    spread: float, shift: float, outer: float, upper: float
-) -> None:
-    actual = normal_quantiles(midpoints(4000))
-    levels = np.arange(1, 20) / 20
-    quantiles = np.tile(shift + spread * normal_quantiles(levels), (len(actual), 1))
-    reading = pit_reading(pit_histogram(pit_of_quantiles(actual, quantiles, levels)))
-    assert reading["outer_share_expected"] == pytest.approx(0.2)
-    assert reading["outer_share"] == pytest.approx(outer, abs=0.002)
-    assert reading["upper_half_share"] == pytest.approx(upper, abs=0.002)
-
-
-def test_the_displaced_share_is_what_must_move_for_a_flat_histogram() -> None:
-    # 0.1 must go from the first to the last quarter.
-    assert pit_reading(np.array([0.35, 0.25, 0.25, 0.15]))["displaced_share"] == pytest.approx(0.1)
-    # Of three parts the middle one lies half above the middle: 0.3 + 0.4/2.
-    assert pit_reading(np.array([0.3, 0.4, 0.3]))["upper_half_share"] == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(

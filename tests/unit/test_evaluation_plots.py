@@ -19,6 +19,7 @@ from evaluation.contribution_plots import (
     groups_in_order,
     steps_of,
 )
+from evaluation.decisions import net_benefit_band
 from evaluation.plots import (
     amount_calibration_plot,
     base_rate_plot,
@@ -91,6 +92,14 @@ def test_the_line_of_the_capacity_stands_where_as_many_are_flagged() -> None:
     assert "capacity: 0.31" in [text.get_text() for text in figure.axes[0].texts]
 
 
+def test_the_band_of_the_model_lies_about_its_line() -> None:
+    found = net_benefit_band(LABEL, PROBABILITY, range(N), FEW, (0.1, 0.2))
+    figure = decision_curve_plot(LABEL, {"model": PROBABILITY}, band=found, thresholds=(0.1, 0.2))
+    (area,) = figure.axes[0].collections
+    heights = area.get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (found["low"].min(), found["high"].max())
+
+
 def test_a_picture_of_one_outcome_or_one_prediction_is_still_drawn() -> None:
     for label in ([0, 0, 0], [0, 1, 0]):
         saved(calibration_plot(label, [0.2, 0.2, 0.2], band(label, [0.2, 0.2, 0.2])))
@@ -101,7 +110,29 @@ def test_a_picture_of_one_outcome_or_one_prediction_is_still_drawn() -> None:
 def test_a_large_curve_is_thinned() -> None:
     score = np.random.default_rng(1).random(5000)
     figure = roc_plot(np.arange(5000) % 2, {"model": score})
-    assert len(figure.axes[0].lines[1].get_xdata()) == 400
+    # Steps of 13 rows, the fewest that make no more than 400 of 5,000: 384 of them after the first point.
+    assert len(figure.axes[0].lines[1].get_xdata()) == 385
+
+
+@pytest.mark.parametrize("n_values", [200, 7])
+def test_a_curve_bends_at_ten_rows_or_more(n_values: int) -> None:
+    label, score = np.arange(200) % 2, np.arange(200) % n_values
+    line = roc_plot(label, {"model": score}).axes[0].lines[1]
+    # 100 rows have the outcome and 100 have not: shares are of these.
+    n_rows = np.diff(line.get_xdata()) * 100 + np.diff(line.get_ydata()) * 100
+    assert len(n_rows) == min(n_values, 20)
+    assert (n_rows > 9.99).all()
+    assert (line.get_xdata()[-1], line.get_ydata()[-1]) == (1, 1)
+
+
+def test_a_mark_of_calibration_is_of_ten_rows_or_more() -> None:
+    # 55 rows: five groups of 11. Of 30, 5 and 20 equal predictions the 5 have no mark.
+    label = np.arange(55) % 2
+    for predicted, n_marks in ((np.linspace(0.1, 0.5, 55), 5), (np.repeat([0.1, 0.2, 0.6], [30, 5, 20]), 2)):
+        risks = calibration_plot(label, predicted, band(label, predicted)).axes[0]
+        assert len(risks.containers[0].lines[0].get_xdata()) == n_marks
+        amounts = amount_calibration_plot(label, predicted, unit="days").axes[0]
+        assert len(amounts.lines[1].get_xdata()) == n_marks
 
 
 def test_a_formula_in_a_label_stays_text() -> None:

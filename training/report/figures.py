@@ -80,7 +80,14 @@ def judged_figures(
     show the baselines that have predicted every row: those of different rows cannot be laid over each other.
     """
     from evaluation.calibration import smooth_calibration_band
-    from evaluation.plots import amount_calibration_plot, calibration_plot, decision_curve_plot, roc_plot
+    from evaluation.decisions import net_benefit_band
+    from evaluation.plots import (
+        THRESHOLDS,
+        amount_calibration_plot,
+        calibration_plot,
+        decision_curve_plot,
+        roc_plot,
+    )
 
     if target.kind == "amount":
         unit = unit_words(target.unit, currency)
@@ -91,13 +98,15 @@ def judged_figures(
         if not np.isnan(values).any()
     }
     both = {"model": judged.value, **whole}
-    band = smooth_calibration_band(actual, judged.value, patients, resampling.at_most(BAND_REPLICATES))
+    few = resampling.at_most(BAND_REPLICATES)
+    band = smooth_calibration_band(actual, judged.value, patients, few)
+    benefit = net_benefit_band(actual, judged.value, patients, few, THRESHOLDS)
     # Where no week is known, nothing can be followed up by the week.
     threshold = float(np.quantile(judged.value, 1 - CAPACITY_SHARE)) if has_capacity else None
     return {
         "calibration": calibration_plot(actual, judged.value, band),
         "roc": roc_plot(actual, both),
-        "decision_curve": decision_curve_plot(actual, both, capacity_threshold=threshold),
+        "decision_curve": decision_curve_plot(actual, both, band=benefit, capacity_threshold=threshold),
     }
 
 
