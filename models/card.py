@@ -26,10 +26,10 @@ READING_REASONS = {
     "log_money": "Contributions are on the scale of log money and add up with the base value to the raw "
     "output, from which calibration makes the expected amount. +0.10 raises the typical (median-like) amount "
     "by about 10 % at equal spread; the spread has trees of its own, which contributions do not explain.",
-    "log_days": "Contributions are on the scale of log days and add up with the base value to the raw "
-    "output, from which calibration makes the expected length of stay. +0.10 raises the typical "
-    "(median-like) stay by about 10 % at equal spread; the spread has trees of its own, which contributions "
-    "do not explain.",
+    "log_days": "Contributions are on the scale of log days, each stay half a day longer, and add up with "
+    "the base value to the raw output, from which calibration makes the expected length of stay. +0.10 "
+    "raises the typical (median-like) stay by about 10 % at equal spread; the spread has trees of its own, "
+    "which contributions do not explain.",
 }
 GROUP_FEATURES = {
     "sex": "sex",
@@ -63,11 +63,12 @@ def interval_words(distribution: Distribution) -> str:
     """What the interval of an amount promises, what it rests on, and when the promise holds."""
     side = (1 - distribution.level) / 2
     by = distribution.group_feature.replace("_", " ")
-    where = f", by {by} where it has {FEWEST_SHAPE_ROWS} of them" if by else ""
+    alike = f"of one {by} and a like spread" if by else "of a like spread"
     return (
         f"made to hold {distribution.level:.0%} of actual amounts, with {side:.0%} beyond it on either side: "
-        f"conformal, from normalised residuals of the calibration rows{where}. That holds on average, and if "
-        "later patients are like those of the calibration"
+        f"conformal, from normalised residuals of calibration rows {alike}, where these are "
+        f"{FEWEST_SHAPE_ROWS} or more. That holds on average, and if later patients are like those of the "
+        "calibration"
     )
 
 
@@ -98,9 +99,13 @@ def card(artefact: Artefact, evidence: Sequence[Section] | None = None, *, versi
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    """A table of Markdown, line by line."""
+    """A table of Markdown, line by line; what would end a cell or a line in a name does not."""
     lines = [header, ["---"] * len(header), *rows]
-    return [f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in line)} |" for line in lines]
+    return [f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines]
+
+
+def _cell(value: object) -> str:
+    return " ".join(str(value).splitlines()).replace("|", r"\|")
 
 
 def estimate(value: object) -> str:

@@ -197,7 +197,7 @@ def test_published_scores_are_named_where_they_stand_beside_the_model() -> None:
 def test_the_report_says_which_groups_the_model_reads() -> None:
     reads = section_of(page_of("risk"), "groups")
     assert "the model reads sex, age and earlier stays: a prediction may differ by it" in reads
-    assert "shape of their own" not in reads
+    assert "of their own" not in reads
     blind = replace(RISK, features=(replace(SPECS[0], name="lace_index"),))
     groups = RISK_RESULTS["groups"]
     assert "reads nothing that tells these groups apart" in section_of(
@@ -207,7 +207,7 @@ def test_the_report_says_which_groups_the_model_reads() -> None:
     shape = AMOUNT.distribution.everyone
     by = replace(AMOUNT.distribution, group_feature="admission_department", groups={"surgery": shape})
     apart = report_of(replace(AMOUNT, distribution=by), groups=groups)
-    assert "a shape of their own by admission department" in section_of(apart, "groups")
+    assert "shapes of their own for each admission department" in section_of(apart, "groups")
 
 
 def test_the_report_says_that_calibration_and_test_share_patients() -> None:
@@ -237,6 +237,13 @@ def test_the_outcome_says_what_people_judged_and_what_is_truncated(
     outcome = section_of(report_of(artefact, truncated_at=210_000.0), "outcome")
     assert said in outcome
     assert unsaid not in outcome
+
+
+def test_what_the_extract_calls_an_outcome_is_not_said_to_be_judged_from_codes() -> None:
+    artefact = replace(RISK, target="complication", name="complication-admission")
+    given = replace(artefact, training=replace(artefact.training, label={"rests_on": "given"}))
+    assert "coders" in section_of(report_of(artefact), "outcome")
+    assert "coders" not in section_of(report_of(given), "outcome")
 
 
 def test_the_report_says_what_a_run_cannot_know_of_others() -> None:

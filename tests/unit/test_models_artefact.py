@@ -94,9 +94,9 @@ def test_a_card_says_what_an_interval_promises_and_of_whom() -> None:
     # A tenth lies outside a 90 % interval, half of it on either side.
     assert "hold 90% of actual amounts, with 5% beyond it on either side" in interval_words(everyone)
     assert "if later patients are like those of the calibration" in interval_words(everyone)
-    assert "by admission department" not in interval_words(everyone)
+    assert "residuals of calibration rows of a like spread, where these are 500" in interval_words(everyone)
     by_department = replace(everyone, group_feature="admission_department")
-    assert "by admission department where it has 500 of them" in interval_words(by_department)
+    assert "of one admission department and a like spread" in interval_words(by_department)
     amount = replace(fitted("cost").model.artefact, distribution=everyone)
     assert interval_words(everyone) in card(amount)
 
@@ -123,6 +123,7 @@ def test_the_groups_of_the_report_are_known_as_inputs() -> None:
 
 def test_a_cards_tables_hold_any_text_and_its_numbers_say_when_there_is_none() -> None:
     assert table(("group", "n"), [("A|B", 3)]) == ["| group | n |", "| --- | --- |", "| A\\|B | 3 |"]
+    assert table(("group",), [("A\n\n# B\r\nC",)])[2] == "| A  # B C |"
     assert estimate({"value": 0.71, "low": 0.7, "high": 0.72}) == "0.71 (0.7 to 0.72)"
     assert estimate({"value": 0.71, "low": None, "high": None}) == "0.71"
     assert [estimate(value) for value in (None, math.nan, {"value": None}, "much")] == ["–"] * 4

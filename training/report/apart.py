@@ -94,7 +94,7 @@ def _read_of_groups(evidence: Evidence) -> str:
         else "The model reads nothing that tells these groups apart, though other inputs may stand for it."
     )
     by = distribution.group_feature.replace("_", " ") if distribution and distribution.groups else ""
-    shapes = f" Intervals and chances of amounts have a shape of their own by {by}." if by else ""
+    shapes = f" Intervals and chances have shapes of their own for each {by} of rows enough." if by else ""
     return f"{moved}{shapes} No threshold differs by group."
 
 

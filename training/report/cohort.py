@@ -133,6 +133,7 @@ def _flow(evidence: Evidence) -> Section:
 def _outcome(evidence: Evidence) -> Section:
     artefact = evidence.artefact
     label = artefact.training.label
+    is_given = "given" in (label.get("kind"), label.get("rests_on"))
     rests_on = COMPLICATIONS_REST_ON.get(str(label.get("rests_on")))
     return section(
         "outcome",
@@ -157,7 +158,7 @@ def _outcome(evidence: Evidence) -> Section:
             "The rule is the same for every patient, and the code that applies it does not see the "
             "prediction. What it reads was written by people, who may record some groups otherwise than "
             "others.",
-            "" if label.get("kind") == "given" else JUDGED.get(artefact.target, ""),
+            "" if is_given else JUDGED.get(artefact.target, ""),
         ),
         for_the_hospital(
             "outcome-rationale",

@@ -123,8 +123,8 @@ def _methods(evidence: Evidence) -> Iterator[str]:
     """How the map was chosen, on the calibration slice."""
     if evidence.artefact.calibration is None:
         yield text(
-            "The expected amount is the mean of the predictive distribution, made to agree with the actual "
-            "amounts of the calibration slice in sum."
+            "The expected amount is exp(output of the trees) times a factor that follows the spread, by "
+            "regression on the calibration slice, so that predicted and actual totals agree there."
         )
         return
     found = evidence.results.get("calibration") or {}
