@@ -46,6 +46,7 @@ NAMES = {
     "wape": "WAPE",
     "mae": "MAE",
     "r2": "R²",
+    "d2": "D² (deviance explained)",
     "bias": "predicted ÷ actual",
     "calibration_in_the_large": "calibration-in-the-large",
 }

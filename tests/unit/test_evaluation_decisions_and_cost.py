@@ -12,6 +12,7 @@ from sklearn.metrics import mean_absolute_error, r2_score
 from evaluation.amounts import (
     bias,
     bias_by_decile,
+    d2,
     interval_coverage,
     interval_width,
     mae,
@@ -89,6 +90,26 @@ def test_equal_costs_have_no_r2_and_no_cost_has_no_share() -> None:
     assert math.isnan(r2([0.1, 0.1, 0.1], [1, 2, 3]))
     assert math.isnan(wape([0, 0], [1, 2]))
     assert math.isnan(bias([0, 0], [1, 2]))
+
+
+def test_the_deviance_explained_is_that_of_poisson() -> None:
+    # Σ y log(y / μ) − y + μ: for (1, 3) foreseen as (2, 2) log ½ + 3 log 1.5 = 0.5233, as for their mean: 0.
+    assert d2([1, 3], [2, 2]) == pytest.approx(0.0)
+    # Foreseen as (1, 3): nothing is left. As (1.5, 2.5): log ⅔ + ½ + 3 log 1.2 − ½ = 0.1415, and
+    # 1 − 0.1415 ÷ 0.5233 = 0.7296.
+    assert d2([1, 3], [1, 3]) == pytest.approx(1.0)
+    assert d2([1, 3], [1.5, 2.5]) == pytest.approx(0.7296, abs=1e-4)
+    assert math.isnan(d2([2, 2], [1, 3]))
+    assert d2([0, 4], [2, 2]) == pytest.approx(0.0)
+
+
+def test_whoever_foresees_the_mean_is_ranked_before_whoever_foresees_too_little() -> None:
+    random = np.random.default_rng(1)
+    mean = np.exp(random.normal(9, 0.5, 20_000))
+    actual = mean * np.exp(random.normal(-0.5, 1, 20_000))  # of mean 1
+    assert d2(actual, mean) > d2(actual, 0.8 * mean)
+    # The share of absolute error rewards the lower one: why models are not ranked by it.
+    assert wape(actual, mean) > wape(actual, 0.8 * mean)
 
 
 def test_bias_by_decile_shows_where_costs_are_predicted_too_high() -> None:

@@ -156,6 +156,7 @@ def test_a_cost_has_every_promised_measure() -> None:
         "mdae",
         "wape",
         "r2",
+        "d2",
         "bias",
         "interval_coverage",
         "interval_width",
@@ -164,6 +165,7 @@ def test_a_cost_has_every_promised_measure() -> None:
     } == set(found)
     # The mean for everyone explains nothing and is unbiased; 10–90 % quantiles hold four fifths.
     assert found["r2"]["value"] == pytest.approx(0)
+    assert found["d2"]["value"] == pytest.approx(0)
     assert found["bias"]["value"] == pytest.approx(1)
     assert found["interval_coverage"]["value"] == pytest.approx(0.8, abs=0.001)
     assert found["interval_width"]["value"] == pytest.approx(high - low)

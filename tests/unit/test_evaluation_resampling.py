@@ -112,6 +112,8 @@ def test_the_ici_is_that_of_a_curve_fitted_to_the_rows_written_out(probability: 
 
 
 def test_measures_of_amounts_are_those_of_the_rows_written_out() -> None:
+    from sklearn.metrics import mean_poisson_deviance
+
     actual, expected = RANDOM.lognormal(9, 1, N), RANDOM.lognormal(9, 0.5, N)
     low, high = 0.2 * expected, np.where(RANDOM.random(N) < 0.1, np.inf, 3 * expected)
     found = together([error_measures(actual, expected, WHOSE), interval_measures(actual, low, high, WHOSE)])(
@@ -126,6 +128,9 @@ def test_measures_of_amounts_are_those_of_the_rows_written_out() -> None:
             "mdae": np.median(error),
             "wape": error.sum() / actual[rows].sum(),
             "r2": 1 - (error**2).mean() / actual[rows].var(),
+            "d2": 1
+            - mean_poisson_deviance(actual[rows], expected[rows])
+            / mean_poisson_deviance(actual[rows], np.full(len(rows), actual[rows].mean())),
             "bias": expected[rows].sum() / actual[rows].sum(),
             "interval_coverage": ((low <= actual) & (actual <= high))[rows].mean(),
             "interval_width": width[np.isfinite(width)].mean(),

@@ -28,7 +28,7 @@ from training.results import CAPACITY_SHARE
 
 RANKING = ("auroc", "auprc", "prevalence", "brier", "scaled_brier")
 AGREEMENT = ("calibration_in_the_large", "calibration_slope", "ici", "observed_expected_ratio")
-ERRORS = ("mae", "mdae", "wape", "r2", "bias", "crps")
+ERRORS = ("mae", "mdae", "wape", "r2", "d2", "bias", "crps")
 INTERVALS = ("interval_coverage", "interval_width", "interval_width_median", "interval_open_share")
 INTERVAL_NOTE = "Intervals are 95 % percentile intervals over resampled patients."
 

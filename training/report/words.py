@@ -28,6 +28,7 @@ METRICS = {
     "mdae": "Median absolute error",
     "wape": "WAPE: absolute error ÷ actual total (0 perfect)",
     "r2": "R² (0 no better than the mean, 1 perfect)",
+    "d2": "D², deviance explained (0 no better than the mean, 1 perfect)",
     "bias": "Predicted ÷ actual total (1 ideal)",
     "crps": "CRPS of the predictive distribution (0 perfect)",
     "interval_coverage": "Share of actual amounts within the interval",
