@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from features.errors import UserError
 from training.gate import Check, Gate
@@ -19,6 +19,7 @@ from training.gate import Check, Gate
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+T = TypeVar("T")
 CHAMPION = "champion"
 RECORD = "champion_change."
 Action = Literal["promote", "rollback", "retire"]
@@ -93,14 +94,14 @@ def registered(client: MlflowClient, name: str, version: int) -> Registered:
             f"{name}/{version}: its digest or gate is missing. Only models that `wardcast train` registered "
             "can be champion."
         )
-    gate = json.loads(found.tags["gate"])
+    gate = _read(_gate, found.tags["gate"], f"{name}/{version}: its tag `gate`")
     return Registered(
         name=name,
         version=version,
         run_id=found.run_id,
         source=client.get_model_version_download_uri(name, str(version)),
         digest=found.tags["digest"],
-        gate=Gate(tuple(Check(**check) for check in gate["checks"])),
+        gate=gate,
     )
 
 
@@ -117,7 +118,10 @@ def fetch(client: MlflowClient, model: Registered, destination: Path) -> Path:
 
 
 def changes(client: MlflowClient, name: str) -> list[Change]:
-    """Every recorded change of this model's champion, oldest first; none if nothing is registered."""
+    """Every recorded change of this model's champion, oldest first; none if nothing is registered.
+
+    Raises RegistryError if a record is not one that wardcast wrote.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
@@ -126,8 +130,27 @@ def changes(client: MlflowClient, name: str) -> list[Change]:
         if error.error_code not in UNKNOWN:
             raise
         return []
-    documents = [json.loads(tags[key]) for key in sorted(tags) if key.startswith(RECORD)]
-    return [Change(**{**document, "reasons": tuple(document["reasons"])}) for document in documents]
+    keys = [key for key in sorted(tags) if key.startswith(RECORD)]
+    return [_read(_change, tags[key], f"{name}: its tag `{key}`") for key in keys]
+
+
+def _change(text: str) -> Change:
+    document = json.loads(text)
+    return Change(**{**document, "reasons": tuple(document["reasons"])})
+
+
+def _gate(text: str) -> Gate:
+    return Gate(tuple(Check(**check) for check in json.loads(text)["checks"]))
+
+
+def _read(parse: Callable[[str], T], text: str, where: str) -> T:
+    try:
+        return parse(text)
+    except (ValueError, TypeError, KeyError) as error:
+        raise RegistryError(
+            f"{where} is not what this version of wardcast writes. Use the version that wrote it, or put the "
+            "tag back as it was."
+        ) from error
 
 
 def standing(history: Sequence[Change]) -> list[Change]:

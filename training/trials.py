@@ -16,7 +16,8 @@ def log_trials(
     """Log each trial of `tuning`, as it stands in the results, as a child run.
 
     A child holds the trial's hyperparameters as parameters, `score` and `seconds` as metrics and its
-    `trial_state` as a tag. A trial without a score, pruned or unfinished, is a killed run. Three calls a
+    `trial_state` as a tag. A trial without a score, pruned or unfinished, is a killed run; an
+    interrupted call leaves the one that it was at marked failed. Three calls a
     trial: 50 trials take about half a second on SQLite.
     """
     from mlflow.entities import Metric, Param
@@ -26,10 +27,16 @@ def log_trials(
         name = f"trial {trial['number']}"
         run_id = client.create_run(experiment_id, tags=tags, run_name=name).info.run_id
         now_ms = int(time.time() * 1000)
-        numbers = {"score": trial["score"], "seconds": trial["seconds"]}
-        client.log_batch(
-            run_id,
-            metrics=[Metric(key, value, now_ms, 0) for key, value in numbers.items() if value is not None],
-            params=[Param(key, str(value)) for key, value in trial["hyperparameters"].items()],
-        )
-        client.set_terminated(run_id, "KILLED" if trial["score"] is None else "FINISHED")
+        numbers = {name: trial[name] for name in ("score", "seconds") if trial[name] is not None}
+        status = "FAILED"
+        try:
+            client.log_batch(
+                run_id,
+                metrics=[
+                    Metric(key, value, now_ms, 0) for key, value in numbers.items() if value is not None
+                ],
+                params=[Param(key, str(value)) for key, value in trial["hyperparameters"].items()],
+            )
+            status = "KILLED" if trial["score"] is None else "FINISHED"
+        finally:
+            client.set_terminated(run_id, status)

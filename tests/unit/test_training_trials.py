@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tests.small_models import PASSED, trained_risk
 from training.tracking import connect, log_trained
 from training.trials import log_trials
@@ -36,6 +38,21 @@ def test_trials_are_child_runs_with_choice_score_and_state(tmp_path: Path) -> No
     assert second.data.metrics == {"seconds": 0.5}
     assert (second.data.tags["trial_state"], second.info.status) == ("pruned", "KILLED")
     assert client.get_run(parent).info.status == "RUNNING"
+
+
+def test_an_interrupted_trial_is_a_failed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = connect(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = client.create_experiment("tuning", artifact_location=tmp_path.as_uri())
+    parent = client.create_run(experiment).info.run_id
+
+    def interrupted(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(client, "log_batch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        log_trials(client, experiment, parent, TUNING)
+    (child,) = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{parent}'")
+    assert child.info.status == "FAILED"
 
 
 def test_a_model_that_was_tuned_is_logged_with_its_trials(tmp_path: Path) -> None:
