@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,18 +25,13 @@ from evaluation.calibration import in_the_large_measure
 from evaluation.discrimination import ranking_measures
 from evaluation.evaluate import UNDEFINED, evaluate_amount, evaluate_risk, together
 from evaluation.patients import Patients, Times
+from evaluation.primary import PRIMARY, Kind
 
 SMALLEST_N = 50
 SMALLEST_N_EVENTS = 10
 UNKNOWN = "unknown"
 """The level of rows whose group is missing."""
 
-Kind = Literal["risk", "amount"]
-COMPARED: dict[Kind, tuple[str, str, float]] = {
-    "risk": ("auroc", "calibration_in_the_large", 0.0),
-    "amount": ("wape", "bias", 1.0),
-}
-"""Of a kind: the measure of single predictions, that of their level as a whole, and the latter's ideal."""
 DIFFERENCE_UNDEFINED = UNDEFINED | {
     "calibration_in_the_large_distance": UNDEFINED["calibration_in_the_large"],
     "bias_distance": UNDEFINED["bias"],
@@ -141,7 +136,8 @@ def _difference(
         large = in_the_large_measure(outcome, values, patients)
         return together([ranking_measures(outcome, values, patients), large])
 
-    rank, level, ideal = COMPARED[kind]
+    primary = PRIMARY[kind]
+    rank, level, ideal = primary.name, primary.level, primary.level_ideal
     measure_new, measure_old = measure_of(new), measure_of(old)
 
     def measure(times: Times) -> Measures:

@@ -2,14 +2,14 @@
 
 A pure function of the results document. All of these must hold:
 
-1. *Skilled*: the lower 95 % end of a risk's AUROC lies above 0.5. A cost always has a simple baseline, the
+1. *Skilled*: the lower 95 % end of a risk's AUROC lies above 0.5. An amount always has a simple baseline, the
    mean of everyone, and falls under the next rule.
-2. *Better than the baselines*, by the primary metric (AUROC for a risk, WAPE for a cost; on the same rows
+2. *Better than the baselines*, by the primary metric (AUROC for a risk, WAPE for an amount; on the same rows
    WAPE and MAE rank alike): better than every simple one – a published score, a count, a mean – and against
    the strongest of them with the whole 95 % interval. The strongest is the one that the model is least ahead
    of. A regression on the model's own features may be better by the margin.
-3. *Calibrated*: a risk by slope and calibration-in-the-large; a cost by predicted ÷ actual and by the share
-   of actual costs within the interval.
+3. *Calibrated*: a risk by slope and calibration-in-the-large; an amount by predicted ÷ actual and by the
+   share of actual amounts within the interval.
 4. *Better than the champion*, if there is one: on rows later than both models' calibration slices the 95 %
    interval of the paired difference must lie above 0. Every change of model moves the risks and reasons of
    patients in the wards, so it needs a proven gain. A hospital that renews its models by the calendar, to
@@ -25,7 +25,7 @@ A pure function of the results document. All of these must hold:
 Every comparison is the paired difference of the primary metric, this model minus the other, on the rows that
 both have predicted, as `evaluation` computes it.
 
-A number that is missing or not finite never passes.
+A number of everyone that is missing or not finite never passes; of a group, it shows no harm.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from dataclasses import asdict, dataclass
 from statistics import NormalDist
 from typing import Any, Literal
 
+from evaluation.primary import PRIMARY as MEASURES
 from training.counts import WITHHELD, told
 
 _NORMAL = NormalDist()
@@ -193,8 +194,10 @@ class Primary:
         return Estimate(-found.value, -found.high, -found.low)
 
 
-PRIMARY = {"risk": Primary("auroc", True), "amount": Primary("wape", False)}
-LEVEL = {"risk": "calibration_in_the_large", "amount": "bias"}
+PRIMARY: dict[str, Primary] = {
+    kind: Primary(measure.name, measure.is_higher_better) for kind, measure in MEASURES.items()
+}
+LEVEL: dict[str, str] = {kind: measure.level for kind, measure in MEASURES.items()}
 """The measure of a group's predictions as a whole."""
 CHANCE = 0.5
 """The AUROC of a risk that knows nothing."""
@@ -209,9 +212,9 @@ def decide(
     interval_level: float | None = None,
     settings: GateSettings = DEFAULTS,
 ) -> Gate:
-    """Decide whether the model with these results, whose `kind` is risk or cost, may become champion.
+    """Decide whether the model with these results, whose `kind` is risk or amount, may become champion.
 
-    `interval_level` is the share of actual costs that the model's interval promises to hold (costs only).
+    `interval_level` is the share of actual amounts that the model's interval promises to hold (amounts only).
     """
     kind, metrics = results["kind"], results["metrics"]
     primary = PRIMARY[kind]
@@ -306,7 +309,7 @@ def _amount_calibration(
 ) -> list[Check]:
     bias = _within(metrics, "bias", settings.bias)
     if level is None:
-        text = "the level of the cost interval is not known, so its coverage cannot be judged."
+        text = "the level of the interval is not known, so its coverage cannot be judged."
         return [bias, Check(False, text)]
     around = (level - settings.coverage_tolerance, level + settings.coverage_tolerance)
     return [bias, _within(metrics, "interval_coverage", around)]

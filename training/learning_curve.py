@@ -14,8 +14,8 @@ from evaluation.bootstrap import Resampling, Sampled
 from evaluation.discrimination import auroc
 from evaluation.evaluate import sample_amount, sample_score
 from evaluation.groups import too_small
+from evaluation.primary import PRIMARY
 from features.progress import Progress, silent
-from models.units import Kind
 from training.fit import MOST_REGROWN_ROWS, Fitted, Recipe, fit_model
 from training.results import Judged
 from training.split import (
@@ -32,7 +32,6 @@ from training.targets import Target, TrainingError
 SHARES = (0.125, 0.25, 0.5, 1.0)
 MOST_ROWS = 60_000
 """No point of the curve grows on more rows, and no step of the optimism is told of more."""
-PRIMARY: dict[Kind, str] = {"risk": "auroc", "amount": "wape"}
 
 
 def learning_curve(
@@ -59,7 +58,7 @@ def learning_curve(
     place = patient_places(frame["patient_id"].iloc[split.training], "learning curve", recipe.seed)
     largest = min(1.0, MOST_ROWS / len(split.training))
     step = f"learning curve of {recipe.target.name} at {recipe.point}"
-    metric = PRIMARY[recipe.target.kind]
+    metric = PRIMARY[recipe.target.kind].name
     found = []
     for number, share in enumerate(SHARES):
         progress(step, number, len(SHARES))
@@ -112,7 +111,7 @@ def _step(
     if too_small(len(label), label if target.kind == "risk" else None):
         return []
     measured = auroc(label, value) if target.kind == "risk" else wape(label, value)
-    return [{"step": step, "n": len(label), "metric": PRIMARY[target.kind], "value": measured}]
+    return [{"step": step, "n": len(label), "metric": PRIMARY[target.kind].name, "value": measured}]
 
 
 def _sampled(

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.bootstrap import Resampling
+from evaluation.primary import PRIMARY
 from models.encoding import encode
 from models.model import Model
 from training.report.words import SHORT_BASELINES, group_name, unit_words, words_of_score
@@ -176,17 +177,18 @@ def document_figures(results: Mapping[str, Any], *, unit: str, level: float | No
         if not group["suppressed"]
     ]
     if groups:
-        ranked = ("auroc", "Discrimination", "AUROC") if is_risk else ("wape", "Error", "WAPE")
-        agreed = (
-            ("calibration_in_the_large", "Calibration", "Observed minus expected (log-odds)", 0.0)
-            if is_risk
-            else ("bias", "Calibration", "Predicted ÷ actual total", 1.0)
-        )
-        name, title, words = ranked
+        primary = PRIMARY["risk" if is_risk else "amount"]
+        title, words = ("Discrimination", "AUROC") if is_risk else ("Error", "WAPE")
+        name = primary.name
         found["groups"] = groups_plot(groups, name, title=title, x_label=words, overall=metrics.get(name))
-        name, title, words, ideal = agreed
+        name = primary.level
         found["groups_calibration"] = groups_plot(
-            groups, name, title=title, x_label=words, overall=metrics.get(name), ideal=ideal
+            groups,
+            name,
+            title="Calibration",
+            x_label="Observed minus expected (log-odds)" if is_risk else "Predicted ÷ actual total",
+            overall=metrics.get(name),
+            ideal=primary.level_ideal,
         )
         if not is_risk:
             found["groups_coverage"] = groups_plot(

@@ -1,0 +1,24 @@
+"""By which measure models of a kind are ranked, and by which the level of their predictions is judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["risk", "amount"]
+
+
+@dataclass(frozen=True)
+class Primary:
+    """The measure of single predictions, that of their level as a whole, and the latter's ideal."""
+
+    name: str
+    is_higher_better: bool
+    level: str
+    level_ideal: float
+
+
+PRIMARY: dict[Kind, Primary] = {
+    "risk": Primary("auroc", True, "calibration_in_the_large", 0.0),
+    "amount": Primary("wape", False, "bias", 1.0),
+}
