@@ -44,6 +44,9 @@ ICI_INTERVAL = (
     "The interval of the ICI lies too high: it is a mean of absolute distances, and resampling adds to them. "
     "That it ends above 0 does not show a fault."
 )
+ASSUMED = (
+    "The capacity and the thresholds that measures are taken at are assumed, not asked of this hospital."
+)
 COMPLICATIONS_REST_ON = {
     "flags": "the codes that the records flag as not present on admission",
     "impossible_codes": "the codes that cannot be present on admission by their definition, since the "
@@ -108,6 +111,14 @@ def _cell(value: object) -> str:
     return " ".join(str(value).splitlines()).replace("|", r"\|")
 
 
+def reading_notes(metrics: Mapping[str, object]) -> list[str]:
+    """What must be known to read these measures, one line each."""
+    return [
+        *([f"- {ICI_INTERVAL}"] if "ici" in metrics else []),
+        *([f"- {ASSUMED}"] if any("_at_" in name for name in metrics) else []),
+    ]
+
+
 def estimate(value: object) -> str:
     """A number with its 95 % interval, given as `{"value", "low", "high"}` or bare; a dash for none."""
     parts = value if isinstance(value, Mapping) else {"value": value}
@@ -163,8 +174,10 @@ def _calibration(artefact: Artefact) -> list[str]:
 
 def _metrics(metrics: Mapping[str, object]) -> list[str]:
     rows = [(name, estimate(metric)) for name, metric in metrics.items()]
-    note = ["", f"- {ICI_INTERVAL}"] if "ici" in metrics else []
-    return [*table(("metric", "value (95 % interval)"), rows), *note] if rows else []
+    notes = reading_notes(metrics)
+    return (
+        [*table(("metric", "value (95 % interval)"), rows), *(["", *notes] if notes else [])] if rows else []
+    )
 
 
 def _features(artefact: Artefact) -> list[str]:

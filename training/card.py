@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.artefact import Artefact
-from models.card import ICI_INTERVAL, Section, card, estimate, table
+from models.card import Section, card, estimate, reading_notes, table
 from models.card_page import HEADLINE, KeyMetric, card_page, measure_name, metric_lines
 from models.units import Kind
 from training.gate import PRIMARY
@@ -47,7 +47,8 @@ def model_card_page(artefact: Artefact, results: Mapping[str, Any]) -> str:
             KeyMetric(
                 "usefulness",
                 [*metric_lines(metrics, names["usefulness"]), *_ahead(results, kind)],
-                f"Better than a baseline only where the whole interval of the difference is {better(kind)}.",
+                "Shown to be better than a baseline only where the whole interval of the difference is "
+                f"{better(kind)}.",
             ),
             KeyMetric("fairness", _spread(results.get("groups", ()), kind), _withheld(results)),
             KeyMetric("safety", metric_lines(metrics, names["safety"]), verdict),
@@ -108,7 +109,7 @@ def _metrics(metrics: Mapping[str, Any], baselines: Mapping[str, Any], kind: Kin
         for name, document in computed.items()
         if document["share_scored"] < 1
     ]
-    notes += [f"- {ICI_INTERVAL}"] if "ici" in metrics else []
+    notes += reading_notes(metrics)
     columns = {"model": metrics, **computed}
     rows = [(name, *(estimate(document.get(name)) for document in columns.values())) for name in metrics]
     if computed:

@@ -15,7 +15,18 @@ import pytest
 from features.build import _ROW_GROUPS
 from models.artefact import ArtefactError, Training
 from models.calibration import BetaCalibration, Calibration, KnotsCalibration, LineCalibration
-from models.card import GROUP_FEATURES, LIMITS, card, estimate, group_inputs, interval_words, table
+from models.card import (
+    ASSUMED,
+    GROUP_FEATURES,
+    ICI_INTERVAL,
+    LIMITS,
+    card,
+    estimate,
+    group_inputs,
+    interval_words,
+    reading_notes,
+    table,
+)
 from models.champions import champion_named, install_champion, load_champion
 from models.model import load_model
 from models.storage import digest, read_artefact, write_artefact
@@ -99,6 +110,14 @@ def test_a_card_says_what_an_interval_promises_and_of_whom() -> None:
     assert "of one admission department and a like spread" in interval_words(by_department)
     amount = replace(fitted("cost").model.artefact, distribution=everyone)
     assert interval_words(everyone) in card(amount)
+
+
+def test_a_card_says_how_a_measure_is_to_be_read_only_where_it_stands() -> None:
+    assert reading_notes({"auroc": 0.7}) == []
+    assert reading_notes({"ici": 0.01, "auroc": 0.7}) == [f"- {ICI_INTERVAL}"]
+    assert reading_notes({"net_benefit_at_0.1": 0.02}) == [f"- {ASSUMED}"]
+    artefact = replace(fitted("readmission").model.artefact, metrics={"sensitivity_at_capacity": 0.3})
+    assert "capacity and the thresholds that measures are taken at are assumed" in card(artefact)
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ def _baselines(evidence: Evidence) -> Section:
     if not found:
         return section("baselines", "Against simpler predictions", not_done("no baseline was computed"))
     names = ("auroc", "brier", "calibration_slope") if evidence.is_risk else ("wape", "mae", "r2")
-    primary = names[0]
+    primary, side = names[0], better(evidence.artefact.kind)
     metrics = evidence.results.get("metrics", {})
     rows = [["this model", "", *(estimate(metrics.get(name)) for name in names), ""]]
     missing = []
@@ -223,15 +223,15 @@ def _baselines(evidence: Evidence) -> Section:
         "prediction",
         "rows that have it",
         *map(short_name, names),
-        f"{short_name(primary)}: model minus this (better {better(evidence.artefact.kind)})",
+        f"{short_name(primary)}: model minus this (better {side})",
     ]
     return section(
         "baselines",
         "Against simpler predictions",
         table(f"On the same rows. {INTERVAL_NOTE}", columns, rows),
         text(
-            "A difference is taken on the rows that both have predicted, in the same resamples. The model is "
-            f"better than one of these only where the whole interval is {better(evidence.artefact.kind)}.",
+            "A difference is taken on the rows that both have predicted, in the same resamples. The model "
+            f"is shown to be better than one of these only where the whole interval is {side}.",
         ),
         [not_done(reason) for reason in missing],
     )
