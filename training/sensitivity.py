@@ -17,8 +17,9 @@ from evaluation.groups import SMALLEST_N_EVENTS, too_small
 from features.build import PatientLevelData
 from features.points import Point
 from models.model import Model
+from training.counts import told
 from training.inputs import read_rows
-from training.split import Split, labelled_rows
+from training.split import Split, labelled_rows, settled_rows
 from training.targets import Target
 
 
@@ -83,15 +84,23 @@ def asked_earlier(
 
     `frame` is the data set built with that landmark: what is known by then, of everyone still in hospital
     by then. Judged are the admissions of the test period (from the day `test_from` on) of patients that
-    the model has not learned from. Keys: hours_after_admission, n, metrics; or, of too few, `missing`.
+    the model has not learned from, settled at the model's own landmark as those of its test are. Keys:
+    hours_after_admission, n, n_unsettled (left out: only the short stays of their days have a label yet; None
+    for 1 to 9), metrics; or, of too few, `missing`.
     """
-    is_usable, _ = labelled_rows(frame, subject.target)
     landmark = subject.model.artefact.landmark_hours
     own_time = pd.to_datetime(frame["prediction_time"]) + pd.Timedelta(hours=landmark - hours)
-    is_judged = is_usable & (own_time >= pd.Timestamp(test_from)).to_numpy()
-    is_judged &= ~frame["patient_id"].isin(learned_patients).to_numpy()
-    rows = frame[is_judged].reset_index(drop=True)
-    return {"hours_after_admission": float(hours), **subject.judged(rows, subject.target.labels(rows))}
+    at_landmark = frame.assign(prediction_time=own_time)
+    is_labelled, _ = labelled_rows(at_landmark, subject.target)
+    is_settled, _ = settled_rows(at_landmark, subject.target)
+    is_new = ~frame["patient_id"].isin(learned_patients).to_numpy()
+    is_meant = is_new & (own_time >= pd.Timestamp(test_from)).to_numpy()
+    rows = frame[is_meant & is_settled].reset_index(drop=True)
+    found = {"hours_after_admission": float(hours), **subject.judged(rows, subject.target.labels(rows))}
+    if "missing" in found:
+        return found
+    n_unsettled, found["n"] = told((int((is_meant & is_labelled & ~is_settled).sum()), found["n"]))
+    return found | {"n_unsettled": n_unsettled}
 
 
 def deaths_as_not_readmitted(

@@ -32,10 +32,12 @@ EACH = 100
 
 def at(times: list[str]) -> pd.DataFrame:
     """`EACH` admissions at each of these prediction times, of patients P0-0 … P0-99, P1-0 …; one in five
-    is readmitted.
+    is readmitted. Known is that 35 days after the model's landmark, 18 hours later.
     """
     rows = admissions(EACH * len(times))
+    landmarks = (pd.to_datetime(times) + pd.Timedelta(hours=18)).normalize()
     return rows.assign(
+        row_label_end_on_readmission=np.repeat(landmarks + pd.Timedelta(days=35), EACH),
         prediction_time=np.repeat(pd.to_datetime(times), EACH),
         patient_id=[f"P{place}-{number}" for place in range(len(times)) for number in range(EACH)],
         label_readmission=np.tile([1.0, 0.0, 0.0, 0.0, 0.0], EACH // 5 * len(times)),
@@ -56,6 +58,21 @@ def test_judged_are_the_admissions_of_the_test_period_of_patients_not_learned_fr
         label_readmission=sooner["label_readmission"].mask(sooner["patient_id"].isin(of(1)))
     )
     assert asked_earlier(subject(), unlabelled, 6.0, of(2), JUNE)["n"] == EACH
+
+
+def test_days_of_which_only_the_short_stays_have_a_label_yet_are_not_judged() -> None:
+    # The landmarks are of 2 March, 11 June and 21 August. Ten of the 100 of March wait 95 days for their
+    # label, 5 % of the earlier half, which is both first days: so long each row may wait. The last label known is of
+    # 25 September, 35 days after 21 August: 11 June and 95 days lie before it, 21 August and 95 days do not.
+    sooner = at(["2024-03-01 12:00", "2024-06-10 12:00", "2024-08-20 12:00"])
+    ended = sooner["row_label_end_on_readmission"]
+    long = ended.where(np.arange(len(sooner)) >= 10, pd.Timestamp("2024-03-02") + pd.Timedelta(days=95))
+    sooner = sooner.assign(row_label_end_on_readmission=long)
+    found = asked_earlier(subject(), sooner, 6.0, of(9), JUNE)
+    assert (found["n"], found["n_unsettled"]) == (EACH, EACH)
+    # Of 5 that were left out the count is not told.
+    found = asked_earlier(subject(), sooner.iloc[: 2 * EACH + 5], 6.0, of(9), JUNE)
+    assert (found["n"], found["n_unsettled"]) == (EACH, None)
 
 
 def test_too_few_rows_or_events_are_withheld() -> None:
