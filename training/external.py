@@ -5,6 +5,7 @@ Collins et al., BMJ 2024;384:e074820 (evaluation of clinical prediction models, 
 
 from __future__ import annotations
 
+import datetime as dt
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -31,18 +32,24 @@ from models.champions import champion_named, load_champion
 from models.model import Model, load_model
 from models.storage import digest
 from training.baselines import SCORES, Baselines
+from training.counts import WITHHELD, told
 from training.cross_validate import distribution_scores
 from training.document import label_rule
+from training.exposure import is_exposed
 from training.inputs import read_rows
 from training.recalibration import suggestion
 from training.registry import fetch, registered
 from training.results import Judged, assess
-from training.split import Rows, labelled_rows
+from training.split import Rows, labelled_rows, settled_rows
 from training.targets import Target, target_at
 from training.tracking import connect, has_store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+CHANGED_BY_ACTING = "acting on models has changed what they are judged by"
+"""Why no recalibration is suggested: it would unlearn that whoever was helped had been at risk."""
 
 
 class ExternalError(UserError):
@@ -99,10 +106,12 @@ def evaluate_elsewhere(
     scratch: Path,
     resampling: Resampling = DEFAULT_RESAMPLING,
     with_figures: bool = False,
+    acted_on_from: dt.date | None = None,
     progress: Progress = silent,
 ) -> External:
-    """Judge a model on every labelled row of a data set, built with the model's own landmark and lags.
+    """Judge a model on every settled row of a data set, built with the model's own landmark and lags.
 
+    Acting on models since the day `acted_on_from` has changed labels: no recalibration is then suggested.
     The rows, which are patients', lie in a folder below `scratch` meanwhile; what a killed process left of
     them there is removed first. Raises ExternalError where the model's numbers would mean something else on
     this data set, or too few rows have an outcome.
@@ -122,7 +131,12 @@ def evaluate_elsewhere(
         data = build(dataset, Point(artefact.point), folder / "rows.parquet", settings=own, progress=progress)
         progress(f"judging {found.model_id}", 0, 1)
         judged = judge_elsewhere(
-            found, data, resampling=resampling, threads=settings.threads, with_figures=with_figures
+            found,
+            data,
+            resampling=resampling,
+            threads=settings.threads,
+            with_figures=with_figures,
+            acted_on_from=acted_on_from,
         )
         progress(f"judging {found.model_id}", 1, 1)
     return judged
@@ -165,32 +179,37 @@ def judge_elsewhere(
     resampling: Resampling = DEFAULT_RESAMPLING,
     threads: int = 1,
     with_figures: bool = False,
+    acted_on_from: dt.date | None = None,
 ) -> External:
     """The external validation on built rows: see `evaluate_elsewhere`.
 
-    Keys of its document: model, digest, target, prediction_point, data_set, data_hash, n (rows, labelled,
-    patients), kind, metrics, baselines (published scores on the same rows, by their own points), groups,
-    recalibration, warnings.
+    Keys of its document: model, digest, target, prediction_point, data_set, data_hash, n (rows, labelled; of
+    these judged, and unsettled, since only the short stays of their days have an outcome yet: None for 1 to
+    9, and the other rounded; patients judged), kind, metrics, baselines (published scores on the same rows,
+    by their own points), groups, recalibration, warnings.
     """
     model = found.model
     artefact = model.artefact
     target = target_at(artefact.target, data.point)
     _check_label(artefact, data, target)
     frame = read_rows(data, target)
-    labelled = np.flatnonzero(labelled_rows(frame, target)[0])
-    rows = frame.iloc[labelled]
+    has_calendar = data.declaration.has_calendar
+    is_labelled, _ = labelled_rows(frame, target)
+    is_settled = settled_rows(frame, target)[0] if has_calendar and is_labelled.any() else is_labelled
+    chosen, n_labelled = np.flatnonzero(is_settled), int(is_labelled.sum())
+    rows = frame.iloc[chosen]
     label = target.labels(rows)
     reason = too_small(len(rows), label if target.kind == "risk" else None)
     if reason:
         raise ExternalError(
-            f"{data.declaration.name}: {len(rows)} of {len(frame)} rows have an outcome of {target.name}, "
-            f"{reason}; that is too few to judge a model by. Give an extract that holds outcomes and is "
-            "observed until they are known."
+            f"{data.declaration.name}: {len(rows)} of {len(frame)} rows have a settled outcome of "
+            f"{target.name}, {reason}; that is too few to judge a model by. Give an extract that holds "
+            "outcomes and is observed until they are known."
         )
     predicted = model.predict(rows, contributions=False, threads=threads)
     crps, pit = distribution_scores(predicted, label)
     judged = Judged(
-        rows=labelled,
+        rows=chosen,
         value=predicted.value,
         low=predicted.low,
         high=predicted.high,
@@ -199,9 +218,11 @@ def judge_elsewhere(
         baselines=Baselines({}, {}),
         truncated_at=None,
     )
-    evidence = assess(frame, target, judged, resampling, has_calendar=data.declaration.has_calendar)
+    evidence = assess(frame, target, judged, resampling, has_calendar=has_calendar)
     if target.kind == "risk":
         evidence["baselines"] = dict(_scores(target, data.point, rows, label, predicted.value, resampling))
+    n_judged, n_unsettled = told((len(rows), n_labelled - len(rows)))
+    acted_upon = _acted_upon(rows["prediction_time"], acted_on_from)
     document = {
         "model": found.model_id,
         "digest": found.digest,
@@ -211,12 +232,20 @@ def judge_elsewhere(
         "data_hash": data.data_hash,
         "n": {
             "rows": len(frame),
-            "labelled": len(rows),
+            "labelled": n_labelled,
+            "judged": n_judged,
+            "unsettled": n_unsettled,
             "patients": int(rows["patient_id"].nunique()),
         },
         **evidence,
-        "recalibration": suggestion(target.kind, predicted.value, label, rows["patient_id"], resampling),
-        "warnings": [*_missing_facts(artefact, data), *_overlaps(artefact, data, frame, labelled)],
+        "recalibration": {"missing": CHANGED_BY_ACTING}
+        if acted_upon
+        else suggestion(target.kind, predicted.value, label, rows["patient_id"], resampling),
+        "warnings": [
+            *_missing_facts(artefact, data),
+            *_overlaps(artefact, data, frame, chosen),
+            *acted_upon,
+        ],
     }
     figures: Mapping[str, Figure] = {}
     if with_figures:
@@ -225,6 +254,24 @@ def judge_elsewhere(
         currency = artefact.context.currency
         figures = judged_figures(target, currency, label, judged, rows["patient_id"], resampling)
     return External(document, figures)
+
+
+def _acted_upon(prediction_time: pd.Series, acted_on_from: dt.date | None) -> list[str]:
+    """A warning where labels of judged rows were changed by acting on models; none where they were not."""
+    if acted_on_from is None:
+        return []
+    since = is_exposed(prediction_time, acted_on_from)
+    n_since, n_before = (int(part.sum()) for part in (since, ~since))
+    if not n_since:
+        return []
+    told_since = told((n_since, n_before))[0]
+    number = WITHHELD if told_since is None else f"{told_since:,}"
+    return [
+        f"{number} of the judged rows lie on or after {acted_on_from}, since when models are acted upon: who "
+        "was helped because the risk was high may not come back, and a model that was right looks wrong. "
+        "Give an extract of before it, or, of a hospital where nobody acts on models, --acted-on-from with a "
+        "later day."
+    ]
 
 
 def _check_label(artefact: Artefact, data: PatientLevelData, target: Target) -> None:

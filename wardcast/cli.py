@@ -35,6 +35,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON")
 HtmlPage = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="the report as a page of its own, with plots")
 ]
+ActedOnFrom = Annotated[
+    dt.datetime | None,
+    typer.Option(
+        formats=["%Y-%m-%d"], metavar="DATE", help="labels since then were changed by acting on models"
+    ),
+]
 PointName = Annotated[str, typer.Option("--point", help="preadmission, admission or discharge")]
 
 
@@ -70,6 +76,10 @@ def _usage() -> Iterator[None]:
         yield
     except UserError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def _day(time: dt.datetime | None) -> dt.date | None:
+    return None if time is None else time.date()
 
 
 def _point(name: str) -> Point:
@@ -349,12 +359,7 @@ def train(
     validate: Annotated[
         bool, typer.Option("--validate", help="judge later periods, hospitals left out, learning curve too")
     ] = False,
-    acted_on_from: Annotated[
-        dt.datetime | None,
-        typer.Option(
-            formats=["%Y-%m-%d"], metavar="DATE", help="labels since then were changed by acting on models"
-        ),
-    ] = None,
+    acted_on_from: ActedOnFrom = None,
     promote: Annotated[bool, typer.Option("--promote", help="make it champion if the gate passes")] = False,
     work: Work = None,
     as_json: AsJson = False,
@@ -368,8 +373,7 @@ def train(
     from wardcast.pipeline import train as train_one
     from wardcast.reports import say_outcome, show_training
 
-    acted_on = None if acted_on_from is None else acted_on_from.date()
-    at, settings = _point(point), _settings(work=work, acted_on_from=acted_on)
+    at, settings = _point(point), _settings(work=work, acted_on_from=_day(acted_on_from))
     with _usage():
         target_at(target, at)
     taken_over(settings.work)
@@ -394,26 +398,32 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="NAME of a champion, NAME/VERSION, or an artefact's folder")],
     data: DataFolder,
     html: HtmlPage = None,
+    acted_on_from: ActedOnFrom = None,
     work: Work = None,
     as_json: AsJson = False,
 ) -> None:
     """External validation of a model on another data set, with the recalibration that it would take."""
     from features.dataset import open_dataset
+    from training.exposure import acted_on_since
     from training.external import evaluate_elsewhere, find_model
+    from training.promotion import history_of_all
     from wardcast.console import progress_bar
     from wardcast.demo import tracking_of
     from wardcast.evaluation_page import show_evaluation, write_evaluation_page
 
     _page_place(html)
-    settings = _settings(work=work)
-    found = find_model(model, tracking_uri=tracking_of(settings), champions=settings.champions)
+    settings = _settings(work=work, acted_on_from=_day(acted_on_from))
+    dataset, tracking_uri = open_dataset(data), tracking_of(settings)
+    found = find_model(model, tracking_uri=tracking_uri, champions=settings.champions)
+    history = history_of_all(tracking_uri=tracking_uri)
     with progress_bar() as progress:
         external = evaluate_elsewhere(
             found,
-            open_dataset(data),
+            dataset,
             settings=settings.features(),
             scratch=settings.work,
             with_figures=html is not None,
+            acted_on_from=acted_on_since(settings.acted_on_from, history, dataset.declaration),
             progress=progress,
         )
     if html is not None:

@@ -7,9 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evaluation.primary import PRIMARY, Kind
 from features.atomic import written_aside
 from features.page import listed, page, picture, table
 from features.pictures import html_text, inline_svg
+from training.counts import WITHHELD
 from wardcast.console import digits_of, say, show_table, with_interval
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ _MEASURES = {
     "risk": ("auroc", "brier", "calibration_in_the_large", "calibration_slope", "ici"),
     "amount": ("wape", "mae", "r2", "bias", "interval_coverage"),
 }
-_RANKED = {"risk": ("auroc", "auprc"), "amount": ("wape",)}
+_BESIDE_PRIMARY = {"risk": ("auprc",), "amount": ()}
 NOTHING_CHANGED = "Nothing was changed: the model in force predicts as before."
 
 
@@ -47,7 +49,8 @@ def evaluation_page(external: External) -> str:
     parts = [
         f"<h1>{html_text(title)}</h1>",
         f"<p>{n['labelled']:,} of {n['rows']:,} index admissions have an outcome of "
-        f"{html_text(document['target'])}; they are of {n['patients']:,} patients. In brackets or below: "
+        f"{html_text(document['target'])}. Judged are {n['judged']:,}, of {n['patients']:,} patients"
+        f"{_left_out(n['unsettled'])}. In brackets or below: "
         "95 % intervals, resampled by patient.</p>",
         *([listed(document["warnings"])] if document["warnings"] else []),
         *(table(*each) for each in _tables(document)),
@@ -61,16 +64,23 @@ def evaluation_page(external: External) -> str:
     return page(title, parts)
 
 
+def _left_out(n_unsettled: int | None) -> str:
+    if n_unsettled == 0:
+        return ""
+    number = WITHHELD if n_unsettled is None else f"{n_unsettled:,}"
+    return f", without {number} of days of which only the short stays have an outcome yet"
+
+
 def _tables(document: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[str], Sequence[Sequence[object]]]]:
-    kind = document["kind"]
+    kind: Kind = document["kind"]
     measures = _MEASURES[kind]
     cells = partial(_cells, target=document["target"])
     yield (
         f"{document['model']} on {document['data_set']}",
         ["rows", *measures],
-        [[f"{document['n']['labelled']:,}", *cells(document["metrics"], measures)]],
+        [[f"{document['n']['judged']:,}", *cells(document["metrics"], measures)]],
     )
-    ranked = _RANKED[kind]
+    ranked = (PRIMARY[kind].name, *_BESIDE_PRIMARY[kind])
     if document["baselines"]:
         yield (
             "Published scores on the same rows, by their points",

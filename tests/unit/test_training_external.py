@@ -58,8 +58,50 @@ def test_a_risk_is_measured_on_every_labelled_row_as_it_is(tmp_path: Path):
     value = fitted("readmission").model.predict(labelled).value
     expected = evaluate_risk(labelled["label_readmission"], value, labelled["patient_id"], RESAMPLING)
     assert {name: own["metrics"][name] for name in expected} == expected
-    assert own["n"] == {"rows": 3000, "labelled": 2900, "patients": labelled["patient_id"].nunique()}
+    patients = labelled["patient_id"].nunique()
+    assert own["n"] == {
+        "rows": 3000,
+        "labelled": 2900,
+        "judged": 2900,
+        "unsettled": 0,
+        "patients": patients,
+    }
     assert (own["model"], own["kind"], own["data_set"]) == ("readmission-admission/1", "risk", "made-up")
+
+
+def test_days_of_which_only_the_short_stays_have_an_outcome_yet_are_not_judged(tmp_path: Path):
+    rows = admissions(3000, seed=5)
+    # Every tenth stay is 60 days longer, and what ends after 1 June 2024 is not known yet.
+    day, is_long = rows["prediction_time"].dt.normalize(), rows.index % 10 == 0
+    ended = day + pd.to_timedelta(35 + 60 * is_long, unit="D")
+    known_until = pd.Timestamp("2024-06-01")
+    rows = rows.assign(row_label_end_on_readmission=ended.dt.date)
+    rows["label_readmission"] = rows["label_readmission"].where(ended <= known_until)
+    # The last that is known ended on 1 June or some days before; a stay may take 95 days until then.
+    settled = day + pd.Timedelta(days=95) <= ended[ended <= known_until].max()
+    own = document("readmission", data_set(tmp_path, rows))
+    n_labelled, n_judged = int(rows["label_readmission"].notna().sum()), int(settled.sum())
+    assert n_labelled - n_judged > 100
+    assert (own["n"]["labelled"], own["n"]["judged"]) == (n_labelled, n_judged)
+    assert own["n"]["unsettled"] == n_labelled - n_judged
+    expected = rows[settled]["label_readmission"].mean()
+    assert own["metrics"]["prevalence"]["value"] == pytest.approx(expected)
+
+
+def test_rows_since_models_are_acted_upon_are_told_and_suggest_no_recalibration(tmp_path: Path):
+    data, day = elsewhere(tmp_path), dt.date(2024, 1, 1)
+    times = admissions(3000, seed=5)["prediction_time"]
+    n_since = int((times >= pd.Timestamp(day)).sum())
+    model = found("readmission", data, test_from=dt.date(2021, 12, 31))
+    own = judge_elsewhere(model, data, resampling=RESAMPLING, acted_on_from=day).document
+    assert own["recalibration"] == {"missing": "acting on models has changed what they are judged by"}
+    assert own["warnings"][0].startswith(
+        f"{n_since:,} of the judged rows lie on or after 2024-01-01, since when models are acted upon"
+    )
+    # The last admission is of September 2024: a later day changes nothing.
+    later = judge_elsewhere(model, data, resampling=RESAMPLING, acted_on_from=dt.date(2025, 1, 1)).document
+    assert later == judge_elsewhere(model, data, resampling=RESAMPLING).document
+    assert "suggested" in later["recalibration"]
 
 
 def test_a_published_score_ranks_the_same_rows_by_its_own_points(tmp_path: Path):
@@ -148,7 +190,9 @@ def test_labels_of_another_rule_are_refused_with_both_rules(tmp_path: Path):
 
 
 def test_without_outcomes_nothing_can_be_judged(tmp_path: Path):
-    with pytest.raises(ExternalError, match=r"made-up: 0 of 3000 rows have an outcome of readmission, fewer"):
+    with pytest.raises(
+        ExternalError, match=r"made-up: 0 of 3000 rows have a settled outcome of readmission, fewer"
+    ):
         document("readmission", elsewhere(tmp_path, label_readmission=None))
 
 
