@@ -62,8 +62,9 @@ def test_judged_are_the_admissions_of_the_test_period_of_patients_not_learned_fr
 
 def test_days_of_which_only_the_short_stays_have_a_label_yet_are_not_judged() -> None:
     # The landmarks are of 2 March, 11 June and 21 August. Ten of the 100 of March wait 95 days for their
-    # label, 5 % of the earlier half, which is both first days: so long each row may wait. The last label known is of
-    # 25 September, 35 days after 21 August: 11 June and 95 days lie before it, 21 August and 95 days do not.
+    # label, 5 % of the earlier half, which is both first days: so long each row may wait. The last label
+    # known is of 25 September, 35 days after 21 August: 11 June and 95 days lie before it, 21 August and
+    # 95 days do not.
     sooner = at(["2024-03-01 12:00", "2024-06-10 12:00", "2024-08-20 12:00"])
     ended = sooner["row_label_end_on_readmission"]
     long = ended.where(np.arange(len(sooner)) >= 10, pd.Timestamp("2024-03-02") + pd.Timedelta(days=95))
