@@ -211,13 +211,13 @@ def test_the_report_says_which_groups_the_model_reads() -> None:
 
 
 def test_the_report_says_that_calibration_and_test_share_patients() -> None:
-    assert "share patients (160 calibration rows are theirs), but no row" in section_of(
+    assert "may share patients (160 calibration rows are theirs), but no row" in section_of(
         page_of("risk"), "split"
     )
     few = report_of(RISK, split={"by": "time and patient", "calibration_rows_of_test_patients": None})
     assert "(fewer than 10 calibration rows are theirs)" in section_of(few, "split")
     # By patient, whoever is judged is in no other slice.
-    assert "share patients" not in report_of(RISK, split={"by": "patient"})
+    assert "may share patients" not in report_of(RISK, split={"by": "patient"})
 
 
 @pytest.mark.parametrize(

@@ -264,7 +264,7 @@ def _shared(evidence: Evidence) -> str:
     split = evidence.results.get("split", {})
     n_rows = f" ({number_or_few(split[SHARED])} calibration rows are theirs)" if SHARED in split else ""
     return (
-        f"Calibration and test share patients{n_rows}, but no row: without those who come back later the "
+        f"Calibration and test may share patients{n_rows}, but no row: without those who come back later the "
         "calibration would lose the very returns that it is to count."
     )
 
