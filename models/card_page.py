@@ -160,8 +160,7 @@ def _uses(artefact: Artefact) -> Rows:
         "out-of-scope": (
             "Not for",
             "children, other hospitals without a new evaluation, other prediction points, treatment "
-            "decisions, "
-            "ranking or paying people, benchmarking providers",
+            "decisions, ranking or paying people, benchmarking providers",
         ),
     }
 
@@ -217,8 +216,7 @@ def _ingredients(artefact: Artefact) -> Rows:
         "maintenance": (
             "Maintenance",
             "judged on new rows, recalibrated or trained anew; a worse one is refused by the gate and any "
-            "can be "
-            "rolled back",
+            "can be rolled back",
         ),
         "security": ("Security", "read as text and checked by digest, never executed; no outside connection"),
         "transparency": (

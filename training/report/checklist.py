@@ -1,5 +1,4 @@
-"""Where the report answers the items of published checklists: data, printed in the docs and held by a "
-"test."""
+"""Where the report answers the items of published checklists: data, printed in the docs, held by a test."""
 
 from __future__ import annotations
 

@@ -68,12 +68,10 @@ def _predictors(evidence: Evidence) -> Section:
         "Predictors",
         text(
             f"{len(specs)} features ({told}), chosen beforehand by what is known at the prediction point, "
-            "not by "
-            "their relation to the outcome. Each is declared once in the catalogue, computed by one program "
-            "for training and for use, and listed at the end of this page.",
+            "not by their relation to the outcome. Each is declared once in the catalogue, computed by one "
+            "program for training and for use, and listed at the end of this page.",
             "Numbers enter as they are: trees need no scaling, transformation or cut points. Categories "
-            "enter "
-            "as levels; one of fewer than 20 training rows counts as missing.",
+            "enter as levels; one of fewer than 20 training rows counts as missing.",
         ),
         [table("Features left out", ["why", "features"], [[reason, n] for reason, n in sorted(why.items())])]
         if why
@@ -120,9 +118,8 @@ def _model(evidence: Evidence) -> Section:
         ),
         text(
             "The model is kept as text (trees, calibration, levels of categories, fingerprint of the "
-            "features) "
-            "with a digest; that text and this program give every prediction again. It is read, never "
-            "executed.",
+            "features) with a digest; that text and this program give every prediction again. It is read, "
+            "never executed.",
         ),
     )
 
@@ -160,10 +157,9 @@ def _tuning(evidence: Evidence) -> Section:
         "Search of settings",
         text(
             f"{found.get('n_trials', len(trials))} trials, {found.get('n_pruned', 0)} of them given up "
-            "early, in "
-            f"{number(found.get('seconds'))} s; ended by {found.get('stopped_by', 'trials')}. Scored by "
-            f"{score}{on} "
-            f"in {found.get('folds', 'folds')} within the training rows: the test had no part in it.",
+            f"early, in {number(found.get('seconds'))} s; ended by {found.get('stopped_by', 'trials')}. "
+            f"Scored by {score}{on} in {found.get('folds', 'folds')} within the training rows: the test had "
+            "no part in it.",
             f"Chosen: {words_of(found.get('best', {}))}{reason}.",
         ),
         shown(evidence, "tuning", "Score of each trial that was not given up, and the best so far."),
@@ -227,8 +223,7 @@ def _learning_curve(evidence: Evidence) -> Section:
             evidence,
             "learning_curve",
             "How good the model is on the test when it learns from fewer rows. Still rising at the right "
-            "end: "
-            "more data would help.",
+            "end: more data would help.",
         ),
     )
 
@@ -240,7 +235,7 @@ def _reproducibility(evidence: Evidence) -> Section:
         "reproducibility",
         "How to make it again",
         facts_table(
-            "The same data, seed, versions and machine give the same model text",
+            "The same data, seed, versions and machine give the same model text, unless time ended a search",
             {
                 "model": artefact.name + (f"/{v}" if (v := evidence.results.get("version")) else ""),
                 "hash of the data": facts.get("data_hash", "not recorded"),

@@ -75,17 +75,16 @@ def _summary(evidence: Evidence) -> Section:
         "At a glance",
         text(
             f"Development and evaluation of a prediction model of {target_name(artefact.target)}, from "
-            "routine records of "
-            f"adult inpatients, at {artefact.point}. {artefact.intended_use}",
+            f"routine records of adult inpatients, at {artefact.point}. {artefact.intended_use}",
         ),
         verdict,
         warning,
         f'<dl class="facts">{"".join(cells)}</dl>',
         text(
             f"Learned from {number(n.get('train'))} rows, calibrated on {number(n.get('calibration'))}, "
-            "judged on "
-            f"{number(n.get('test'))} ({results.get('estimate', 'way of validation not recorded')}). "
-            "Numbers in brackets are 95 % intervals over resampled patients.",
+            f"judged on {number(n.get('test'))} "
+            f"({results.get('estimate', 'way of validation not recorded')}). Numbers in brackets are 95 % "
+            "intervals over resampled patients.",
         ),
     )
 
@@ -211,18 +210,15 @@ def _use(evidence: Evidence) -> Section:
             {
                 "output": f"{output}, a band (low, medium, high), the place among past patients, and reasons",
                 "bands": f"cut at {words_of(artefact.bands)}, the 70th and 90th percentile of the "
-                "calibration "
-                "rows unless set otherwise",
+                "calibration rows unless set otherwise",
                 "missing input": "allowed: what is absent is unknown, and a warning says what was not "
                 "supplied",
                 "poor input": "values that cannot be read count as missing, with a warning; an extract that "
                 "breaks the rules is set aside row by row with reasons",
                 "what users do": "nothing by hand: features are computed from the records; whoever acts "
-                "needs "
-                "the clinical training that the action needs, and the meaning of band and interval",
-                "updating": "recalibrated or trained anew on a new extract, and only put in service through "
-                "the "
-                "gate; judged on new rows with `wardcast evaluate`",
+                "needs the clinical training that the action needs, and the meaning of band and interval",
+                "updating": "recalibrated or trained anew on a new extract, and only put in service "
+                "through the gate; judged on new rows with `wardcast evaluate`",
             },
         ),
         text(
