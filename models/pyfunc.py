@@ -22,7 +22,7 @@ class FeatureTableModel:
         self._model = model
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Return `value` (a probability, or the expected cost) and, for a cost, `low` and `high`.
+        """Return `value` (a probability, or the expected amount) and, for an amount, `low` and `high`.
 
         A missing `high` means that the interval has no finite upper end. `params` belongs to MLflow's
         interface and has no use here. Raises EncodingError if a feature's column is absent.

@@ -16,7 +16,7 @@ N_REASONS = 5
 # Contributions live on the model's own scale; a person reads what they do to the number shown.
 OUTCOMES = {
     "log_odds": "the risk",
-    "log_money": "the expected cost",
+    "log_money": "the expected amount",
     "log_days": "the expected length of stay",
 }
 
@@ -90,7 +90,7 @@ def _value(spec: FeatureSpec, seen: float) -> Value:
 
 
 def sentence(reason: Mapping[str, object], *, scale: str = "log_odds") -> str:
-    """The reason in words: label, value with unit, and what it does to the risk or the expected cost.
+    """The reason in words: label, value with unit, and what it does to the answer.
 
     >>> sentence({"label": "Admissions in the last year", "value": 3, "unit": "stays", "direction": "raises"})
     'Admissions in the last year: 3 stays (raises the risk)'

@@ -137,8 +137,9 @@ def _make_store(file: Path) -> None:
 def log_trained(trained: Trained, gate: Gate, *, tracking_uri: str, artifact_root: Path | None) -> Logged:
     """Log a trained model with its evidence and register it under its name as a new version.
 
-    Registration comes after everything that it points to. An interrupted call leaves a run marked failed,
-    never a version without its artefact.
+    Registration comes after the artefact, the pages and the plots, so that no version is without them. Only
+    `results.json`, which names the version, comes after it. An interrupted call leaves a run marked failed;
+    between the two it leaves a version of such a run without that file.
     """
     client = connect(tracking_uri)
     artefact = trained.artefact

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="wardcast",
-    help="Episode cost, 30-day unplanned readmission and complication risk from admission records.",
+    help="Readmission and complication risk, cost, charges and length of stay from admission records.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -355,7 +355,12 @@ def train(
     target: Annotated[str, typer.Option(help="readmission, complication, cost, charges or stay_days")],
     point: PointName = "discharge",
     tune: Annotated[int, typer.Option(min=0, metavar="N", help="search hyperparameters by N trials")] = 0,
-    tune_minutes: Annotated[float, typer.Option(min=0.1, help="end the search then, if not before")] = 10,
+    tune_minutes: Annotated[
+        float,
+        typer.Option(
+            min=0.1, help="end the search then, if not before; without a calendar six searches share it"
+        ),
+    ] = 10,
     validate: Annotated[
         bool, typer.Option("--validate", help="judge later periods, hospitals left out, learning curve too")
     ] = False,

@@ -95,9 +95,9 @@ def test_money_carries_the_currency_of_the_model():
         ("Congestive heart failure", False, "", "lowers", "log_odds",
          "Congestive heart failure: no (lowers the risk)"),
         ("Admitted from", "other_hospital", "", "raises", "log_money",
-         "Admitted from: other hospital (raises the expected cost)"),
+         "Admitted from: other hospital (raises the expected amount)"),
         ("Cost of admissions in the last year", 18200.4, "CNY", "raises", "log_money",
-         "Cost of admissions in the last year: 18,200 CNY (raises the expected cost)"),
+         "Cost of admissions in the last year: 18,200 CNY (raises the expected amount)"),
         ("Charlson score", 0, "points", "none", "log_odds", "Charlson score: 0 points (no effect)"),
     ],
 )  # fmt: skip
