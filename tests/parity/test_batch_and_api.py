@@ -180,7 +180,7 @@ def test_the_top_table_reads_as_sentences_about_the_highest_predictions(scored):
     for reasons in table["reasons"]:
         assert all(text.endswith(("(raises the risk)", "(lowers the risk)")) for text in reasons)
     costs = top_table(scored, 3, target="cost")
-    assert "expected cost)" in costs["reasons"][0][0]
+    assert "expected amount)" in costs["reasons"][0][0]
 
 
 def test_models_of_another_kind_of_data_do_not_score(hospital, champions, tmp_path):

@@ -68,7 +68,7 @@ def evaluation(target: str) -> dict[str, Any]:
         "data_set": "other",
         "target": target,
         "kind": "amount",
-        "n": {"labelled": 1000},
+        "n": {"labelled": 1000, "judged": 1000},
         "metrics": metrics,
         "baselines": {},
         "groups": [],
