@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pandas as pd
 import pyarrow.parquet as pq
 
@@ -16,12 +18,13 @@ GROUP_PREFIX = "row_group_"
 """Before the name of every column with a group of the report."""
 
 
-def read_rows(data: PatientLevelData, target: Target) -> pd.DataFrame:
+def read_rows(data: PatientLevelData, target: Target, also: Iterable[str] = ()) -> pd.DataFrame:
     """All rows of a data set with the columns that this target needs alone: a data set may be large.
 
-    Categories come as pandas' own, each level once and a number for each row.
+    `also` are columns that another model reads, where they are there. Categories come as pandas' own, each
+    level once and a number for each row.
     """
-    wanted = {feature.name for feature in data.features}
+    wanted = {feature.name for feature in data.features} | set(also)
     wanted |= {"patient_id", "prediction_time", target.label, target.label_end}
     wanted |= {"row_died_in_hospital", "row_hospital"}
     wanted |= {"label_stay_days", "label_index_charges"}  # what leaks are looked for in

@@ -169,10 +169,10 @@ def _comparison(
     present = champion_named(settings.champions, trained.artefact.name)
     if present is None:
         return None
-    rows = read_rows(data, TARGETS[trained.artefact.target])
-    return compare_with_champion(
-        trained, load_champion(present), present.version, rows, acted_on_from=acted_on_from
-    )
+    champion = load_champion(present)
+    theirs = [spec.name for spec in champion.artefact.features]
+    rows = read_rows(data, TARGETS[trained.artefact.target], theirs)
+    return compare_with_champion(trained, champion, present.version, rows, acted_on_from=acted_on_from)
 
 
 def has_labels(file: Path, target: str) -> bool:
