@@ -220,6 +220,28 @@ def test_the_report_says_that_calibration_and_test_share_patients() -> None:
     assert "may share patients" not in report_of(RISK, split={"by": "patient"})
 
 
+def test_what_is_withheld_of_fewer_than_ten_rows_is_said_to_be() -> None:
+    none = {"rows": None, "events": None, "prevalence": None}
+    few = report_of(
+        RISK,
+        split={
+            "by": "time and patient",
+            "removed": {"training": {"label_window_open": none}},
+            "unlabelled": None,
+        },
+        flow=[{"step": "died", "meaning": "died (at most)", "n": -10, "is_rounded": True}],
+        missingness=[{"feature": "age", "label": "Age", "training": None}],
+        exposed={"from": "2024-09-01", "n": None, "n_learned": None},
+    )
+    split = section_of(few, "split")
+    assert "<td>fewer than 10</td><td>fewer than 10 (–)</td>" in re.sub(r' class="[^"]*"', "", split)
+    assert "Not used: fewer than 10 rows have no known outcome." in split
+    assert "rounded to full 10 since a step is of fewer" in section_of(few, "flow")
+    # Without a test there is no share of it.
+    assert "<td>few</td><td>–</td>" in re.sub(r' class="[^"]*"', "", section_of(few, "missing-values"))
+    assert "a withheld number of rows of the test. The model learned from a withheld number of such" in few
+
+
 @pytest.mark.parametrize(
     ("target", "said", "unsaid"),
     [
