@@ -68,6 +68,17 @@ def test_the_terminal_and_the_page_say_what_it_would_take_and_that_nothing_was_c
     assert {file: file.stat().st_mtime_ns for file in (house / "work" / "champions").rglob("*")} == before
 
 
+def test_where_models_were_acted_upon_no_recalibration_is_suggested(house: Path, evaluated: dict[str, Any]):
+    # The champion was promoted today, after the last admission; somebody knows better.
+    assert not [text for text in evaluated["warnings"] if "acted upon" in text]
+    since = succeeded(
+        "evaluate", NAME, "other", "--acted-on-from", "2000-01-01", "--json", cwd=house
+    ).document
+    assert since["recalibration"] == {"missing": "acting on models has changed what they are judged by"}
+    assert "on or after 2000-01-01, since when models are acted upon" in since["warnings"][-1]
+    assert since["metrics"] == evaluated["metrics"]
+
+
 def test_a_model_or_a_page_that_cannot_be_is_told(house: Path):
     done = wardcast("evaluate", "luck-discharge", "other", cwd=house)
     assert done.code == 1
