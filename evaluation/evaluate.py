@@ -155,8 +155,8 @@ def sample_amount(
 ) -> Sampled:
     """The measures of expected amounts in every resample.
 
-    mae, mdae, wape, r2, bias (predicted ÷ actual), interval_coverage, interval_width (mean, of intervals with
-    a finite upper end), interval_width_median, interval_open_share. `low` and `high` may be None for a
+    mae, mdae, wape, r2, d2, bias (predicted ÷ actual), interval_coverage, interval_width (mean, of intervals
+    with a finite upper end), interval_width_median, interval_open_share. `low` and `high` may be None for a
     prediction without interval; an infinite `high` is an interval without upper bound. With `crps`, the score
     of every row's predicted distribution (`evaluation.distribution`): its mean, crps.
 

@@ -104,7 +104,7 @@ def difference_by_group(
     `kind` "risk": outcomes 0 or 1, and probabilities; "amount": actual and expected amounts. One entry per
     level, withheld and rounded as in `risk_by_group` and `amount_by_group`. Its metrics are the new
     prediction's minus the old's, with intervals of the difference itself, over the level's own resamples:
-    auroc and calibration_in_the_large, or wape and bias; and the latter's `_distance` from its ideal, 0 or 1:
+    auroc and calibration_in_the_large, or d2 and bias; and the latter's `_distance` from its ideal, 0 or 1:
     above 0, the new prediction lies further off.
     """
     outcome, check = (

@@ -57,7 +57,7 @@ HEADLINE = {
         "safety": ("calibration_slope", "calibration_in_the_large", "ici"),
     },
     "amount": {
-        "usefulness": ("wape", "mae", "r2"),
+        "usefulness": ("d2", "wape", "mae"),
         "safety": ("bias", "interval_coverage"),
     },
 }

@@ -17,7 +17,7 @@ from training.gate import PRIMARY
 from training.report.words import count_or_withheld
 
 GROUP_METRICS = ("auroc", "calibration_in_the_large", "ici", "wape", "bias", "interval_coverage")
-SENSITIVITY_METRICS = ("auroc", "calibration_in_the_large", "calibration_slope", "wape", "bias")
+SENSITIVITY_METRICS = ("auroc", "calibration_in_the_large", "calibration_slope", "d2", "bias")
 
 
 def model_card(artefact: Artefact, results: Mapping[str, Any]) -> str:

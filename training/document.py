@@ -9,6 +9,7 @@ from typing import Any
 
 from features.build import PatientLevelData
 from models.artefact import Artefact
+from training.counts import told_split
 from training.fit import Fitted
 from training.made import Made
 from training.targets import Target
@@ -24,6 +25,7 @@ def facts_of(made: Made) -> dict[str, Any]:
         "data_set": declaration.name,
         "data_hash": made.data.data_hash,
         "window": {name: split.facts[name] for name in dates if name in split.facts},
+        **({"observed_until": until.isoformat()} if (until := declaration.observed_until) else {}),
         "rows": made.n_rows,
         "estimate": made.estimate,
         "seed": made.recipe.seed,
@@ -62,7 +64,7 @@ def results_of(made: Made, artefact: Artefact, evidence: Mapping[str, Any]) -> d
         "n": made.n_rows,
         "estimate": made.estimate,
         **evidence,
-        "split": dict(made.split.facts),
+        "split": told_split(made.split.facts),
         **_calibration(artefact, fitted),
         "features": {"used": len(artefact.features), "left_out": fitted.left_out},
         "trees": {name: booster.num_trees() for name, booster in fitted.model.boosters.items()},

@@ -4,8 +4,8 @@ A pure function of the results document. All of these must hold:
 
 1. *Skilled*: the lower 95 % end of a risk's AUROC lies above 0.5. An amount always has a simple baseline, the
    mean of everyone, and falls under the next rule.
-2. *Better than the baselines*, by the primary metric (AUROC for a risk, WAPE for an amount; on the same rows
-   WAPE and MAE rank alike): better than every simple one – a published score, a count, a mean – and against
+2. *Better than the baselines*, by the primary metric (AUROC for a risk, the deviance explained, D², for an
+   amount): better than every simple one – a published score, a count, a mean – and against
    the strongest of them with the whole 95 % interval. The strongest is the one that the model is least ahead
    of. A regression on the model's own features may be better by the margin.
 3. *Calibrated*: a risk by slope and calibration-in-the-large; an amount by predicted ÷ actual and by the
@@ -201,8 +201,10 @@ LEVEL: dict[str, str] = {kind: measure.level for kind, measure in MEASURES.items
 """The measure of a group's predictions as a whole."""
 CHANCE = 0.5
 """The AUROC of a risk that knows nothing."""
+ALONE = {"risk": Primary("auroc", True), "amount": Primary("wape", False)}
+"""How a group is ranked beside others: the deviance explained is little wherever stays are much alike."""
 UNSKILLED = {"risk": CHANCE, "amount": 1.0}
-"""The primary metric of predictions that know nothing; of an amount, of nothing for everyone."""
+"""That metric of predictions that know nothing; of an amount, of nothing for everyone."""
 
 
 def decide(
@@ -431,7 +433,7 @@ def _against_everyone(
 
     Where the champion was no better, going without the new model would help nobody: that passes, and is told.
     """
-    primary, level, unskilled = PRIMARY[kind], LEVEL[kind], UNSKILLED[kind]
+    primary, level, unskilled = ALONE[kind], LEVEL[kind], UNSKILLED[kind]
     ranked, everyone = Estimate.read(metrics.get(primary.name)), Estimate.read(metrics.get(level))
     if ranked is not None:
         least = unskilled + settings.group_lead * (ranked.value - unskilled)

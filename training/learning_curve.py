@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.amounts import wape
+from evaluation.amounts import d2
 from evaluation.bootstrap import Resampling, Sampled
 from evaluation.discrimination import auroc
 from evaluation.evaluate import sample_amount, sample_score
@@ -42,7 +42,7 @@ def learning_curve(
     *,
     progress: Progress = silent,
 ) -> list[dict[str, Any]]:
-    """`learning_curve` of the results: AUROC (WAPE of an amount) by how many rows the trees were grown on.
+    """`learning_curve` of the results: AUROC (D² of an amount) by how many rows the trees were grown on.
 
     Models of an eighth, a quarter, half and all of the training patients (at most about 60,000 rows), each
     share within the next, with the same calibration, judged on the same rows: those of the test, or of the
@@ -81,7 +81,7 @@ def learning_curve(
 def optimism(
     frame: pd.DataFrame, recipe: Recipe, fitted: Fitted, split: Split, judged: Judged
 ) -> list[dict[str, Any]]:
-    """`optimism` of the results: AUROC (WAPE of an amount) of a model at each step of its making.
+    """`optimism` of the results: AUROC (D² of an amount) of a model at each step of its making.
 
     On the rows that its trees grew on (`training`), that said when to stop (`stopping`), that it was
     calibrated on, and that it is judged by (`test`). Where rows were so few that the trees were grown
@@ -110,7 +110,7 @@ def _step(
 ) -> list[dict[str, Any]]:
     if too_small(len(label), label if target.kind == "risk" else None):
         return []
-    measured = auroc(label, value) if target.kind == "risk" else wape(label, value)
+    measured = auroc(label, value) if target.kind == "risk" else d2(label, value)
     return [{"step": step, "n": len(label), "metric": PRIMARY[target.kind].name, "value": measured}]
 
 

@@ -13,6 +13,7 @@ from evaluation.bootstrap import Resampling
 from evaluation.distribution import pit_histogram
 from evaluation.evaluate import evaluate_amount, sample_amount, sample_risk, sample_score
 from evaluation.groups import amount_by_group, risk_by_group, too_small
+from evaluation.primary import PRIMARY
 from training.baselines import Baselines
 from training.inputs import GROUP_PREFIX
 from training.split import Rows
@@ -78,7 +79,7 @@ def assess(
     """Kind, metrics, baselines and groups of the results of training, with 95 % intervals by patient.
 
     A baseline is measured on the rows that it has predicted: `n`, as a share `share_scored`. Its `difference`
-    is the model's AUROC (WAPE for a cost) minus the baseline's on these same rows. One that could not be
+    is the model's AUROC (D² for an amount) minus the baseline's on these same rows. One that could not be
     computed, or on too few rows to be judged, is `{"missing": reason}`. Groups hold the patients with and
     without earlier stays too. Without a calendar there are no weeks, and no capacity of a week.
     """
@@ -113,6 +114,8 @@ def _assess_risk(
         thresholds=THRESHOLDS,
     )
 
+    ranked = PRIMARY["risk"].name
+
     def baseline(probability: NDArray[np.float64]) -> dict[str, Any]:
         has = ~np.isnan(probability)
         reason = too_small(int(has.sum()), label[has])
@@ -121,7 +124,11 @@ def _assess_risk(
         found = sample_risk(label[has], probability[has], patients[has], resampling)
         # The model is measured anew only where the rows are others.
         same = model if has.all() else sample_score(label[has], judged.value[has], patients[has], resampling)
-        return {**_scored(has), **found.metrics(), "difference": same.minus(found).metric("auroc")}
+        return {
+            **_scored(has),
+            **found.metrics(),
+            "difference": same.minus(found).metric(ranked),
+        }
 
     return {
         "metrics": model.metrics(),
@@ -141,10 +148,16 @@ def _assess_amount(
     truncated = np.minimum(cost, np.inf if judged.truncated_at is None else judged.truncated_at)
     model = sample_amount(cost, judged.value, *ends, patients, resampling, crps=judged.crps)
 
+    ranked = PRIMARY["amount"].name
+
     def baseline(expected: NDArray[np.float64]) -> dict[str, Any]:
         found = sample_amount(cost, expected, None, None, patients, resampling)
         everyone = _scored(np.ones(len(cost), dtype=bool))
-        return {**everyone, **found.metrics(), "difference": model.minus(found).metric("wape")}
+        return {
+            **everyone,
+            **found.metrics(),
+            "difference": model.minus(found).metric(ranked),
+        }
 
     return {
         "metrics": model.metrics(),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _MEASURES = {
     "risk": ("auroc", "brier", "calibration_in_the_large", "calibration_slope", "ici"),
-    "amount": ("wape", "mae", "r2", "bias", "interval_coverage"),
+    "amount": ("d2", "wape", "mae", "r2", "bias", "interval_coverage"),
 }
 _BESIDE_PRIMARY = {"risk": ("auprc",), "amount": ()}
 NOTHING_CHANGED = "Nothing was changed: the model in force predicts as before."

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # The metrics that a first look needs; the document of results holds all.
 _RISK_COLUMNS = ("auroc", "auprc", "brier", "calibration_slope", "ici")
-_AMOUNT_COLUMNS = ("wape", "mae", "r2", "bias", "interval_coverage")
+_AMOUNT_COLUMNS = ("d2", "wape", "mae", "r2", "bias", "interval_coverage")
 
 
 def show_quality(quality: Quality) -> None:

@@ -47,15 +47,16 @@ def risk(**changes: Any) -> dict[str, Any]:
 def cost(**changes: Any) -> dict[str, Any]:
     """A cost model that passes: nearer than the means and gamma regression, and calibrated."""
     good = {
+        "d2": around(0.60),
         "wape": around(0.40),
         "mae": around(9000.0),
         "bias": around(1.0),
         "interval_coverage": around(0.80),
     }
     baselines = {
-        "overall_mean": {"share_scored": 1.0, "wape": around(0.55), "difference": around(-0.15, 0.02)},
-        "group_mean": {"share_scored": 1.0, "wape": around(0.50), "difference": around(-0.10, 0.02)},
-        "gamma": {"share_scored": 1.0, "wape": around(0.42), "difference": around(-0.02, 0.01)},
+        "overall_mean": {"share_scored": 1.0, "d2": around(0.45), "difference": around(0.15, 0.02)},
+        "group_mean": {"share_scored": 1.0, "d2": around(0.50), "difference": around(0.10, 0.02)},
+        "gamma": {"share_scored": 1.0, "d2": around(0.58), "difference": around(0.02, 0.01)},
     }
     return {
         "kind": "amount",
@@ -108,17 +109,17 @@ def test_a_model_without_skill_fails_though_it_matches_the_regression():
 def test_without_any_simple_baseline_a_skilled_risk_passes_and_a_cost_does_not():
     assert decide({**risk(), "baselines": {"hospital": {"missing": "haemoglobin"}}}).passed
     gate = decide({**cost(), "baselines": {"group_mean": {"missing": "diagnoses"}}}, interval_level=0.8)
-    assert failures(gate) == ["wape 0.400 is compared with no simple baseline."]
+    assert failures(gate) == ["d2 0.600 is compared with no simple baseline."]
 
 
 def test_a_cost_must_beat_the_mean_of_everyone_with_its_interval():
     missing = {"missing": "admitting diagnoses"}
-    near = {"share_scored": 1.0, "wape": around(0.41), "difference": around(-0.01, 0.02)}
+    near = {"share_scored": 1.0, "d2": around(0.59), "difference": around(0.01, 0.02)}
     assert decide(cost(group_mean=missing), interval_level=0.8).passed
     # 0.01 nearer, but from 0.03 nearer to 0.01 further off.
     gate = decide(cost(group_mean=missing, overall_mean=near), interval_level=0.8)
     assert failures(gate) == [
-        "wape 0.400 against 0.410 for overall_mean, the strongest simple baseline: better by +0.010, "
+        "d2 0.600 against 0.590 for overall_mean, the strongest simple baseline: better by +0.010, "
         "95 % interval -0.010 to +0.030 (must be above 0)."
     ]
 
@@ -199,12 +200,12 @@ def test_a_cost_is_calibrated_within_the_ends_of_the_range(metric: str, value: f
     assert decide(cost(**{metric: around(value)}), interval_level=0.8).passed is passes
 
 
-def test_for_a_cost_the_smaller_error_is_the_better_model():
-    # Gamma regression is 0.03 nearer than the model.
-    nearer = {"share_scored": 1.0, "wape": around(0.37), "difference": around(0.03)}
+def test_for_a_cost_whoever_explains_more_is_the_better_model():
+    # Gamma regression explains 0.03 more than the model.
+    nearer = {"share_scored": 1.0, "d2": around(0.63), "difference": around(-0.03)}
     gate = decide(cost(gamma=nearer), interval_level=0.8)
     assert failures(gate) == [
-        "wape 0.400 against 0.370 for gamma: better by -0.030, 95 % interval -0.040 to -0.020 "
+        "d2 0.600 against 0.630 for gamma: better by -0.030, 95 % interval -0.040 to -0.020 "
         "(must not be worse by more than 0.010)."
     ]
 
@@ -238,10 +239,10 @@ def test_a_challenger_must_be_better_than_the_champion_or_by_a_setting_not_worse
     assert decide(risk(), comparison, settings=GateSettings(champion_rule="not_worse")).passed is is_not_worse
 
 
-def test_a_cost_challenger_with_the_larger_error_is_the_worse_one():
-    # WAPE 0.02 higher than the champion's, from 0.015 to 0.025: beyond the margin of 0.01.
-    worse = around(0.02, 0.005)
-    better = around(-0.02, 0.005)
+def test_a_cost_challenger_that_explains_less_is_the_worse_one():
+    # 0.02 less than the champion, from 0.015 to 0.025: beyond the margin of 0.01.
+    worse = around(-0.02, 0.005)
+    better = around(0.02, 0.005)
     either = GateSettings(champion_rule="not_worse")
     assert not decide(cost(), ChampionComparison(3, 4000, worse), interval_level=0.8, settings=either).passed
     assert decide(cost(), ChampionComparison(3, 4000, better), interval_level=0.8).passed
@@ -313,8 +314,8 @@ def test_a_challenger_that_moves_a_groups_level_further_off_is_refused():
         "sex female: calibration_in_the_large further off by 0.200 than under champion version 3, "
         "95 % interval over 4 looks 0.136 to 0.264 (must reach 0.100)."
     ]
-    bias = group("female", wape=around(0.0), bias_distance=around(0.2, 0.05))
-    comparison = ChampionComparison(3, 4000, around(-0.03), groups=(bias,))
+    bias = group("female", d2=around(0.0), bias_distance=around(0.2, 0.05))
+    comparison = ChampionComparison(3, 4000, around(0.03), groups=(bias,))
     assert "sex female: bias further off" in failures(decide(cost(), comparison, interval_level=0.8))[0]
 
 

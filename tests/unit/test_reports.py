@@ -85,8 +85,8 @@ def test_errors_of_days_have_two_decimals_wherever_they_are_told(
 ) -> None:
     show_evaluation(evaluation(target))
     lines = capsys.readouterr().out.splitlines()
-    cells = [line.split("│")[3].strip() for line in lines if line.count("│") == 7]
-    # The first table has rows, wape and then mae.
+    cells = [line.split("│")[4].strip() for line in lines if line.count("│") == 8]
+    # The first table has rows, d2, wape and then mae.
     assert cells[0] == error
     assert f"would change the mean absolute error by {change}, " in "\n".join(lines)
 
@@ -99,7 +99,7 @@ COST = ChampionRow(
     since="2026-01-05T09:00:00+00:00",
     changed_by="planner",
     digest="0" * 64,
-    metrics={"wape": 0.4123, "wape_low": 0.4001, "wape_high": 0.4256, "mae": 9000.0},
+    metrics={"d2": 0.4123, "d2_low": 0.4001, "d2_high": 0.4256, "mae": 9000.0},
     gate_passed=False,
     evidence=("Override: the former one is broken", "Failed: predicted ÷ actual 1.2."),
     is_installed=True,
@@ -110,7 +110,7 @@ def test_a_champion_stands_with_the_metric_it_is_ranked_by_and_the_verdict_of_it
     show_champions([COST])
     told = capsys.readouterr().out
     row = next(line for line in told.splitlines() if "cost-admission" in line)
-    assert "wape 0.412" in row
+    assert "d2 0.412" in row
     assert "not passed" in row
     assert "0.400 to 0.426" in told
     assert "mae" not in told
@@ -145,5 +145,5 @@ def test_what_became_of_a_training_is_said(capsys, promote, passed, said):
 def test_a_metric_that_was_not_computed_is_a_dash(capsys):
     show_champions([replace(COST, metrics={}, gate_passed=True)])
     told = capsys.readouterr().out
-    assert "wape –" in told
+    assert "d2 –" in told
     assert "not passed" not in told

@@ -25,7 +25,7 @@ FEW = Resampling(0, 20)
 READMISSION, COST = TARGETS["readmission"], TARGETS["cost"]
 
 
-@pytest.mark.parametrize(("target", "metric"), [("readmission", "auroc"), ("cost", "wape")])
+@pytest.mark.parametrize(("target", "metric"), [("readmission", "auroc"), ("cost", "d2")])
 def test_growing_shares_of_the_patients_are_judged_on_the_same_rows(target: str, metric: str) -> None:
     split = split_by_time(ROWS, TARGETS[target])
     curve = learning_curve(ROWS, recipe(target), split, FEW)
@@ -117,7 +117,7 @@ def test_trees_that_were_grown_again_have_learned_from_the_stopping_rows_too() -
     steps = of_steps(ROWS, "cost")
     assert [step["step"] for step in steps] == ["training", "calibration", "test"]
     assert steps[0]["n"] == len(split_by_time(ROWS, COST).training)
-    assert steps[0]["metric"] == "wape"
+    assert steps[0]["metric"] == "d2"
 
 
 def test_a_sample_is_of_whole_patients_and_about_as_large_as_asked() -> None:

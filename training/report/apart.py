@@ -134,9 +134,7 @@ def _other_uses(evidence: Evidence) -> Section:
     if deaths:
         n_deaths = number(deaths.get("n_deaths"))
         uses.append({"use": f"deaths in hospital counted as not readmitted ({n_deaths})", **deaths})
-    names = (
-        ("auroc", "calibration_in_the_large", "calibration_slope") if evidence.is_risk else ("wape", "bias")
-    )
+    names = ("auroc", "calibration_in_the_large", "calibration_slope") if evidence.is_risk else ("d2", "bias")
     if not uses:
         why = "the model was not judged before its own landmark, nor with deaths counted in"
         return section("other-uses", "Used otherwise than trained", not_done(why))
@@ -157,7 +155,7 @@ def _exposed(evidence: Evidence) -> Section:
     if not found:
         why = "no judged row is of a time when a model was in service"
         return section("exposed", title, not_done(why), why_apart)
-    names = ("auroc", *AGREEMENT) if evidence.is_risk else ("wape", "bias", "interval_coverage")
+    names = ("auroc", *AGREEMENT) if evidence.is_risk else ("d2", "bias", "interval_coverage")
     apart = {"since": found.get("metrics") or {}, "before": found.get("metrics_unexposed") or {}}
     there = [name for name in names if any(name in metrics for metrics in apart.values())]
     rows = [

@@ -179,7 +179,7 @@ def document_figures(results: Mapping[str, Any], *, unit: str, level: float | No
     if groups:
         primary = PRIMARY["risk" if is_risk else "amount"]
         title, words = ("Discrimination", "AUROC") if is_risk else ("Error", "WAPE")
-        name = primary.name
+        name = "auroc" if is_risk else "wape"
         found["groups"] = groups_plot(groups, name, title=title, x_label=words, overall=metrics.get(name))
         name = primary.level
         found["groups_calibration"] = groups_plot(

@@ -76,8 +76,10 @@ def _error(evidence: Evidence) -> Section:
         "discrimination",
         "Error and overall performance",
         text(
-            "The error as a share of the actual total (WAPE) compares models; predicted ÷ actual tells "
-            "whether totals are right; the CRPS and the interval judge the whole distribution."
+            "The deviance explained (D²) compares models: it is best for the true mean. The error as a share "
+            "of the actual total (WAPE) is easier to picture, and a little kind to whoever foresees too "
+            "little; predicted ÷ actual tells whether totals are right; the CRPS and the interval judge the "
+            "whole distribution."
         ),
         metrics_table(
             f"On the test, against actual amounts as they are. {INTERVAL_NOTE}",
@@ -200,7 +202,7 @@ def _baselines(evidence: Evidence) -> Section:
     found: Mapping[str, Any] = evidence.results.get("baselines", {})
     if not found:
         return section("baselines", "Against simpler predictions", not_done("no baseline was computed"))
-    names = ("auroc", "brier", "calibration_slope") if evidence.is_risk else ("wape", "mae", "r2")
+    names = ("auroc", "brier", "calibration_slope") if evidence.is_risk else ("d2", "wape", "mae")
     primary, side = names[0], better(evidence.artefact.kind)
     metrics = evidence.results.get("metrics", {})
     rows = [["this model", "", *(estimate(metrics.get(name)) for name in names), ""]]

@@ -22,7 +22,7 @@ from training.report.words import METRICS, counted, estimate, number, target_nam
 MOST_IMPORTANT = 20
 HEADLINE = {
     "risk": ("auroc", "calibration_slope", "calibration_in_the_large", "ici", "prevalence"),
-    "amount": ("wape", "r2", "bias", "interval_coverage"),
+    "amount": ("d2", "wape", "bias", "interval_coverage"),
 }
 PUBLISHED = {
     "lace": "LACE (van Walraven et al., CMAJ 2010;182:551–557)",
