@@ -118,20 +118,20 @@ Calibration = Annotated[LineCalibration | BetaCalibration | KnotsCalibration, Fi
 """Any of the maps, told apart by its method."""
 
 
-class NoMapError(ValueError):
+class NoMap(ValueError):  # noqa: N818  # no failure: the method is left out, for this reason
     """A method has no map for these rows; the message says why."""
 
 
 def fit_calibration(method: Method, raw: NDArray[np.float64], label: NDArray[np.float64]) -> Calibration:
     """The map of this method from raw log-odds to the label (0/1), by the highest likelihood.
 
-    The same rows in any order give the same bytes. Raises NoMapError where no such map rises: an outcome
+    The same rows in any order give the same bytes. Raises NoMap where no such map rises: an outcome
     is missing, the raw output does not vary or separates the outcomes, or higher outputs have fewer events.
     """
     if method == "none":
         return LineCalibration()
     if not 0 < label.sum() < len(label):
-        raise NoMapError("all rows have the same outcome")
+        raise NoMap("all rows have the same outcome")
     order = np.lexsort((label, raw))
     raw, label = raw[order], label[order]
     if method == "shift":
@@ -139,17 +139,18 @@ def fit_calibration(method: Method, raw: NDArray[np.float64], label: NDArray[np.
     if method == "platt":
         line = logistic_line(raw, label)
         if line is None or line[1] <= 0:
-            raise NoMapError("the line does not rise or has no end")
+            raise NoMap("the line does not rise or has no end")
         return LineCalibration("platt", *line)
     if method == "beta":
         return _beta(raw, label)
     groups = _Groups.of(raw, label)
     curve = groups.isotonic() if method == "isotonic" else groups.venn_abers()
     if curve[0] == curve[-1]:
-        raise NoMapError("higher raw outputs do not have more events")
+        raise NoMap("higher raw outputs do not have more events")
     # A value that both neighbours share is on the straight line between them.
     is_inside = np.r_[False, (curve[1:-1] == curve[:-2]) & (curve[1:-1] == curve[2:]), False]
-    knots = np.column_stack([groups.raw, logit(curve)])[~is_inside]
+    # Adding 0 makes of -0 the 0 that it equals: which of the two came first must move no byte.
+    knots = np.column_stack([groups.raw, logit(curve)])[~is_inside] + 0.0
     return KnotsCalibration(method, tuple((float(place), float(value)) for place, value in knots))
 
 
@@ -213,18 +214,18 @@ def _beta(raw: NDArray[np.float64], label: NDArray[np.float64]) -> BetaCalibrati
     columns = np.column_stack(_beta_columns(raw))
     found = _logistic(columns, label)
     if found is None:
-        raise NoMapError("the curve has no end")
+        raise NoMap("the curve has no end")
     intercept, slopes = found[0], found[1:]
     if slopes.max() > 0 > slopes.min():
         # The likelihood is concave: of the curves that do not fall, the best has the falling slope at 0.
         rising = int(slopes.argmax())
         alone = _logistic(columns[:, [rising]], label)
         if alone is None:
-            raise NoMapError("the curve has no end")
+            raise NoMap("the curve has no end")
         intercept, slopes = alone[0], np.zeros(2)
         slopes[rising] = alone[1]
     if not slopes.max() > 0 or slopes.min() < 0:
-        raise NoMapError("the curve does not rise")
+        raise NoMap("the curve does not rise")
     return BetaCalibration(float(intercept), float(slopes[0]), float(slopes[1]))
 
 

@@ -14,7 +14,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calibration import Calibration, Method, NoMapError, fit_calibration
+from models.calibration import Calibration, Method, NoMap, fit_calibration
 
 N_FOLDS = 5
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -86,13 +86,13 @@ def choose_calibration(
     for method in METHODS:
         try:
             if fewest < fewest_events[method]:
-                raise NoMapError(
+                raise NoMap(
                     f"the calibration slice has {n_events} events among {len(label)} rows; "
                     f"{fewest_events[method]} events and as many non-events are needed"
                 )
             maps[method] = fit_calibration(method, raw, label)
             probabilities[method] = _cross_fitted(method, raw, label, fold)
-        except NoMapError as error:
+        except NoMap as error:
             reasons[method] = str(error)
     losses = {method: _log_loss(label, probability) for method, probability in probabilities.items()}
     method, why = _simplest(losses, patient)

@@ -42,7 +42,8 @@ def as_answered(row: dict[str, Any]) -> dict[str, Any]:
     if row["target"] != "cost":
         return document | {"probability": row["value"]}
     interval = {"level": 0.8, "low": row["low"], "high": None if pd.isna(row["high"]) else row["high"]}
-    return document | {"expected": row["value"], "currency": row["currency"], "interval": interval}
+    amount = {"expected": row["value"], "unit": row["unit"], "currency": row["currency"]}
+    return document | amount | {"interval": interval}
 
 
 def test_an_admission_gets_the_same_prediction_from_batch_and_api_to_the_last_bit(hospital, scored, client):
@@ -117,7 +118,7 @@ def test_only_admissions_since_a_time_are_scored_and_csv_holds_what_parquet_hold
 ):
     done = score(hospital, champions, tmp_path / "scores.csv", settings=DEFAULT_SETTINGS, since=SINCE)
     rows = pd.read_csv(done.path, dtype={"stay_id": "str"}, parse_dates=["prediction_time"])
-    before, after = SCHEMA.names[:16], SCHEMA.names[17:]
+    before, after = SCHEMA.names[:17], SCHEMA.names[18:]
     assert list(rows.columns) == [*before, *(f"reason_{place}" for place in range(1, 6)), *after]
     rows = rows.sort_values(["stay_id", "target", "prediction_point"]).reset_index(drop=True)
     expected = recent(scored)
@@ -141,7 +142,7 @@ def test_no_cell_of_a_csv_is_a_formula(scored, tmp_path):
     dangerous = ["=1+1", "+1", "-1", "@A1", "S-1"]
     reason = {"label": "=cmd", "value": 1, "unit": "", "direction": "raises"}
     table = table.set_column(0, "stay_id", pa.array(dangerous))
-    table = table.set_column(16, "reasons", pa.array([json.dumps([reason])] * 5))
+    table = table.set_column(17, "reasons", pa.array([json.dumps([reason])] * 5))
     pq.write_table(table.cast(SCHEMA), tmp_path / "part.parquet")
     assert combine([tmp_path / "part.parquet"], tmp_path / "scores.csv") == 5
     rows = pd.read_csv(tmp_path / "scores.csv", dtype="str")

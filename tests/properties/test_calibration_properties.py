@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from models.calibration import Method, NoMapError, fit_calibration
+from models.calibration import Method, NoMap, fit_calibration
 from models.calibration_choice import METHODS, Chosen, choose_calibration
 
 FEWEST: dict[Method, int] = {**dict.fromkeys(METHODS, 5), "none": 0}
@@ -50,7 +50,7 @@ def test_every_map_rises_and_is_never_certain(
     raw, label, _ = rows
     try:
         calibration = fit_calibration(method, raw, label)
-    except NoMapError:
+    except NoMap:
         assume(False)
         return
     assert calibration.fault == ""

@@ -269,8 +269,11 @@ def test_mlflow_models_serve_answers_as_the_model_does(store: Store, tmp_path: P
 # MLflow 3.17 calls pandas in ways that pandas 4 will not know.
 @pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")
 @pytest.mark.parametrize("kind", ["risk", "amount"])
-def test_mlflow_evaluates_the_registered_model(store: Store, kind: str):
+def test_mlflow_evaluates_the_registered_model(store: Store, kind: str, monkeypatch: pytest.MonkeyPatch):
     import mlflow
+
+    # MLflow keeps the address in the environment: it must not outlast the server.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
 
     trained = trained_risk() if kind == "risk" else trained_cost()
     logged = log(store, trained)

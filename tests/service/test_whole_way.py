@@ -32,10 +32,11 @@ from tests.served import sent
 
 ADMISSIONS = 20_000
 LATEST_DAYS = 60
-MODELS = ["readmission-discharge", "readmission-admission", "complication-admission", "cost-admission"]
+MODELS = ["readmission-discharge", "readmission-admission", "complication-admission", "cost-admission",
+          "charges-admission", "stay_days-admission"]  # fmt: skip
 RISK_METRICS = {"auroc", "auprc", "prevalence", "brier", "scaled_brier", "calibration_in_the_large",
                 "calibration_slope", "ici"}  # fmt: skip
-COST_METRICS = {"mae", "mdae", "wape", "r2", "bias", "interval_coverage", "interval_width"}
+AMOUNT_METRICS = {"mae", "mdae", "wape", "r2", "d2", "crps", "bias", "interval_coverage", "interval_width"}
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def test_the_flow_leads_from_all_stays_to_the_rows_of_the_data_set(demo):
 
 def test_every_model_stands_beside_its_baselines_with_intervals(demo):
     for results in demo.document["models"]:
-        metrics = RISK_METRICS if results["target"] != "cost" else COST_METRICS
+        metrics = RISK_METRICS if results["kind"] == "risk" else AMOUNT_METRICS
         assert metrics <= set(results["metrics"])
         for name in metrics:
             estimate = results["metrics"][name]
@@ -147,7 +148,8 @@ def test_every_model_stands_beside_its_baselines_with_intervals(demo):
     assert baselines["readmission-discharge"] >= {"prior_admissions", "lace", "hospital", "logistic"}
     assert baselines["readmission-admission"] >= {"prior_admissions", "logistic"}
     assert baselines["complication-admission"] >= {"prior_admissions", "logistic"}
-    assert baselines["cost-admission"] >= {"overall_mean", "group_mean", "gamma"}
+    for name in ("cost-admission", "charges-admission", "stay_days-admission"):
+        assert baselines[name] >= {"overall_mean", "group_mean", "gamma"}
 
 
 def test_the_champions_are_the_models_whose_gate_said_yes(demo):

@@ -17,7 +17,7 @@ from models.calibration import (
     KnotsCalibration,
     LineCalibration,
     Method,
-    NoMapError,
+    NoMap,
     fit_calibration,
     logistic_line,
 )
@@ -179,7 +179,7 @@ def test_many_rows_make_500_knots_at_most() -> None:
 
 @pytest.mark.parametrize("method", ["shift", "platt", "beta", "isotonic", "venn_abers"])
 def test_there_is_no_map_without_both_outcomes(method: Method) -> None:
-    with pytest.raises(NoMapError, match="same outcome"):
+    with pytest.raises(NoMap, match="same outcome"):
         fit_calibration(method, np.array([0.0, 1.0]), np.array([1.0, 1.0]))
 
 
@@ -195,7 +195,7 @@ def test_there_is_no_map_without_both_outcomes(method: Method) -> None:
 def test_a_map_that_would_fall_is_none(method: Method, complaint: str) -> None:
     # Three raw outputs with ever fewer events.
     raw, label = np.repeat([-1.0, 0.0, 1.0], 1000), outcomes((600, 1000), (400, 1000), (200, 1000))
-    with pytest.raises(NoMapError, match=complaint):
+    with pytest.raises(NoMap, match=complaint):
         fit_calibration(method, raw, label)
 
 
