@@ -111,7 +111,9 @@ def mlflow_server(backend: str, artifacts: Path, log: Path) -> Iterator[str]:
 @contextmanager
 def running(command: list[str], address: str, log: Path, **environment: str) -> Iterator[None]:
     """Run a server in a session of its own until the block ends; it is up once `address` answers."""
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    # MLflow starts its workers by name: those of this environment, whether it was activated or not.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "PATH": path}
     with log.open("ab") as output:
         server = subprocess.Popen(
             command,
