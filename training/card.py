@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evaluation.primary import PRIMARY
 from models.artefact import Artefact
 from models.card import Section, card, estimate, reading_notes, table
 from models.card_page import HEADLINE, KeyMetric, card_page, measure_name, metric_lines
 from models.units import Kind
-from training.gate import PRIMARY
 from training.report.words import count_or_withheld
 
 GROUP_METRICS = ("auroc", "calibration_in_the_large", "ici", "wape", "bias", "interval_coverage")

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from evaluation.bootstrap import DEFAULT_RESAMPLING, Metric, Resampling
 from evaluation.evaluate import sample_amount, sample_score
 from evaluation.groups import difference_by_group, too_small
+from evaluation.primary import PRIMARY
 from features.points import Point
 from models.model import Model
 from models.units import Kind
 from training.exposure import is_exposed
-from training.gate import PRIMARY, ChampionComparison, CommonExposed
+from training.gate import ChampionComparison, CommonExposed
 from training.results import GROUP_REPLICATES, group_levels
 from training.targets import target_at
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
@@ -42,6 +42,14 @@ ActedOnFrom = Annotated[
     ),
 ]
 PointName = Annotated[str, typer.Option("--point", help="preadmission, admission or discharge")]
+
+
+class Change(TypedDict):
+    """What every change of a champion needs beside the model's name."""
+
+    tracking_uri: str
+    champions: Path
+    changed_by: str
 
 
 def main() -> None:
@@ -484,6 +492,17 @@ def _say_champion(champion: Champion, *, as_json: bool) -> None:
         print(f"{champion.model_id} is champion since {champion.promoted_at}.")
 
 
+def _changing(work: Path | None) -> Change:
+    """Where a change of champion is recorded and takes effect, and by whom: the work folder is theirs."""
+    from wardcast.demo import taken_over, tracking_of
+    from wardcast.pipeline import account
+
+    settings = _settings(work=work)
+    tracking_uri = tracking_of(settings)
+    taken_over(settings.work)
+    return {"tracking_uri": tracking_uri, "champions": settings.champions, "changed_by": account()}
+
+
 @app.command()
 def promote(
     name: Annotated[str, typer.Argument(help="model, such as readmission-discharge")],
@@ -494,18 +513,11 @@ def promote(
 ) -> None:
     """Make a registered version champion, with an audit record."""
     from training.promotion import promote as put_in_force
-    from wardcast.demo import taken_over, tracking_of
-    from wardcast.pipeline import account
 
-    settings = _settings(work=work)
-    tracking_uri = tracking_of(settings)
-    taken_over(settings.work)
     champion = put_in_force(
         name,
         version,
-        tracking_uri=tracking_uri,
-        champions=settings.champions,
-        changed_by=account(),
+        **_changing(work),
         override=override,
     )
     _say_champion(champion, as_json=as_json)
@@ -520,17 +532,10 @@ def rollback(
 ) -> None:
     """Put the former champion back, with an audit record."""
     from training.promotion import rollback as put_back
-    from wardcast.demo import taken_over, tracking_of
-    from wardcast.pipeline import account
 
-    settings = _settings(work=work)
-    tracking_uri = tracking_of(settings)
-    taken_over(settings.work)
     champion = put_back(
         name,
-        tracking_uri=tracking_uri,
-        champions=settings.champions,
-        changed_by=account(),
+        **_changing(work),
         reason=reason,
     )
     _say_champion(champion, as_json=as_json)
@@ -545,17 +550,10 @@ def retire(
 ) -> None:
     """Take a champion out of service, without another in its place, with an audit record."""
     from training.promotion import retire as take_out
-    from wardcast.demo import taken_over, tracking_of
-    from wardcast.pipeline import account
 
-    settings = _settings(work=work)
-    tracking_uri = tracking_of(settings)
-    taken_over(settings.work)
     change = take_out(
         name,
-        tracking_uri=tracking_uri,
-        champions=settings.champions,
-        changed_by=account(),
+        **_changing(work),
         reason=reason,
     )
     if as_json:

@@ -167,7 +167,7 @@ def show_history(name: str, history: Sequence[Change]) -> None:
 
 def _primary_metric(champion: ChampionRow) -> str:
     """The metric on which the model is ranked, with its interval."""
-    from training.gate import PRIMARY
+    from evaluation.primary import PRIMARY
     from training.targets import TARGETS
 
     name = PRIMARY[TARGETS[champion.target].kind].name
