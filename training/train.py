@@ -16,10 +16,11 @@ from models.artefact import Artefact, Context, Training
 from training.cross_validate import judge, out_of_fold
 from training.document import facts_of, label_rule, results_of
 from training.evidence import evidence_of, validation_of
+from training.explaining import explain
 from training.fit import FEWEST_OTHER_EVENTS, FEWEST_OTHER_ROWS, Recipe, check_slice, fit_model
 from training.inputs import read_rows
 from training.made import Made
-from training.report.figures import contributions_of, explained, figures
+from training.report.figures import figures
 from training.split import N_FOLDS, Split, split_by_patient, split_by_time
 from training.targets import Target, target_at
 from training.tuning import Search
@@ -92,15 +93,15 @@ def train_model(
     made = _made(data, frame, _recipe(data, chosen, seed, threads), effort, progress)
     progress(f"evaluating {step}", 0, 1)
     model, judged = made.fitted.model, made.judged
-    features = explained(model, frame, judged.rows, seed=seed, threads=threads)
-    evidence = evidence_of(made, contributions_of(features), earlier, acted_on_from)
+    explained = explain(model, frame, judged.rows, seed=seed, threads=threads)
+    evidence = evidence_of(made, explained, earlier, acted_on_from)
     progress(f"evaluating {step}", 1, 1)
     if effort.validates:
         evidence |= validation_of(made, progress)
     training = replace(made.recipe.training, test_from=made.split.test_from, facts=facts_of(made))
     artefact = replace(model.artefact, training=training, metrics=evidence["metrics"])
     results = results_of(made, artefact, evidence)
-    pictures = figures(model, chosen, frame, judged, features, results, made.resampling)
+    pictures = figures(model, chosen, frame, judged, explained, results, made.resampling)
     return Trained(artefact, made.fitted.boosters, results, judged.table(), pictures)
 
 

@@ -10,13 +10,8 @@ from evaluation.bootstrap import Resampling
 from tests.admission_rows import admissions, fitted
 from tests.report_results import AMOUNT_RESULTS, RISK_RESULTS
 from training.baselines import Baselines
-from training.report.figures import (
-    contribution_figures,
-    contributions_of,
-    document_figures,
-    explained,
-    judged_figures,
-)
+from training.explaining import explain
+from training.report.figures import contributed, contribution_figures, document_figures, judged_figures
 from training.results import Judged
 from training.targets import TARGETS
 
@@ -50,20 +45,11 @@ def test_curves_show_only_what_has_predicted_every_row(n_missing: int, n_lines: 
     assert "capacity: 0.41" in [text.get_text() for text in found["decision_curve"].axes[0].texts]
 
 
-def test_at_most_two_thousand_rows_are_explained_the_same_for_the_same_seed() -> None:
-    model, rows = fitted("readmission").model, admissions(2500, seed=3)
-    found = explained(model, rows, np.arange(2500), seed=1)
-    assert contributions_of(found).shape == (2000, len(model.artefact.features))
-    again = explained(model, rows, np.arange(2500), seed=1)
-    np.testing.assert_array_equal(contributions_of(found), contributions_of(again))
-    other = explained(model, rows, np.arange(2500), seed=2)
-    assert not np.array_equal(contributions_of(found), contributions_of(other))
-
-
 def test_contributions_are_the_models_own_and_categories_keep_their_words() -> None:
     model, rows = fitted("readmission").model, admissions(300, seed=3)
-    found = explained(model, rows, np.arange(300), seed=1)
-    np.testing.assert_array_equal(contributions_of(found), model.predict(rows).contributions)
+    found = contributed(model, explain(model, rows, np.arange(300), seed=1))
+    parts = np.column_stack([feature.contributions for feature in found])
+    np.testing.assert_array_equal(parts, model.predict(rows).contributions)
     (group,) = [feature for feature in found if feature.levels]
     words = [None if np.isnan(place) else group.levels[int(place)] for place in group.values]  # noqa: PD011
     recorded = rows["admitting_diagnosis_group"].astype(object)
@@ -72,7 +58,8 @@ def test_contributions_are_the_models_own_and_categories_keep_their_words() -> N
 
 
 def test_fewer_than_ten_rows_have_no_picture_of_contributions() -> None:
-    found = explained(fitted("readmission").model, admissions(9), np.arange(9), seed=1)
+    model = fitted("readmission").model
+    found = contributed(model, explain(model, admissions(9), np.arange(9), seed=1))
     assert contribution_figures(found, "log_odds") == {}
 
 

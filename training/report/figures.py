@@ -13,9 +13,9 @@ from evaluation.bootstrap import Resampling
 from evaluation.primary import PRIMARY
 from models.encoding import encode
 from models.model import Model
+from training.explaining import Explained
 from training.report.words import SHORT_BASELINES, group_name, unit_words, words_of_score
 from training.results import CAPACITY_SHARE, Judged
-from training.split import Rows
 from training.targets import Target
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from evaluation.contribution_plots import Contributed
 
-MOST_EXPLAINED_ROWS = 2000
-"""Exact contributions take time: 250 to 1,700 rows a second."""
 BAND_REPLICATES = 200
 AXES = {
     "log_odds": "Contribution to the log-odds (+0.69 about doubles the odds)",
@@ -38,11 +36,11 @@ def figures(
     target: Target,
     frame: pd.DataFrame,
     judged: Judged,
-    features: list[Contributed],
+    explained: Explained,
     results: Mapping[str, Any],
     resampling: Resampling,
 ) -> dict[str, Figure]:
-    """All pictures of a model's report by name; `features` are `explained` rows of it."""
+    """All pictures of a model's report by name; `explained` are some of the judged rows."""
     artefact = model.artefact
     currency = artefact.context.currency
     rows = frame.iloc[judged.rows]
@@ -56,7 +54,7 @@ def figures(
             resampling,
             has_capacity=results.get("capacity_per_week") is not None,
         ),
-        **contribution_figures(features, artefact.scale),
+        **contribution_figures(contributed(model, explained), artefact.scale),
         **document_figures(
             results,
             unit=unit_words(target.unit, currency),
@@ -111,30 +109,16 @@ def judged_figures(
     }
 
 
-def explained(
-    model: Model, frame: pd.DataFrame, rows: Rows, *, seed: int, threads: int = 1
-) -> list[Contributed]:
-    """Exact contributions of each feature over at most 2,000 of these rows, drawn by the seed."""
+def contributed(model: Model, explained: Explained) -> list[Contributed]:
+    """Each feature's values and contributions over the explained rows."""
     from evaluation.contribution_plots import Contributed
 
-    chosen = rows
-    if len(rows) > MOST_EXPLAINED_ROWS:
-        places = np.random.default_rng(seed).choice(len(rows), MOST_EXPLAINED_ROWS, replace=False)
-        chosen = rows[np.sort(places)]
-    specs = model.artefact.features
-    columns = frame[[spec.name for spec in specs]].iloc[chosen]
-    contributions = model.predict(columns, threads=threads).contributions
-    assert contributions is not None
-    values, _ = encode(columns, specs)
+    values, _ = encode(explained.rows, model.artefact.features)
+    parts = explained.contributions
     return [
-        Contributed(spec.name, spec.label, spec.unit, values[:, place], contributions[:, place], spec.levels)
-        for place, spec in enumerate(specs)
+        Contributed(spec.name, spec.label, spec.unit, values[:, place], parts[:, place], spec.levels)
+        for place, spec in enumerate(model.artefact.features)
     ]
-
-
-def contributions_of(features: list[Contributed]) -> NDArray[np.float64]:
-    """The contributions alone [rows, features]."""
-    return np.column_stack([feature.contributions for feature in features])
 
 
 def contribution_figures(features: list[Contributed], scale: str) -> dict[str, Figure]:
