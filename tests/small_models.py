@@ -15,7 +15,7 @@ from models.bands import cut_points, percentile_grid
 from models.calibration import LineCalibration
 from models.encoding import FeatureSpec, encode
 from tests.admission_rows import DISTRIBUTION
-from training.gate import Check, Gate
+from training.gate.decision import Check, Gate
 
 PASSED = Gate((Check(True, "auroc 0.740 against 0.660 for lace (must be better)."),))
 FAILED = Gate((Check(False, "calibration_slope 0.700 (must be 0.80 to 1.25)."),))

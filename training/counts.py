@@ -91,6 +91,6 @@ def _told(n: int) -> int | None:
     return None if is_few(n) else rounded(n)
 
 
-def digits(value: float, n_digits: int) -> float:
-    """The value to that many significant digits."""
+def digits(value: float, n_digits: int = 4) -> float:
+    """The value to that many significant digits; more than four would tell of rounding, or of single rows."""
     return float(f"{value:.{n_digits}g}")

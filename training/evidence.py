@@ -14,15 +14,15 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from evaluation.groups import coverage_apart
 from features.build import PatientLevelData
 from features.progress import Progress
-from training.backtest import back_test, by_hospital
-from training.describe import describe
-from training.explaining import Explained, check_explanation
-from training.exposure import exposure
+from training.description import describe
 from training.leaks import find_leaks
-from training.learning_curve import learning_curve, optimism
 from training.made import Made
-from training.results import assess
-from training.sensitivity import Subject, other_uses
+from training.validation.backtest import back_test, by_hospital
+from training.validation.explaining import Explained, check_explanation
+from training.validation.exposure import exposure
+from training.validation.learning_curve import learning_curve, optimism
+from training.validation.results import assess
+from training.validation.sensitivity import Subject, other_uses
 
 
 def evidence_of(

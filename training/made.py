@@ -9,9 +9,9 @@ import pandas as pd
 from evaluation.bootstrap import Resampling
 from features.build import PatientLevelData
 from training.fit import Fitted, Recipe
-from training.results import Judged
 from training.split import Split
 from training.tuning import Tuned
+from training.validation.results import Judged
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,10 +13,8 @@ from evaluation.bootstrap import Resampling
 from features.build import PatientLevelData
 from features.progress import Progress, silent
 from models.artefact import Artefact, Context, Training
-from training.cross_validate import judge, out_of_fold
 from training.document import facts_of, label_rule, results_of
 from training.evidence import evidence_of, validation_of
-from training.explaining import explain
 from training.fit import FEWEST_OTHER_EVENTS, FEWEST_OTHER_ROWS, Recipe, check_slice, fit_model
 from training.inputs import read_rows
 from training.made import Made
@@ -24,6 +22,8 @@ from training.report.figures import figures
 from training.split import N_FOLDS, Split, split_by_patient, split_by_time
 from training.targets import Target, target_at
 from training.tuning import Search
+from training.validation.cross_validate import judge, out_of_fold
+from training.validation.explaining import explain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -417,9 +417,10 @@ def evaluate(
 ) -> None:
     """External validation of a model on another data set, with the recalibration that it would take."""
     from features.dataset import open_dataset
-    from training.exposure import acted_on_since
-    from training.external import evaluate_elsewhere, find_model
-    from training.promotion import history_of_all
+    from training.external.evaluate import evaluate_elsewhere
+    from training.external.model import find_model
+    from training.registry.changes import acted_on_since
+    from training.registry.promotion import history_of_all
     from wardcast.console import progress_bar
     from wardcast.demo import tracking_of
     from wardcast.evaluation_page import show_evaluation, write_evaluation_page
@@ -458,7 +459,7 @@ def models(
     """What is champion, since when, on what evidence; or who changed it, when and why."""
     from dataclasses import asdict
 
-    from training.promotion import audit, champions_table
+    from training.registry.promotion import audit, champions_table
     from wardcast.demo import tracking_of
     from wardcast.reports import show_champions, show_history
 
@@ -512,7 +513,7 @@ def promote(
     as_json: AsJson = False,
 ) -> None:
     """Make a registered version champion, with an audit record."""
-    from training.promotion import promote as put_in_force
+    from training.registry.promotion import promote as put_in_force
 
     champion = put_in_force(
         name,
@@ -531,7 +532,7 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Put the former champion back, with an audit record."""
-    from training.promotion import rollback as put_back
+    from training.registry.promotion import rollback as put_back
 
     champion = put_back(
         name,
@@ -549,7 +550,7 @@ def retire(
     as_json: AsJson = False,
 ) -> None:
     """Take a champion out of service, without another in its place, with an audit record."""
-    from training.promotion import retire as take_out
+    from training.registry.promotion import retire as take_out
 
     change = take_out(
         name,

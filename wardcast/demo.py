@@ -68,7 +68,7 @@ def demo_settings(settings: Settings) -> Settings:
 
 def tracking_of(settings: Settings) -> str:
     """The address of the store that holds this work folder's models: a demo's are always in its own."""
-    from training.tracking import default_tracking, local_tracking
+    from training.registry.store import default_tracking, local_tracking
 
     is_demo = (settings.work / _MARKER).is_file()
     return (local_tracking if is_demo else default_tracking)(settings.work)[0]
@@ -167,7 +167,7 @@ def _clear(work: Path, *, keep: set[str]) -> None:
 def _models(
     data: Path, settings: Settings, progress: Progress
 ) -> tuple[dict[str, tuple[FlowStep, ...]], list[dict[str, Any]]]:
-    from training.tracking import local_tracking
+    from training.registry.store import local_tracking
 
     flows: dict[str, tuple[FlowStep, ...]] = {}
     results = []

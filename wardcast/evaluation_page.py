@@ -15,7 +15,7 @@ from training.counts import WITHHELD
 from wardcast.console import digits_of, say, show_table, with_interval
 
 if TYPE_CHECKING:
-    from training.external import External
+    from training.external.evaluate import External
 
 _MEASURES = {
     "risk": ("auroc", "brier", "calibration_in_the_large", "calibration_slope", "ici"),

@@ -20,7 +20,7 @@ from wardcast.settings import Settings
 if TYPE_CHECKING:
     import datetime as dt
 
-    from training.gate import ChampionComparison
+    from training.gate.champion import ChampionComparison
     from training.train import Effort, Trained
 
 
@@ -96,13 +96,15 @@ def train(
     `built_earlier`, of the same data; `tracking` is address and artefact folder of the store, by default the
     settings' own. Raises TrainingError too where the data set holds no outcome of this target.
     """
-    from training.exposure import acted_on_since
-    from training.gate import GateSettings, decide
-    from training.promotion import history_of_all
-    from training.promotion import promote as put_in_force
+    from training.gate import decide
+    from training.gate.settings import GateSettings
+    from training.registry.changes import acted_on_since
+    from training.registry.promotion import history_of_all
+    from training.registry.promotion import promote as put_in_force
+    from training.registry.store import default_tracking
+    from training.registry.tracking import log_trained
     from training.report.page import report_page
     from training.targets import TrainingError
-    from training.tracking import default_tracking, log_trained
     from training.train import Effort, train_model
 
     # Whatever could fail at the end is asked first: training takes long.
@@ -162,7 +164,7 @@ def _comparison(
 ) -> ChampionComparison | None:
     """Challenger against the present champion on rows later than both models' calibration slices."""
     from models.champions import champion_named, load_champion
-    from training.compare import compare_with_champion
+    from training.gate.compare import compare_with_champion
     from training.inputs import read_rows
     from training.targets import TARGETS
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from features.flow import FlowStep
     from features.quality.report import Quality
     from serving.score import Scored
-    from training.promotion import ChampionRow
-    from training.registry import Change
+    from training.registry.changes import Change
+    from training.registry.promotion import ChampionRow
     from wardcast.pipeline import Outcome
     from wardcast.settings import Settings
 

@@ -19,7 +19,7 @@ from models.artefact import Artefact
 from models.card_page import card_page
 from tests.golden.test_quality_page import HOSTILE, _Page, normalised
 from tests.report_results import AMOUNT, AMOUNT_RESULTS, RISK, RISK_RESULTS, SPECS
-from training.card import model_card_page
+from training.report.card import model_card_page
 from training.report.checklist import CHAI_CARD, TRIPOD_AI, read_items
 from training.report.figures import contribution_figures, document_figures
 from training.report.page import report_page

@@ -72,14 +72,15 @@ def test_every_package_is_listed_wherever_packages_are_listed(project: dict[str,
 
 
 def test_who_may_import_whom_is_a_contract(project: dict[str, Any]):
-    contracts = project["tool"]["importlinter"]["contracts"]
-    assert [(contract["name"], contract["type"], contract["layers"]) for contract in contracts] == [
-        (
-            "wardcast -> serving | training -> models | evaluation -> features",
-            "layers",
-            ["wardcast", "serving | training", "models | evaluation", "features"],
-        )
-    ]
+    packages, rooms = project["tool"]["importlinter"]["contracts"]
+    assert packages == {
+        "name": "wardcast -> serving | training -> models | evaluation -> features",
+        "type": "layers",
+        "layers": ["wardcast", "serving | training", "models | evaluation", "features"],
+    }
+    # Exhaustive: a new module of training has no place until the contract gives it one.
+    assert (rooms["type"], rooms["containers"], rooms["exhaustive"]) == ("layers", ["training"], True)
+    assert rooms["layers"].index("gate") > rooms["layers"].index("registry")
 
 
 def test_only_training_imports_mlflow():
@@ -89,9 +90,9 @@ def test_only_training_imports_mlflow():
         for file in (ROOT / package).rglob("*.py")
         if any(module.split(".")[0] == "mlflow" for module in imported_modules(file))
     }
-    # Every module that imports it does so after `training.tracking.connect` has switched telemetry off.
+    # Every module that imports it does so after `training.registry.store.connect` has switched telemetry off.
     assert {name.split("/")[0] for name in using} == {"training"}
-    assert "training/tracking.py" in using
+    assert "training/registry/store.py" in using
 
 
 def test_no_module_of_training_imports_mlflow_when_it_is_itself_imported():

@@ -14,8 +14,8 @@ from scipy.special import expit
 from features.progress import silent
 from tests.admission_rows import admissions, data_set
 from tests.served import in_force
-from training.promotion import audit, promote
-from training.tracking import local_tracking
+from training.registry.promotion import audit, promote
+from training.registry.store import local_tracking
 from wardcast.pipeline import Outcome, train
 from wardcast.settings import Settings
 

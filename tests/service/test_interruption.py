@@ -31,8 +31,8 @@ from features.points import Point
 from models.champions import install_champion
 from models.storage import read_artefact, write_artefact
 from tests.command import WARDCAST, clean_environment
-from training.registry import fetch, registered
-from training.tracking import connect, default_tracking
+from training.registry.store import connect, default_tracking
+from training.registry.versions import fetch, registered
 from training.train import Effort, train_model
 
 ENDS = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -258,7 +258,7 @@ DEFAULT_WORK = "work"
 )
 def test_a_store_of_models_that_was_half_made_does_not_stop_the_next_command(tmp_path, kind, n_bytes):
     """MLflow makes its tables one by one when a work folder is new."""
-    script = "import sys; from training.tracking import connect; connect(sys.argv[1])"
+    script = "import sys; from training.registry.store import connect; connect(sys.argv[1])"
     command = [sys.executable, "-c", script, f"sqlite:///{DEFAULT_WORK}/mlflow.db"]
     options: dict[str, Any] = {"cwd": tmp_path, "env": clean_environment(), "text": True,
                                "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}  # fmt: skip

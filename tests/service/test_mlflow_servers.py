@@ -28,10 +28,12 @@ from tests.command import ROOT
 from tests.postgres import Postgres, mlflow_server, postgres, running
 from tests.served import in_force
 from tests.small_models import FAILED, NAME, PASSED, TrainedModel, admissions, trained_cost, trained_risk
-from training.gate import Check, Gate
-from training.promotion import audit, champions_table, promote, retire, rollback
-from training.registry import LONGEST_RECORD, registered
-from training.tracking import Logged, connect, log_trained
+from training.gate.decision import Check, Gate
+from training.registry.changes import LONGEST_RECORD
+from training.registry.promotion import audit, champions_table, promote, retire, rollback
+from training.registry.store import connect
+from training.registry.tracking import Logged, log_trained
+from training.registry.versions import registered
 
 COST = "cost-admission"
 
@@ -202,7 +204,7 @@ def test_nothing_is_unpickled_where_a_model_is_loaded_and_asked(store: Store, tm
 import sys
 from pathlib import Path
 import pandas as pd
-from training.tracking import connect
+from training.registry.store import connect
 uri, name, version, folder = sys.argv[1], sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])
 client = connect(uri)
 import mlflow, pickle, joblib, cloudpickle

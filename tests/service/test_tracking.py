@@ -37,9 +37,10 @@ from tests.small_models import (
     trained_cost,
     trained_risk,
 )
-from training.card import model_card
-from training.gate import Check, Gate, decide
-from training.promotion import (
+from training.gate import decide
+from training.gate.decision import Check, Gate
+from training.registry.changes import LONGEST_RECORD, Change, changes, standing
+from training.registry.promotion import (
     PromotionError,
     audit,
     champions_table,
@@ -48,8 +49,10 @@ from training.promotion import (
     retire,
     rollback,
 )
-from training.registry import LONGEST_RECORD, Change, RegistryError, changes, registered, standing
-from training.tracking import Logged, connect, default_tracking, log_trained
+from training.registry.store import connect, default_tracking
+from training.registry.tracking import Logged, log_trained
+from training.registry.versions import RegistryError, registered
+from training.report.card import model_card
 from training.train import Effort, train_model
 
 
@@ -383,7 +386,7 @@ def test_an_interrupted_retirement_is_completed_by_repeating_it(
 ):
     store.promote(store.log(trained_risk()).version)
     with monkeypatch.context() as during:
-        during.setattr(f"training.promotion.{step}", interrupt)
+        during.setattr(f"training.registry.promotion.{step}", interrupt)
         with pytest.raises(KeyboardInterrupt):
             store.retire()
     assert in_force(store.champions)[0].version == 1
@@ -428,7 +431,7 @@ def test_a_record_fits_the_column_of_any_database_with_the_persons_own_reason_fi
 def test_of_two_first_trainings_at_once_both_find_the_store_that_one_of_them_made(tmp_path: Path):
     file = tmp_path / "work" / "mlflow.db"
     script = (
-        "import sys; from training.tracking import connect\n"
+        "import sys; from training.registry.store import connect\n"
         "client = connect(sys.argv[1]); client.create_experiment(sys.argv[2])"
     )
     command = [sys.executable, "-c", script, f"sqlite:///{file}"]
@@ -468,7 +471,7 @@ def test_an_interrupted_promotion_is_completed_by_repeating_it(
         store.log(trained_risk(seed))
     store.promote(1)
     with monkeypatch.context() as during:
-        during.setattr(f"training.promotion.{step}", interrupt)
+        during.setattr(f"training.registry.promotion.{step}", interrupt)
         with pytest.raises(KeyboardInterrupt):
             store.promote(2)
     # Meanwhile the old champion is served, whole, and the table says that the new one is not here yet.
@@ -485,7 +488,7 @@ def test_an_interrupted_rollback_repeated_goes_back_one_step_only(
     for seed in (1, 2, 3):
         store.promote(store.log(trained_risk(seed)).version)
     with monkeypatch.context() as during:
-        during.setattr("training.promotion.install_champion", interrupt)
+        during.setattr("training.registry.promotion.install_champion", interrupt)
         with pytest.raises(KeyboardInterrupt):
             store.rollback()
     assert store.rollback().version == 2
@@ -620,9 +623,9 @@ socket.socket.connect = socket.socket.connect_ex = refuse
 socket.getaddrinfo = lambda *given, **named: refuse(None, given)
 from types import SimpleNamespace
 from models.storage import read_artefact
-from training.gate import Check, Gate
-from training.promotion import promote
-from training.tracking import log_trained
+from training.gate.decision import Check, Gate
+from training.registry.promotion import promote
+from training.registry.tracking import log_trained
 work = Path(sys.argv[1])
 artefact, boosters = read_artefact(work / "given", None)
 trained = SimpleNamespace(artefact=artefact, boosters=boosters, results={"metrics": {}}, figures={})

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from training.gate import ChampionComparison, Check, CommonExposed, Gate, GateSettings, decide
+from training.gate import decide
+from training.gate.champion import ChampionComparison, CommonExposed
+from training.gate.decision import Check, Gate
+from training.gate.settings import GateSettings
 
 
 def around(value: float, half_width: float = 0.01) -> dict[str, float]:

@@ -10,10 +10,10 @@ from evaluation.bootstrap import Resampling
 from tests.admission_rows import admissions, fitted
 from tests.report_results import AMOUNT_RESULTS, RISK_RESULTS
 from training.baselines import Baselines
-from training.explaining import explain
 from training.report.figures import contributed, contribution_figures, document_figures, judged_figures
-from training.results import Judged
 from training.targets import TARGETS
+from training.validation.explaining import explain
+from training.validation.results import Judged
 
 N = 200
 LABEL = np.arange(N) % 2.0

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from training.gate import Check, Gate
-from training.promotion import ChampionRow
+from training.gate.decision import Check, Gate
+from training.registry.promotion import ChampionRow
 from wardcast.console import show_table
 from wardcast.evaluation_page import show_evaluation
 from wardcast.pipeline import Outcome

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import training.backtest
+import training.validation.backtest
 from evaluation.bootstrap import Resampling
 from features.points import Point
 from tests.admission_rows import TRAINING, admissions, recipe
 from tests.hospital import hospital, rows
-from training.backtest import back_test, by_hospital
 from training.fit import Fitted, fit_model
+from training.validation.backtest import back_test, by_hospital
 
 ROWS = admissions(6000, stays_per_patient=1)
 FEW = Resampling(0, 20)
@@ -32,7 +32,7 @@ def learned(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
         seen.append(np.concatenate([training, calibration]))
         return fit_model(frame, made_by, training, calibration)
 
-    monkeypatch.setattr("training.backtest.fit_model", fit)
+    monkeypatch.setattr("training.validation.backtest.fit_model", fit)
     return seen
 
 
@@ -113,7 +113,7 @@ def test_rows_without_the_outcome_are_of_no_hospital() -> None:
 
 
 def test_the_largest_hospitals_are_judged_where_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training.backtest, "MOST_HOSPITALS", 2)
+    monkeypatch.setattr(training.validation.backtest, "MOST_HOSPITALS", 2)
     found = by_hospital(at_hospitals(a=1000, b=3000, c=2000), recipe("cost"), FEW)
     assert [each["hospital"] for each in found] == ["b", "c"]
 

@@ -13,8 +13,9 @@ from evaluation.discrimination import auroc
 from models.artefact import Training
 from models.model import Model
 from tests.admission_rows import admissions, data_set, fitted
-from training.compare import compare_with_champion
-from training.gate import ChampionComparison, CommonExposed, decide
+from training.gate import decide
+from training.gate.champion import ChampionComparison, CommonExposed
+from training.gate.compare import compare_with_champion
 from training.train import Effort, Trained, train_model
 
 ROWS = admissions(3000)

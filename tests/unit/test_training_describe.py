@@ -10,7 +10,10 @@ import pytest
 
 from features.flow import FlowStep
 from models.encoding import FeatureSpec
-from training.describe import base_rate, describe, flow, importance, missingness, table_one
+from training.description import describe, flow, importance
+from training.description.base_rate import base_rate
+from training.description.missingness import missingness
+from training.description.table_one import table_one
 from training.split import Split
 from training.targets import TARGETS
 

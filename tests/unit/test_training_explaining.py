@@ -9,7 +9,7 @@ import pytest
 
 from models.model import Model
 from tests.admission_rows import admissions, fitted
-from training.explaining import check_explanation, explain
+from training.validation.explaining import check_explanation, explain
 
 
 @pytest.mark.parametrize("target", ["readmission", "cost"])

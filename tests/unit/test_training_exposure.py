@@ -14,10 +14,10 @@ from evaluation.evaluate import evaluate_amount, evaluate_risk
 from features.dataset import CodeSystems, Declaration
 from tests.admission_rows import Timeline
 from training.baselines import Baselines
-from training.exposure import acted_on_since, exposure, is_exposed
-from training.registry import Change
-from training.results import Judged
+from training.registry.changes import Change, acted_on_since
 from training.targets import TARGETS
+from training.validation.exposure import exposure, is_exposed
+from training.validation.results import Judged
 
 RESAMPLING = Resampling(0, 20)
 READMISSION, COST = TARGETS["readmission"], TARGETS["cost"]

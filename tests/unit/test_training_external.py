@@ -21,14 +21,10 @@ from models.model import Model
 from models.storage import digest, write_artefact
 from tests.admission_rows import admissions, data_set, fitted
 from training.document import label_rule
-from training.external import (
-    ExternalError,
-    Found,
-    check_context,
-    evaluate_elsewhere,
-    find_model,
-    judge_elsewhere,
-)
+from training.external import ExternalError
+from training.external.evaluate import evaluate_elsewhere, judge_elsewhere
+from training.external.fitness import check_context
+from training.external.model import Found, find_model
 from training.targets import TARGETS
 
 RESAMPLING = Resampling(0, 20)
@@ -276,7 +272,7 @@ def test_patients_rows_that_a_killed_evaluation_left_are_removed(
         seen.append(sorted(file.parent.parent.glob(".evaluate.*")))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("training.external.build", fails)
+    monkeypatch.setattr("training.external.evaluate.build", fails)
     with pytest.raises(KeyboardInterrupt):
         evaluate_elsewhere(
             found("readmission", data),

@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import training.learning_curve
+import training.validation.learning_curve
 from evaluation.bootstrap import Resampling
 from evaluation.discrimination import auroc
 from tests.admission_rows import TRAINING, admissions, recipe
-from training.cross_validate import judge
 from training.fit import fit_model
-from training.learning_curve import learning_curve, optimism
 from training.split import sample_of, split_by_patient, split_by_time
 from training.targets import TARGETS
+from training.validation.cross_validate import judge
+from training.validation.learning_curve import learning_curve, optimism
 
 ROWS = admissions(8000, stays_per_patient=1)
 FEW = Resampling(0, 20)
@@ -55,7 +55,7 @@ def test_each_share_holds_the_one_before_and_whole_patients(monkeypatch: pytest.
         seen.append(given[2])
         return fit_model(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("training.learning_curve.fit_model", fit)
+    monkeypatch.setattr("training.validation.learning_curve.fit_model", fit)
     split = split_by_time(ROWS, COST)
     learning_curve(ROWS, recipe("cost"), split, FEW)
     for smaller, larger in itertools.pairwise(seen):
@@ -73,7 +73,7 @@ def test_a_share_that_is_too_small_to_learn_from_is_left_out() -> None:
 
 
 def test_of_many_rows_the_curve_ends_at_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training.learning_curve, "MOST_ROWS", 2000)
+    monkeypatch.setattr(training.validation.learning_curve, "MOST_ROWS", 2000)
     curve = learning_curve(ROWS, recipe("cost"), split_by_time(ROWS, COST), FEW)
     assert curve[-1]["n_rows"] == pytest.approx(2000, rel=0.08)
 
@@ -102,7 +102,7 @@ def of_steps(rows: pd.DataFrame, target: str) -> list[dict[str, object]]:
 def test_a_model_looks_best_on_the_rows_that_it_grew_on(monkeypatch: pytest.MonkeyPatch) -> None:
     # Trees are not grown again here, so that the stopping rows are a step of their own.
     monkeypatch.setattr("training.fit.MOST_REGROWN_ROWS", 1000)
-    monkeypatch.setattr(training.learning_curve, "MOST_REGROWN_ROWS", 1000)
+    monkeypatch.setattr(training.validation.learning_curve, "MOST_REGROWN_ROWS", 1000)
     steps = of_steps(ROWS, "readmission")
     assert [step["step"] for step in steps] == ["training", "stopping", "calibration", "test"]
     assert {step["metric"] for step in steps} == {"auroc"}

@@ -11,7 +11,7 @@ from scipy.special import expit, ndtr
 
 from evaluation.bootstrap import Resampling
 from models.units import Kind
-from training.recalibration import recalibrate, suggestion
+from training.external.recalibration import recalibrate, suggestion
 
 N = 20_000
 RESAMPLING = Resampling(0, 20)

@@ -9,7 +9,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from training.registry import RegistryError, changes, registered
+from training.registry.changes import changes
+from training.registry.versions import RegistryError, registered
 
 
 def client(**tags: str) -> Any:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from evaluation.bootstrap import Resampling
 from training.baselines import Baselines
-from training.results import Judged, assess
 from training.targets import TARGETS
+from training.validation.results import Judged, assess
 
 N = 200
 LABEL = np.arange(N) % 2.0

@@ -13,11 +13,11 @@ import pytest
 from evaluation.bootstrap import Resampling
 from features.settings import FeatureSettings
 from tests.admission_rows import admissions, data_set, fitted
-from training.card import model_card
-from training.sensitivity import Subject, asked_earlier, deaths_as_not_readmitted
+from training.report.card import model_card
 from training.split import Split
 from training.targets import TARGETS
 from training.train import Effort, train_model
+from training.validation.sensitivity import Subject, asked_earlier, deaths_as_not_readmitted
 
 JUNE = dt.date(2024, 6, 1)
 

@@ -13,10 +13,10 @@ import pytest
 from models.model import model_from_text
 from models.storage import read_artefact, write_artefact
 from tests.admission_rows import FEATURES, admissions, data_set, recipe
-from training.card import model_card
-from training.cross_validate import out_of_fold
+from training.report.card import model_card
 from training.targets import TrainingError
 from training.train import Effort, Trained, train_model
+from training.validation.cross_validate import out_of_fold
 
 ROWS = admissions(12_000, stays_per_patient=1)
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.small_models import PASSED, trained_risk
-from training.tracking import connect, log_trained
-from training.trials import log_trials
+from training.registry.store import connect
+from training.registry.tracking import log_trained
+from training.registry.trials import log_trials
 
 CHOICE = {"objective": "binary", "max_depth": 4, "learning_rate": 0.05}
 TUNING = {

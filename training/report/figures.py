@@ -13,10 +13,10 @@ from evaluation.bootstrap import Resampling
 from evaluation.primary import PRIMARY
 from models.encoding import encode
 from models.model import Model
-from training.explaining import Explained
 from training.report.words import SHORT_BASELINES, group_name, unit_words, words_of_score
-from training.results import CAPACITY_SHARE, Judged
 from training.targets import Target
+from training.validation.explaining import Explained
+from training.validation.results import CAPACITY_SHARE, Judged
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

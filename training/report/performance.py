@@ -7,7 +7,7 @@ from typing import Any
 
 from features.page import table
 from models.card import ICI_INTERVAL, interval_words
-from training.card import better
+from training.report.card import better
 from training.report.parts import (
     Evidence,
     Section,
@@ -24,7 +24,7 @@ from training.report.words import (
     number,
     short_name,
 )
-from training.results import CAPACITY_SHARE
+from training.validation.results import CAPACITY_SHARE
 
 RANKING = ("auroc", "auprc", "prevalence", "brier", "scaled_brier")
 AGREEMENT = ("calibration_in_the_large", "calibration_slope", "ici", "observed_expected_ratio")

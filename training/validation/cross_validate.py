@@ -15,9 +15,9 @@ from models.encoding import PART_ROWS
 from models.model import Prediction
 from training.baselines import predict_baselines
 from training.fit import Fitted, Recipe, fit_model
-from training.results import Judged, pooled
 from training.split import N_FOLDS, Rows, Split, labelled_rows, patient_folds, split_by_patient
 from training.tuning import NO_SEARCH, Search
+from training.validation.results import Judged, pooled
 
 
 def judge(frame: pd.DataFrame, recipe: Recipe, fitted: Fitted, split: Split, rows: Rows) -> Judged:

@@ -17,7 +17,6 @@ from evaluation.groups import too_small
 from evaluation.primary import PRIMARY
 from features.progress import Progress, silent
 from training.fit import MOST_REGROWN_ROWS, Fitted, Recipe, fit_model
-from training.results import Judged
 from training.split import (
     Split,
     labelled_rows,
@@ -28,6 +27,7 @@ from training.split import (
     stopping_rows,
 )
 from training.targets import Target, TrainingError
+from training.validation.results import Judged
 
 SHARES = (0.125, 0.25, 0.5, 1.0)
 MOST_ROWS = 60_000

@@ -10,9 +10,7 @@ Inform Assoc 2019;26:1645–1650.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -21,31 +19,10 @@ from numpy.typing import NDArray
 from evaluation.bootstrap import Metric, Resampling
 from evaluation.evaluate import evaluate_amount, evaluate_risk
 from evaluation.groups import too_small
-from features.dataset import Declaration
 from training.counts import is_few
-from training.registry import Change
-from training.results import Judged
 from training.split import Rows
 from training.targets import Target
-
-
-def acted_on_since(
-    chosen: dt.date | None, history: Iterable[Change], declaration: Declaration
-) -> dt.date | None:
-    """The day from which acting on models may have changed a data set's labels; None if there is none.
-
-    The `chosen` one, or that of the first promotion in the `history` of all of a hospital's models, in the
-    data set's time zone: a follow-up that one model leads to changes what another foretells. A retirement
-    ends nothing: what staff have learned from a model outlasts it. Without a calendar there is none, since
-    shifted dates cannot be held against a day.
-    """
-    if not declaration.has_calendar:
-        return None
-    promoted = [change.changed_at for change in history if change.action == "promote"]
-    if chosen is not None or not promoted:
-        return chosen
-    first = dt.datetime.fromisoformat(min(promoted))
-    return first.astimezone(ZoneInfo(declaration.time_zone)).date()
+from training.validation.results import Judged
 
 
 def is_exposed(prediction_time: pd.Series, acted_on_from: dt.date) -> NDArray[np.bool_]:

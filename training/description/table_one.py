@@ -1,26 +1,19 @@
-"""What the rows of a model are like: flow, table 1, missing values, base rates, importance.
-
-Pure functions that make parts of the results document. No count in them is of 1 to 9 rows: rare levels are
-put together or withheld, in every column alike, and where another small count is withheld, the counts beside
-it are rounded (`training.counts`), so that subtraction finds it only roughly.
-"""
+"""Table 1: the characteristics of the rows by slice and by outcome."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.groups import SMALLEST_N, too_small
-from features.flow import FlowStep
+from evaluation.groups import SMALLEST_N
 from models.encoding import FeatureSpec
 from training.counts import FEWEST_ROWS, digits, is_few, rounded, told_shares
-from training.split import Rows, Split, settled_rows
+from training.description.differences import Sides, category_difference, difference
+from training.split import Rows, Split
 from training.targets import Target
 
 MOST_FEATURES, MOST_LEVELS = 25, 8
@@ -31,118 +24,7 @@ SKEWED = 1.0
 FIRST = ("age_years", "sex", "payer", "admission_type", "admission_department", "n_stays_prior_365d")
 """What a reader looks for first, where the model reads it; the other features follow in the order given."""
 OTHER = "other levels"
-PERIODS = ("training", "calibration", "test")
 Columns = Mapping[str, Rows]
-
-
-def describe(
-    steps: Sequence[FlowStep],
-    frame: pd.DataFrame,
-    target: Target,
-    split: Split,
-    specs: Sequence[FeatureSpec],
-    contributions: NDArray[np.float64],
-) -> dict[str, Any]:
-    """`flow`, `table_one`, `missingness`, `base_rate` and `importance` of the results of training.
-
-    `contributions` [rows, features] are of some judged rows, in the order of `specs`.
-    """
-    strongest = importance(specs, contributions)
-    by_name = {spec.name: spec for spec in specs}
-    return {
-        "flow": flow(steps),
-        "table_one": table_one(frame, target, split, [by_name[entry["feature"]] for entry in strongest]),
-        "missingness": missingness(frame, split, specs),
-        "base_rate": base_rate(frame, target, split),
-        "importance": strongest,
-    }
-
-
-def flow(steps: Sequence[FlowStep]) -> list[dict[str, Any]]:
-    """The cohort flow as plain values: step, meaning, n; who leaves counts below zero.
-
-    Where a step is of 1 to 9, every count is rounded to full tens and `is_rounded`; those few are told as
-    "at most" 10.
-    """
-    if not any(is_few(step.n) for step in steps):
-        return [asdict(step) for step in steps]
-    return [
-        {
-            "step": step.step,
-            "meaning": f"{step.meaning} (at most)" if is_few(step.n) else step.meaning,
-            "n": int(math.copysign(FEWEST_ROWS, step.n)) if is_few(step.n) else rounded(step.n),
-            "is_rounded": True,
-        }
-        for step in steps
-    ]
-
-
-def importance(specs: Sequence[FeatureSpec], contributions: NDArray[np.float64]) -> list[dict[str, Any]]:
-    """Mean absolute contribution of each feature over some rows [rows, features], largest first.
-
-    On the model's own scale: log-odds, log money or log days. It tells what the model leans on, not what
-    causes the outcome.
-    """
-    means = np.abs(contributions).mean(axis=0)
-    return [
-        {
-            "feature": specs[place].name,
-            "label": specs[place].label,
-            "mean_abs_contribution": _short(means[place]),
-        }
-        for place in np.argsort(-means, kind="stable")
-    ]
-
-
-def missingness(frame: pd.DataFrame, split: Split, specs: Sequence[FeatureSpec]) -> list[dict[str, Any]]:
-    """Share of rows without a value, in training and (where there is one) test, the largest first.
-
-    None for 1 to 9 rows without a value, or with one; the other share is then of a rounded count. Features
-    that every row of both slices has are left out.
-    """
-    slices = {"training": split.training, "test": split.test}
-    slices = {name: rows for name, rows in slices.items() if len(rows)}
-    n_rows = [len(rows) for rows in slices.values()]
-    found: list[dict[str, Any]] = []
-    for spec in specs:
-        is_missing = frame[spec.name].isna().to_numpy()
-        counts = [int(is_missing[rows].sum()) for rows in slices.values()]
-        if any(counts):
-            shares = dict(zip(slices, told_shares(counts, n_rows), strict=True))
-            found.append({"feature": spec.name, "label": spec.label, **shares})
-    return sorted(found, key=lambda entry: -max(entry[name] or 0.0 for name in slices))
-
-
-def base_rate(frame: pd.DataFrame, target: Target, split: Split) -> list[dict[str, Any]]:
-    """Rate of the outcome, or mean amount, by month of the prediction and period of the split.
-
-    All rows whose outcome was settled when the data end count, also those that the split took out of training
-    because their patient comes again: without them the rate would seem to jump where the test begins. A
-    month of fewer than 50 rows, or 10 with or without the outcome, is `{"month", "slice", "reason"}`; where
-    there is one, the others' `n` are rounded down to full 50 rows. Empty without a calendar.
-    """
-    if "test_from" not in split.facts:
-        return []
-    label, times = target.labels(frame), pd.to_datetime(frame["prediction_time"])
-    has, _ = settled_rows(frame, target)
-    label, times = label[has], times[has]
-    begins = pd.to_datetime([split.facts["calibration_from"], split.facts["test_from"]])
-    period = np.array(PERIODS)[np.searchsorted(begins, times, side="right")]
-    months = times.dt.strftime("%Y-%m").to_numpy()
-    found: list[dict[str, Any]] = []
-    for (month, name), rows in pd.Series(range(len(label))).groupby([months, period]):
-        values = label[rows.to_numpy()]
-        reason = too_small(len(values), values if target.kind == "risk" else None)
-        told: dict[str, Any] = {"n": len(values), "value": _short(values.mean())}
-        if reason:
-            told = {"reason": reason}
-        found.append({"month": str(month), "slice": str(name), **told})
-    found.sort(key=lambda entry: (entry["month"], PERIODS.index(entry["slice"])))
-    if any("reason" in entry for entry in found):
-        found = [
-            entry | {"n": entry["n"] // SMALLEST_N * SMALLEST_N} if "n" in entry else entry for entry in found
-        ]
-    return found
 
 
 def table_one(
@@ -204,7 +86,7 @@ def _columns(target: Target, split: Split, label: NDArray[np.float64]) -> dict[s
 
 
 def _numbers(
-    spec: FeatureSpec, values: NDArray[np.float64], columns: Columns, sides: tuple[Rows, Rows] | None
+    spec: FeatureSpec, values: NDArray[np.float64], columns: Columns, sides: Sides | None
 ) -> dict[str, Any]:
     known = {name: values[rows][~np.isnan(values[rows])] for name, rows in columns.items()}
     everything = np.concatenate(list(known.values()))
@@ -225,11 +107,11 @@ def _numbers(
         row |= {"statistic": "median (quartiles)" if is_skewed else "mean (sd)"}
     if is_rare:
         return {**row, "withheld": f"fewer than {FEWEST_ROWS} rows", "cells": [None] * len(columns)}
-    return {**row, "cells": cells, "difference": _difference(values, sides)}
+    return {**row, "cells": cells, "difference": difference(values, sides)}
 
 
 def _category(
-    spec: FeatureSpec, values: pd.Series, columns: Columns, sides: tuple[Rows, Rows] | None
+    spec: FeatureSpec, values: pd.Series, columns: Columns, sides: Sides | None
 ) -> Iterator[dict[str, Any]]:
     levels = values.astype("category").cat
     codes = levels.codes.to_numpy()
@@ -256,7 +138,7 @@ def _category(
     yield {
         **row,
         "cells": [None] * len(columns),
-        "difference": _category_difference(place_of[codes], sides),
+        "difference": category_difference(place_of[codes], sides),
     }
     kept = table.iloc[: len(shown)]
     rest = table.iloc[len(shown) :].sum()
@@ -297,19 +179,19 @@ def _share(n: int, others: Sequence[int], missing: Sequence[float | None]) -> di
     if None in missing:
         n, others = rounded(n), [rounded(other) for other in others]
     n_known = n + sum(others)
-    return {"n": n, "share": _short(n / n_known) if n_known else None}
+    return {"n": n, "share": digits(n / n_known) if n_known else None}
 
 
 def _mean(values: NDArray[np.float64]) -> dict[str, float] | None:
     if not len(values):
         return None
-    return {"mean": _short(values.mean()), "sd": _short(values.std(ddof=1))}
+    return {"mean": digits(values.mean()), "sd": digits(values.std(ddof=1))}
 
 
 def _quartiles(values: NDArray[np.float64]) -> dict[str, float] | None:
     if not len(values):
         return None
-    q1, median, q3 = (_short(value) for value in np.quantile(values, QUARTERS))
+    q1, median, q3 = (digits(value) for value in np.quantile(values, QUARTERS))
     return {"median": median, "q1": q1, "q3": q3}
 
 
@@ -317,34 +199,3 @@ def _skewness(values: NDArray[np.float64]) -> float:
     """The absolute third standardised moment; 0 where all values are the same."""
     spread = float(values.std()) if len(values) else 0.0
     return abs(float((((values - values.mean()) / spread) ** 3).mean())) if spread > 0 else 0.0
-
-
-def _difference(values: NDArray[np.float64], sides: tuple[Rows, Rows] | None) -> float | None:
-    """Difference of means ÷ the root of the mean variance, test minus development."""
-    if sides is None:
-        return None
-    first, second = (values[rows][~np.isnan(values[rows])] for rows in sides)
-    if min(len(first), len(second)) < FEWEST_ROWS:
-        return None
-    spread = float(np.sqrt((first.var() + second.var()) / 2))
-    return _short((second.mean() - first.mean()) / spread) if spread > 0 else 0.0
-
-
-def _category_difference(codes: NDArray[np.float64], sides: tuple[Rows, Rows] | None) -> float | None:
-    """Yang and Dalton: the distance of the two vectors of shares by their mean covariance, without sign."""
-    if sides is None:
-        return None
-    known = [codes[rows][~np.isnan(codes[rows])].astype(int) for rows in sides]
-    if min(len(found) for found in known) < FEWEST_ROWS:
-        return None
-    n_levels = int(max(found.max() for found in known)) + 1
-    # The last level follows from the others.
-    first, second = (np.bincount(found, minlength=n_levels)[:-1] / len(found) for found in known)
-    covariance = sum(np.diag(shares) - np.outer(shares, shares) for shares in (first, second)) / 2
-    gap = second - first
-    return _short(np.sqrt(max(float(gap @ np.linalg.pinv(covariance) @ gap), 0.0)))
-
-
-def _short(value: float) -> float:
-    """Four digits: more would tell of rounding, or of single rows."""
-    return digits(value, 4)

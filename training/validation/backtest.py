@@ -16,9 +16,9 @@ from evaluation.groups import beside_withheld, too_small
 from features.progress import Progress, silent
 from training.fit import Recipe, fit_model
 from training.origins import rolling_splits
-from training.sensitivity import Subject
 from training.split import CALIBRATION_SHARE, Rows, Split, judgeable_rows, split_by_patient
 from training.targets import TrainingError
+from training.validation.sensitivity import Subject
 
 N_ORIGINS = 4
 MOST_HOSPITALS = 10

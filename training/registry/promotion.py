@@ -16,20 +16,9 @@ from typing import TYPE_CHECKING
 from features.errors import UserError
 from models.champions import Champion, champion_named, install_champion, is_installed, remove_champion
 from models.storage import read_artefact
-from training.registry import (
-    Action,
-    Change,
-    Registered,
-    changes,
-    fetch,
-    now,
-    point_champion,
-    record,
-    registered,
-    standing,
-    unpoint_champion,
-)
-from training.tracking import connect, has_store, sqlite_file
+from training.registry.changes import Action, Change, changes, now, record, standing
+from training.registry.store import connect, has_store, sqlite_file
+from training.registry.versions import Registered, fetch, point_champion, registered, unpoint_champion
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

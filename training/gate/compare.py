@@ -16,10 +16,10 @@ from evaluation.primary import PRIMARY
 from features.points import Point
 from models.model import Model
 from models.units import Kind
-from training.exposure import is_exposed
-from training.gate import ChampionComparison, CommonExposed
-from training.results import GROUP_REPLICATES, group_levels
+from training.gate.champion import ChampionComparison, CommonExposed
 from training.targets import target_at
+from training.validation.exposure import is_exposed
+from training.validation.results import GROUP_REPLICATES, group_levels
 
 if TYPE_CHECKING:
     from training.train import Trained
