@@ -88,6 +88,7 @@ _COMMON: dict[str, Any] = {
     "prediction_point": "admission",
     "version": 3,
     "n": {"train": 6000, "calibration": 1500, "test": 2000},
+    "n_patients": {"train": 4700, "calibration": 1320, "test": 1790},
     "estimate": "later-in-time test",
     "split": {
         "by": "time and patient",

@@ -54,6 +54,21 @@ def told_shares(counts: Sequence[int], n_rows: Sequence[int]) -> list[float | No
     ]
 
 
+def told_patients(n_rows: Mapping[str, int], n_patients: Mapping[str, int]) -> dict[str, int | None]:
+    """The patients of each slice beside its rows, which are told as they are.
+
+    Rows minus patients are rows of patients who came again. All these counts stand together, since slices may
+    share patients or be made of each other's: if any is few, patients are rounded, or None if they are few.
+
+    >>> told_patients({"train": 120, "test": 60}, {"train": 93, "test": 48})
+    {'train': 93, 'test': 48}
+    >>> told_patients({"train": 120, "test": 60}, {"train": 93, "test": 57})
+    {'train': 90, 'test': 60}
+    """
+    again = [n_rows[name] - n for name, n in n_patients.items()]
+    return dict(zip(n_patients, told([*n_patients.values(), *again]), strict=False))
+
+
 def told_split(facts: Mapping[str, Any]) -> dict[str, Any]:
     """The facts of a split (`training.split.Split`) with its counts as they may be told.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from features.build import PatientLevelData
 from models.artefact import Artefact
-from training.counts import told_split
+from training.counts import told_patients, told_split
 from training.fit import Fitted
 from training.made import Made
 from training.targets import Target
@@ -62,6 +62,7 @@ def results_of(made: Made, artefact: Artefact, evidence: Mapping[str, Any]) -> d
         "prediction_point": artefact.point,
         "model": artefact.name,
         "n": made.n_rows,
+        "n_patients": told_patients(made.n_rows, made.n_patients),
         "estimate": made.estimate,
         **evidence,
         "split": told_split(made.split.facts),

@@ -32,6 +32,17 @@ class Made:
     resampling: Resampling
 
     @property
+    def n_patients(self) -> dict[str, int]:
+        """Patients of training, calibration and test, each with at least one row there."""
+        slices = {
+            "train": self.split.training,
+            "calibration": self.split.calibration,
+            "test": self.judged.rows,
+        }
+        patients = self.frame["patient_id"]
+        return {name: int(patients.iloc[rows].nunique()) for name, rows in slices.items()}
+
+    @property
     def n_rows(self) -> dict[str, int]:
         """Rows of training, calibration and test."""
         return {**self.split.n, "test": len(self.judged.rows)}

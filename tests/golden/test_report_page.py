@@ -220,6 +220,19 @@ def test_the_report_says_that_calibration_and_test_share_patients() -> None:
     assert "may share patients" not in report_of(RISK, split={"by": "patient"})
 
 
+def test_patients_of_each_slice_are_told_beside_its_rows() -> None:
+    rows = {"train": 200, "calibration": 100, "test": 120}
+    told = {"train": 180, "calibration": None, "test": 120}
+    counted = re.sub(r' class="[^"]*"', "", section_of(report_of(RISK, n=rows, n_patients=told), "split"))
+    assert "<td>200</td><td>180</td>" in counted
+    assert "<td>100</td><td>fewer than 10</td>" in counted
+    assert "rounded to full 10" in counted
+    # Of a training whose results do not hold them.
+    before = re.sub(r' class="[^"]*"', "", section_of(report_of(RISK, n=rows), "split"))
+    assert "<td>200</td><td>–</td>" in before
+    assert "Patients were not counted: one may have several rows." in before
+
+
 def test_what_is_withheld_of_fewer_than_ten_rows_is_said_to_be() -> None:
     none = {"rows": None, "events": None, "prevalence": None}
     few = report_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from training.counts import told, told_shares, told_split
+from training.counts import told, told_patients, told_shares, told_split
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,26 @@ def test_shares_beside_a_few_are_those_of_rounded_counts() -> None:
     assert told_shares([26, 3, 58], [100, 300, 60]) == [0.3, None, None]
     # 58 of 60 rounded would be 60 of 58.
     assert told_shares([58, 3], [58, 300]) == [1.0, None]
+
+
+@pytest.mark.parametrize(
+    ("patients", "expected"),
+    [
+        # 27 and 12 rows of patients who came again.
+        ((93, 48), (93, 48)),
+        # Nobody came again.
+        ((120, 60), (120, 60)),
+        # 60 rows of 57 patients would tell of 3 rows: both are rounded.
+        ((93, 57), (90, 60)),
+        # 60 rows of 6 patients.
+        ((93, 6), (90, None)),
+    ],
+)
+def test_patients_of_a_slice_do_not_tell_of_few_who_came_again(
+    patients: tuple[int, int], expected: tuple[int | None, int | None]
+) -> None:
+    told_of = told_patients({"train": 120, "test": 60}, dict(zip(("train", "test"), patients, strict=True)))
+    assert (told_of["train"], told_of["test"]) == expected
 
 
 def test_a_split_without_few_rows_is_told_as_it_is() -> None:

@@ -68,6 +68,15 @@ def test_the_results_hold_what_is_promised(risk: Trained) -> None:
     json.dumps(results, allow_nan=False)
 
 
+def test_patients_are_counted_beside_rows(risk: Trained, undated: Trained) -> None:
+    assert set(risk.results["n_patients"]) == {"train", "calibration", "test"}
+    assert risk.results["n_patients"]["test"] == ROWS["patient_id"].iloc[risk.test["row"]].nunique()
+    # Without a calendar every patient is judged, and each of them is learned from or calibrated on.
+    n_patients = undated.results["n_patients"]
+    assert n_patients["test"] == n_patients["train"] + n_patients["calibration"]
+    assert n_patients["test"] < undated.results["n"]["test"]
+
+
 def test_the_model_separates_as_well_as_the_truth_allows(risk: Trained) -> None:
     # The true probabilities' own AUROC on these test rows is the ceiling.
     rows = ROWS.iloc[risk.test["row"]]

@@ -197,7 +197,7 @@ def _point(evidence: Evidence) -> str:
 
 def _split(evidence: Evidence) -> Section:
     results = evidence.results
-    split = results.get("split", {})
+    split, patients = results.get("split", {}), results.get("n_patients", {})
     columns = {c["name"]: c for c in (results.get("table_one") or {}).get("columns", ())}
     # An amount has no rows with and without it.
     events = ["with the outcome"] if evidence.is_risk else []
@@ -206,6 +206,7 @@ def _split(evidence: Evidence) -> Section:
         [
             tested if name == "test" else name,
             number(results.get("n", {}).get(key)),
+            number_or_few(patients[key]) if key in patients else "–",
             *(number(columns.get(name, {}).get("n_events")) for _ in events),
             split.get(f"{name}_from", "–"),
         ]
@@ -228,7 +229,12 @@ def _split(evidence: Evidence) -> Section:
         "split",
         "How rows were divided",
         text(f"Way of validation: {results.get('estimate', 'not recorded')}.", _why_so(evidence)),
-        table("Rows of each slice", ["slice", "rows", *events, "from"], rows),
+        table("Rows and patients of each slice", ["slice", "rows", "patients", *events, "from"], rows),
+        text(
+            "A patient may have several rows. Where fewer than 10 are such, patients are rounded to full 10."
+            if patients
+            else "Patients were not counted: one may have several rows."
+        ),
         [table("Rows taken out", ["slice", "why", "rows", *events], lost)] if lost else [],
         [text(f"Not used: {'; '.join(apart)}.")] if apart else [],
         text(
@@ -236,12 +242,6 @@ def _split(evidence: Evidence) -> Section:
             "every mature index admission takes part but those named above. A slice of too few rows or "
             "outcomes is refused before training. Whether it was enough can only be read off the width of "
             "the intervals and, where it was asked for, the learning curve.",
-        ),
-        for_the_hospital(
-            "participants",
-            "Number of patients",
-            "how many patients stand behind the rows of each slice: rows are counted here, patients are not, "
-            "and one patient may have several.",
         ),
     )
 
