@@ -101,8 +101,9 @@ def labels_sql(
         j.readmission_ends_on AS row_label_end_on_readmission,
         j.complication_ends_on AS row_label_end_on_complication,
         j.label_episode_cost_ends_on AS row_label_end_on_cost,
-        scored.discharged_at::DATE AS row_label_end_on_charges,
-        scored.discharged_at::DATE AS row_label_end_on_stay_days,
+        -- Told of the stay that is scored, but only once its episode has ended.
+        j.discharged_on AS row_label_end_on_charges,
+        j.discharged_on AS row_label_end_on_stay_days,
         CASE WHEN j.readmission_ends_on <= j.observed_until THEN j.first_event END AS row_first_event,
         j.died_in_hospital::INTEGER AS row_died_in_hospital,
         nullif(scored.hospital_id, 'unknown') AS row_hospital
