@@ -1,0 +1,33 @@
+"""Who asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from serving.access.roles import PERMISSIONS, Permission, Role
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whoever sent a request, as the credential says.
+
+    `name` is the name of an API key, or the issuer and subject of a token: never a patient. `departments`
+    are those whose patients the caller sees; None stands for all.
+    """
+
+    name: str
+    roles: frozenset[Role]
+    departments: frozenset[str] | None
+
+    def may(self, permission: Permission) -> bool:
+        """Whether one of the roles allows it."""
+        return any(permission in PERMISSIONS[role] for role in self.roles)
+
+    def sees(self, department: str | None) -> bool:
+        """Whether the department's patients are shown. An unknown department is for those who see all."""
+        return self.departments is None or (department is not None and department in self.departments)
+
+
+def insecure_demo_caller() -> Caller:
+    """Everybody, where `--insecure-demo` has turned authentication off: every role, every department."""
+    return Caller("insecure-demo", frozenset(Role), None)
