@@ -41,7 +41,7 @@ def test_charges_and_days_are_those_of_the_stay_that_is_scored(tmp_path: Path) -
     ("until", "second_stay", "charges"),
     [
         ("2024-01-19", "                    | in         |", None),
-        ("2024-01-20", "2024-01-20 08:00:00 | discharged  | 900", 100),
+        ("2024-01-20", "2024-01-20 08:00:00 | discharged | 900", 100),
     ],
 )
 def test_the_first_stay_is_told_on_the_day_on_which_its_episode_ended(
@@ -51,9 +51,9 @@ def test_the_first_stay_is_told_on_the_day_on_which_its_episode_ended(
         tmp_path,
         observed_until=until,
         stays=f"""
-        stay_id | patient_id | hospital_id | admitted_at         | discharged_at       | status     | total_cost
-        A       | 7          | H1          | 2024-01-01 08:00:00 | 2024-01-03 08:00:00 | discharged | 100
-        B       | 7          | H2          | 2024-01-03 09:00:00 | {second_stay}
+        stay_id | patient_id | hospital_id | admitted_at | discharged_at       | status     | total_cost
+        A       | 7          | H1          | 2024-01-01  | 2024-01-03 08:00:00 | discharged | 100
+        B       | 7          | H2          | 2024-01-03  | {second_stay}
         """,
     )
     found = rows(extract, Point.ADMISSION)
@@ -65,7 +65,10 @@ def test_the_first_stay_is_told_on_the_day_on_which_its_episode_ended(
 
 
 def test_no_amount_waits_for_the_lag_of_costs(tmp_path: Path) -> None:
-    stays = "stay_id | patient_id | admitted_at | discharged_at | total_cost\nA | 7 | 2024-01-01 | 2024-01-05 | 100"
+    stays = """
+        stay_id | patient_id | admitted_at | discharged_at | total_cost
+        A       | 7          | 2024-01-01  | 2024-01-05    | 100
+        """
     extract = hospital(tmp_path, observed_until="2024-02-04", stays=stays)
     found = rows(extract, Point.ADMISSION, replace(DEFAULT_SETTINGS, cost_lag_hours=72.0)).loc["A"]
     assert (found["label_index_charges"], found["label_episode_cost"]) == (100, 100)
