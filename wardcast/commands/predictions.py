@@ -1,0 +1,79 @@
+"""Predictions: score a data set, serve over HTTP."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wardcast.commands.options import AsJson, DataFolder, Work, output_place, print_json, settings_of, usage
+
+
+def score(
+    data: DataFolder,
+    out: Annotated[Path, typer.Option(help="file to write: .parquet or .csv")],
+    since: Annotated[
+        dt.datetime | None, typer.Option(help="only prediction times from then on (local time)")
+    ] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="keep the highest K of each target")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted run")] = False,
+    work: Work = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score the admissions of a data set with the champions, with reasons."""
+    from dataclasses import asdict
+
+    from features.dataset import open_dataset
+    from serving.loaded import load_champions
+    from serving.score import check_out
+    from serving.score import score as score_all
+    from wardcast.console import progress_bar
+    from wardcast.reports import show_scored
+
+    with usage():
+        check_out(out)
+    output_place(out)
+    settings = settings_of(work=work)
+    dataset = open_dataset(data)
+    with progress_bar() as progress:
+        scored = score_all(
+            dataset,
+            load_champions(settings.champions),
+            out,
+            since=since,
+            top=top,
+            settings=settings.features(),
+            resume=resume,
+            progress=progress,
+        )
+    if as_json:
+        print_json(
+            {
+                "file": str(scored.path),
+                "admissions": scored.n_admissions,
+                "scored": scored.n_scored,
+                "rows": scored.n_rows,
+                "counts": [asdict(count) for count in scored.counts],
+                "resumed": scored.resumed,
+                "models": list(scored.models),
+                "run_id": scored.run_id,
+            }
+        )
+    else:
+        show_scored(scored, dataset.declaration, since=since, resume=resume)
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="port to listen on")] = None,
+    work: Work = None,
+) -> None:
+    """Serve predictions over HTTP from the champions of the work folder."""
+    from serving.server import serve as serve_until_interrupted
+    from serving.settings import ServingSettings
+
+    settings = settings_of(host=host, port=port, work=work)
+    limits = ServingSettings(settings.champions, features=settings.features())
+    serve_until_interrupted(limits, host=settings.host, port=settings.port)
