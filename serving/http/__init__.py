@@ -1,0 +1,1 @@
+"""What every route shares: bodies within limits, answers, problems, the description."""

@@ -1,0 +1,65 @@
+"""Answers as bytes: JSON without NaN, and problems with the headers that belong to them."""
+
+from __future__ import annotations
+
+import json
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from serving.problems import (
+    MEDIA_TYPE,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    TOO_LARGE,
+    TOO_SLOW,
+    FieldError,
+    Kind,
+    Problem,
+    invalid,
+)
+
+
+def json_response(content: object, status: int = 200, media_type: str = "application/json") -> Response:
+    """The content as compact JSON. Raises ValueError for a number that JSON does not know."""
+    body = json.dumps(content, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return Response(body.encode("utf-8"), status, media_type=media_type)
+
+
+def problem_response(problem: Problem) -> Response:
+    """The problem document, with Retry-After where one should come again."""
+    response = json_response(problem.document(), problem.kind.status, MEDIA_TYPE)
+    if problem.kind.retry_after_seconds is not None:
+        response.headers["Retry-After"] = str(problem.kind.retry_after_seconds)
+    if problem.kind in (TOO_SLOW, TOO_LARGE):
+        # What is left of the body is not read, so that no other request can follow it.
+        response.headers["Connection"] = "close"
+    return response
+
+
+def answer_problems(app: FastAPI) -> None:
+    """Answer all that is raised or refused in the application as a problem document."""
+
+    @app.exception_handler(Problem)
+    def problem_raised(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)
+        return problem_response(error)
+
+    @app.exception_handler(RequestValidationError)
+    def parameter_refused(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        fields = (".".join(str(part) for part in problem["loc"]) for problem in error.errors())
+        return problem_response(
+            invalid([FieldError(field, "is not valid; see /openapi.json") for field in fields])
+        )
+
+    @app.exception_handler(HTTPException)
+    def http_error(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        kinds = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED}
+        kind = kinds.get(error.status_code, Kind("http-error", error.status_code, "The request failed"))
+        response = problem_response(Problem(kind, "See /openapi.json for what can be asked, and how."))
+        response.headers.update(error.headers or {})
+        return response

@@ -1,0 +1,1 @@
+"""Admissions to predictions with reasons."""
