@@ -1,0 +1,210 @@
+"""The database of the store: a SQLite file by default, PostgreSQL by address; its migrations."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
+
+from features.errors import UserError
+
+VERSION_TABLE = "wardcast_version"
+"""Of its own name: other programs that migrate with Alembic may use the same database."""
+
+BUSY_SECONDS = 15
+CONNECT_SECONDS = 5
+_MIGRATIONS = Path(__file__).parent / "migrations"
+# Any number that no other program locks: it marks the migration of this store.
+_MIGRATION_LOCK = 7_281_950_155
+_WRITE = "wardcast_write"
+
+
+class StoreError(UserError):
+    """The store's database cannot be used; the message says which, why and what to do, never a password."""
+
+
+def open_database(url: str) -> Engine:
+    """Open the database at an address, made or migrated to what this version of wardcast needs.
+
+    `sqlite:///FOLDER/FILE` or `postgresql://USER@HOST/DATABASE`. Processes that start at the same time wait
+    for the one that migrates. Raises StoreError if the address is none, nothing answers there, the account
+    may not do it, or what is there is no database or one of a newer version.
+    """
+    engine = connect(url)
+    try:
+        _prepare(engine)
+        with engine.connect() as connection:
+            is_current = _revision(connection) == _script().get_current_head()
+        if not is_current:
+            with writing(engine) as connection:
+                _lock_migrations(connection)
+                _migrate(connection, engine.url)
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        engine.dispose()
+        raise StoreError(f"{place(engine.url)}: {_reason(error)}") from None
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def downgrade(engine: Engine) -> None:
+    """Take back the latest migration with what it alone can hold, to go back to an older version."""
+    with writing(engine) as connection:
+        _lock_migrations(connection)
+        command.downgrade(_config(connection), "-1")
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that writes: committed at the end of the block, undone if it fails.
+
+    SQLite has one writer at a time: it is waited for here, not in the middle, where what was read before
+    would make the wait fail.
+    """
+    with engine.execution_options(**{_WRITE: True}).begin() as connection:
+        yield connection
+
+
+def place(url: URL) -> str:
+    """The database in words for a message: never its account, password or options."""
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    host = url.host or url.query.get("host") or "this machine"
+    return f"the database {url.database or ''} at {host}"
+
+
+def connect(url: str) -> Engine:
+    """An engine for the address; nothing is read or migrated yet. Raises StoreError for no address."""
+    parsed = _parse(url)
+    try:
+        if parsed.get_backend_name() == "sqlite":
+            _make_file(parsed)
+            engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
+            event.listen(engine, "connect", _configure_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
+        return create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_SECONDS})
+    except ModuleNotFoundError:
+        raise StoreError(
+            "PostgreSQL needs the driver psycopg2: install wardcast[postgres], or name a SQLite file."
+        ) from None
+
+
+def _parse(url: str) -> URL:
+    form = "Give sqlite:///FOLDER/FILE or postgresql://USER:PASSWORD@HOST/DATABASE."
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, ValueError):
+        raise StoreError(f"The address of the database is none. {form}") from None
+    if backend not in ("sqlite", "postgresql"):
+        raise StoreError(f"The store can be kept in SQLite and PostgreSQL, not in {backend}. {form}")
+    if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise StoreError(f"The store needs a file that outlives the process. {form}")
+    if parsed.drivername == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg2")
+    return parsed
+
+
+def _make_file(url: URL) -> None:
+    """An empty file where there is none, which nobody but its owner may read."""
+    if "uri" in url.query:
+        return
+    file = Path(str(url.database))
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreError(
+            f"{file}: {os.strerror(error.errno or 0)}. Name a file in a folder that may be written to."
+        ) from None
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    # The driver's own transactions leave out what defines tables: `_begin_sqlite` begins them instead.
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    is_write = connection.get_execution_options().get(_WRITE, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+
+
+def _prepare(engine: Engine) -> None:
+    """Let readers of a SQLite file go on while one process writes."""
+    if engine.dialect.name != "sqlite":
+        return
+    until = time.monotonic() + BUSY_SECONDS
+    connection = engine.raw_connection()
+    try:
+        while True:
+            try:
+                connection.cursor().execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                # This switch does not wait by itself for another process that makes it.
+                if "locked" not in str(error) or time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
+    finally:
+        connection.close()
+
+
+def _lock_migrations(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+
+
+def _migrate(connection: Connection, url: URL) -> None:
+    try:
+        command.upgrade(_config(connection), "head")
+    except CommandError:
+        raise StoreError(
+            f"{place(url)}: made by a newer version of wardcast. Use that version, or another database."
+        ) from None
+
+
+def _revision(connection: Connection) -> str | None:
+    options = {"version_table": VERSION_TABLE}
+    return MigrationContext.configure(connection, opts=options).get_current_revision()
+
+
+def _script() -> ScriptDirectory:
+    return ScriptDirectory(str(_MIGRATIONS))
+
+
+def _config(connection: Connection) -> Config:
+    config = Config(attributes={"connection": connection})
+    # A percent sign is the beginning of a variable to Alembic.
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def _reason(error: Exception) -> str:
+    """Why the database does not do it; never in its own words, which may quote what was sent to it."""
+    cause = str(error.orig if isinstance(error, DBAPIError) else error).lower()
+    if "not a database" in cause:
+        return "not a SQLite database. Name another file."
+    if "readonly" in cause or "permission denied" in cause or "unable to open" in cause:
+        return "may not be written to. Give the account the right to make and write tables there."
+    if "locked" in cause:
+        return f"another process has been writing it for {BUSY_SECONDS} seconds. Try again."
+    if isinstance(error, OperationalError):
+        return (
+            "does not answer, or not to this account. See that it runs, and that name and password are right."
+        )
+    return f"refused it ({type(error).__name__}). Name an empty database, or one that wardcast made."
