@@ -23,15 +23,34 @@ class FieldError:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of problem. `urn:wardcast:problem:<name>` is its stable type; clients may branch on it."""
+    """One kind of problem. `urn:wardcast:problem:<name>` is its stable type; clients may branch on it.
+
+    `challenge` is the answer's header WWW-Authenticate (RFC 6750).
+    """
 
     name: str
     status: int
     title: str
     retry_after_seconds: int | None = None
+    challenge: str | None = None
 
 
 MALFORMED = Kind("malformed-json", 400, "The body is not strict JSON")
+NOT_AUTHENTICATED = Kind(
+    "not-authenticated", 401, "The request does not say who asks", challenge='Bearer realm="wardcast"'
+)
+CREDENTIAL_REFUSED = Kind(
+    "credential-refused",
+    401,
+    "The key or token is not accepted",
+    challenge='Bearer realm="wardcast", error="invalid_token"',
+)
+FORBIDDEN = Kind(
+    "forbidden",
+    403,
+    "The caller may not do this",
+    challenge='Bearer realm="wardcast", error="insufficient_scope"',
+)
 NOT_FOUND = Kind("not-found", 404, "There is no such address")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "The address does not take this method")
 TOO_SLOW = Kind("too-slow", 408, "The body did not arrive in time")
@@ -42,6 +61,10 @@ RECORDS_REQUIRED = Kind("records-required", 422, "The request holds no records")
 NO_MODEL = Kind("no-model", 422, "No model predicts at this prediction point")
 NOT_READY = Kind("not-ready", 503, "The server has no usable model")
 BUSY = Kind("busy", 503, "The server has too much to do", retry_after_seconds=5)
+ACCESS_UNAVAILABLE = Kind(
+    "access-unavailable", 503, "It cannot be found out now who asks", retry_after_seconds=5
+)
+AUDIT_UNAVAILABLE = Kind("audit-unavailable", 503, "The read cannot be recorded now", retry_after_seconds=5)
 INTERNAL = Kind("internal-error", 500, "The server failed")
 
 
