@@ -16,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
 from features.errors import UserError
 
@@ -44,16 +44,14 @@ def open_database(url: str) -> Engine:
     """
     engine = connect(url)
     try:
-        _prepare(engine)
-        with engine.connect() as connection:
+        with _told(engine):
+            _prepare(engine)
+        with reading(engine) as connection:
             is_current = _revision(connection) == _script().get_current_head()
         if not is_current:
             with writing(engine) as connection:
                 _lock_migrations(connection)
                 _migrate(connection, engine.url)
-    except (SQLAlchemyError, sqlite3.Error) as error:
-        engine.dispose()
-        raise StoreError(f"{place(engine.url)}: {_reason(error)}") from None
     except BaseException:
         engine.dispose()
         raise
@@ -68,14 +66,32 @@ def downgrade(engine: Engine) -> None:
 
 
 @contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that only reads. Raises StoreError if the database fails."""
+    with _told(engine), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that writes: committed at the end of the block, undone if it fails.
 
     SQLite has one writer at a time: it is waited for here, not in the middle, where what was read before
-    would make the wait fail.
+    would make the wait fail. Raises StoreError if the database fails; IntegrityError, for a key that is
+    there already, is left to the caller.
     """
-    with engine.execution_options(**{_WRITE: True}).begin() as connection:
+    with _told(engine), engine.execution_options(**{_WRITE: True}).begin() as connection:
         yield connection
+
+
+@contextmanager
+def _told(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        raise StoreError(f"{place(engine.url)}: {_reason(error)}") from None
 
 
 def place(url: URL) -> str:
