@@ -7,6 +7,7 @@ import tempfile
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import duckdb
 
@@ -158,7 +159,7 @@ def examine(
         )
     for done, (name, table) in enumerate(staged.items()):
         progress("checking tables", done, len(staged))
-        _judge(data, table, declaration)
+        judge(data, table, declaration)
         rules += _report(data, table)
         warnings += _left_out_columns(table)
         if name == "stays":
@@ -272,21 +273,36 @@ def _duplicates(data: duckdb.DuckDBPyConnection, staged: Staged, declaration: De
     return int(found[0][0]), int(found[0][1])
 
 
-def _judge(data: duckdb.DuckDBPyConnection, staged: Staged, declaration: Declaration) -> None:
+class Typed(Protocol):
+    """A table whose rows can be read with the declared types, their number and `_unreadable`."""
+
+    @property
+    def table(self) -> Table: ...
+
+    def typed_sql(self, time_zone: str) -> str: ...
+
+
+def judge(data: duckdb.DuckDBPyConnection, staged: Typed, declaration: Declaration) -> None:
+    """Make `bad_<table>` (_row, reason) of a table; of patients and stays also those kept.
+
+    Tables are judged in the order of `TABLES`: what refers to patients and stays needs those kept.
+    """
     table, typed = staged.table, staged.typed_sql(declaration.time_zone)
     broken = " ".join(f"WHEN {c.sql} THEN '{c.reason}'" for c in conditions(table, declaration))
     data.execute(
-        f"CREATE TABLE bad_{table.name} AS SELECT _row, reason FROM ("
+        f"CREATE OR REPLACE TABLE bad_{table.name} AS SELECT _row, reason FROM ("
         f"SELECT t._row, CASE {broken} END AS reason FROM ({typed}) t {_references(table)}) "
         "WHERE reason IS NOT NULL"
     )
     kept = f"FROM ({typed}) t ANTI JOIN bad_{table.name} b ON t._row = b._row"
     if table.name == "patients":
-        data.execute(f"CREATE TABLE kept_patients AS SELECT patient_id, birth_date, death_date {kept}")
+        data.execute(
+            f"CREATE OR REPLACE TABLE kept_patients AS SELECT patient_id, birth_date, death_date {kept}"
+        )
     elif table.name == "stays":
         data.execute(
-            "CREATE TABLE kept_stays AS SELECT t.stay_id, t.patient_id, t.total_cost, p.birth_date, "
-            f"p.death_date {kept} JOIN kept_patients p ON t.patient_id = p.patient_id"
+            "CREATE OR REPLACE TABLE kept_stays AS SELECT t.stay_id, t.patient_id, t.total_cost, "
+            f"p.birth_date, p.death_date {kept} JOIN kept_patients p ON t.patient_id = p.patient_id"
         )
     elif table.name == "charges":
         data.execute(

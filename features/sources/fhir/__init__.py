@@ -45,11 +45,12 @@ from pathlib import Path
 from features.progress import Progress, silent
 from features.sources import Extract
 from features.sources.declared import declared
-from features.sources.fhir import money, staged_tables
+from features.sources.fhir import staged_tables
 from features.sources.fhir.flat import Flat, Terms
 from features.sources.fhir.joined import open_flat
 from features.sources.fhir.stream import files_of
 from features.sources.fhir.take import Reading, read
+from features.sources.fhir.written import any_row, canonical_tables
 from features.sources.reading import Reader, reader
 from features.tables import TableError
 
@@ -88,46 +89,22 @@ def _written(tables: Reader, reading: Reading, time_zone: str, hospital: str | N
     if not reading.has("Patient"):
         raise TableError("No resource of type Patient is in the extract. Export the patients too.")
     _refuse_without_stays(tables)
-    for name, sql in (
-        ("payers", money.PAYERS),
-        ("claim_owners", money.CLAIM_OWNERS),
-        ("costs", money.COSTS),
-    ):
-        tables.data.execute(f"CREATE TABLE {name} AS {sql}")
-    tables.write("patients", staged_tables.patients(time_zone))
-    tables.write("stays", staged_tables.stays(hospital))
-    if reading.has("Condition") or _any(tables, "claim_diagnosis"):
-        tables.data.execute(f"CREATE TABLE found_diagnoses AS {staged_tables.DIAGNOSES}")
-        tables.write("diagnoses", "SELECT * FROM found_diagnoses")
-        yield from _counted(tables, staged_tables.DIAGNOSIS_COUNTS)
-    if reading.has("Procedure") or _any(tables, "claim_procedure"):
-        tables.write("procedures", staged_tables.PROCEDURES)
-    if reading.has("ChargeItem") or _any(tables, "claim_item"):
-        tables.write("charges", money.charges(time_zone))
-    if reading.has("Observation"):
-        tables.write("observations", staged_tables.OBSERVATIONS)
-    if reading.has("MedicationAdministration", "MedicationRequest", "MedicationStatement"):
-        tables.write("medications", staged_tables.MEDICATIONS)
-    if _any(tables, "encounter", "becomes NOT IN ('stay', '', 'none')"):
-        tables.write("visits", staged_tables.VISITS)
-    if _any(tables, "encounter", "is_readmission IS NOT NULL"):
-        tables.write("facts", staged_tables.FACTS)
+    for name, sql in canonical_tables(tables.data, reading, time_zone, hospital):
+        tables.write(name, sql)
+        if name == "diagnoses":
+            yield from _counted(tables, staged_tables.DIAGNOSIS_COUNTS)
     yield from _counted(tables, staged_tables.COUNTS)
 
 
 def _refuse_without_stays(tables: Reader) -> None:
-    if _any(tables, "encounter", "becomes = 'stay'"):
+    if any_row(tables.data, "encounter", "becomes = 'stay'"):
         return
-    if _any(tables, "encounter", "becomes = ''"):
+    if any_row(tables.data, "encounter", "becomes = ''"):
         raise TableError(
             "No Encounter has a class of v3-ActCode that makes it a stay (IMP, ACUTE, NONACUTE, OBSENC, SS). "
             "Export Encounter.class in that code system."
         )
     raise TableError("No Encounter of inpatients (class IMP, ACUTE …) is in the extract. Export them too.")
-
-
-def _any(tables: Reader, view: str, condition: str = "true") -> bool:
-    return bool(tables.data.execute(f"SELECT EXISTS (FROM {view} WHERE {condition})").fetchall()[0][0])
 
 
 def _counted(tables: Reader, counts: Mapping[str, str]) -> Iterator[str]:

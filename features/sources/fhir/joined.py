@@ -6,7 +6,9 @@ count, with every reference resolved to an id; what cannot be resolved stays as 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 
@@ -50,10 +52,7 @@ NO_VISIT = "(b.id IS NULL OR b.is_stay)"
 
 
 def open_flat(data: duckdb.DuckDBPyConnection, folder: Path) -> list[str]:
-    """Make the views of the flat tables in `folder`; return notes on what is there more than once.
-
-    Raises TableError where two resources of one type and id differ and none is the newer one.
-    """
+    """Make the views of the flat tables in `folder`, and join them as `join_flat` does."""
     for name, columns in FLAT_TABLES.items():
         file = folder / f"{name}.parquet"
         nothing = ", ".join(f"NULL::VARCHAR AS {identifier(column)}" for column in columns)
@@ -63,22 +62,38 @@ def open_flat(data: duckdb.DuckDBPyConnection, folder: Path) -> list[str]:
             else f"SELECT NULL::BIGINT AS n, {nothing} WHERE false"
         )
         data.execute(f"CREATE VIEW every_{name} AS {rows}")
-    notes = _leave_out_versions(data)
+    return join_flat(data)
+
+
+def join_flat(
+    data: duckdb.DuckDBPyConnection,
+    touched: Collection[str] = FLAT_TABLES.keys(),
+    *,
+    resolved_as: Literal["VIEW", "TABLE"] = "VIEW",
+) -> list[str]:
+    """Join what the relations `every_<flat table>` hold; return notes on what is there more than once.
+
+    Only what comes of the `touched` flat tables is made (again): at first that is all of them. Few rows are
+    read faster from tables, many from views.
+    Raises TableError where two resources of one type and id differ and none is the newer one.
+    """
+    notes = _leave_out_versions(data) if "resources" in touched else []
     data.execute(
-        "CREATE TABLE links AS SELECT address, any_value(id) AS id FROM every_links "
+        "CREATE OR REPLACE TABLE links AS SELECT address, any_value(id) AS id FROM every_links "
         "ANTI JOIN superseded USING (n) GROUP BY address HAVING count(DISTINCT id) = 1"
     )
     for name in FLAT_TABLES:
-        if name != "links":
-            data.execute(f"CREATE VIEW {name} AS {_resolved(name)}")
-    _find_stays(data)
+        if name != "links" and name in touched:
+            data.execute(f"CREATE OR REPLACE {resolved_as} {name} AS {_resolved(name)}")
+    if "encounter" in touched:
+        _find_stays(data)
     return notes
 
 
 def _leave_out_versions(data: duckdb.DuckDBPyConnection) -> list[str]:
     """The table `superseded`: resources of which there is a newer version, or the same again."""
     data.execute(
-        "CREATE TABLE versions AS SELECT n, type, id, coalesce(digest, n::VARCHAR) AS digest, "
+        "CREATE OR REPLACE TABLE versions AS SELECT n, type, id, coalesce(digest, n::VARCHAR) AS digest, "
         "rank() OVER (PARTITION BY type, id ORDER BY TRY_CAST(updated AS TIMESTAMPTZ) DESC NULLS LAST) "
         "AS age FROM every_resources SEMI JOIN (SELECT type, id FROM every_resources WHERE id IS NOT NULL "
         "GROUP BY ALL HAVING count(*) > 1) USING (type, id)"
@@ -94,7 +109,7 @@ def _leave_out_versions(data: duckdb.DuckDBPyConnection) -> list[str]:
             "Leave one resource for each id in the export."
         )
     data.execute(
-        "CREATE TABLE superseded AS SELECT n, age > 1 AS is_older FROM (SELECT *, "
+        "CREATE OR REPLACE TABLE superseded AS SELECT n, age > 1 AS is_older FROM (SELECT *, "
         "min(n) OVER (PARTITION BY type, id, age) AS first FROM versions) WHERE age > 1 OR n <> first"
     )
     older, again = data.execute(
@@ -130,18 +145,19 @@ def _find_stays(data: duckdb.DuckDBPyConnection) -> None:
     of parts that closes on itself, or is longer than any real one, is left as it is.
     """
     data.execute(
-        "CREATE TABLE part AS SELECT id, any_value(part_of) AS part_of FROM encounter "
+        "CREATE OR REPLACE TABLE part AS SELECT id, any_value(part_of) AS part_of FROM encounter "
         "WHERE id IS NOT NULL AND becomes NOT IN ('emergency', '') AND fault = '' "
         "AND part_of IN (SELECT id FROM encounter WHERE becomes = 'stay') GROUP BY id"
     )
     data.execute(
-        "CREATE TABLE whole AS WITH RECURSIVE up(id, whole, depth) AS (SELECT id, part_of, 1 FROM part "
+        "CREATE OR REPLACE TABLE whole AS "
+        "WITH RECURSIVE up(id, whole, depth) AS (SELECT id, part_of, 1 FROM part "
         "UNION ALL SELECT up.id, part.part_of, depth + 1 FROM up JOIN part ON up.whole = part.id "
         f"WHERE depth < {MOST_PARTS}) SELECT id, arg_max(whole, depth) AS whole FROM up GROUP BY id "
         "HAVING arg_max(whole, depth) NOT IN (SELECT id FROM part)"
     )
     data.execute(
-        "CREATE TABLE belongs AS SELECT e.id, any_value(coalesce(w.whole, e.id)) AS owner_id, "
+        "CREATE OR REPLACE TABLE belongs AS SELECT e.id, any_value(coalesce(w.whole, e.id)) AS owner_id, "
         "bool_or(w.whole IS NOT NULL OR e.becomes IN ('stay', '')) AS is_stay "
         "FROM encounter e LEFT JOIN whole w ON e.id = w.id WHERE e.id IS NOT NULL GROUP BY e.id"
     )

@@ -138,7 +138,7 @@ def _by_line(stream: IO[bytes], name: str, tally: Tally) -> Iterator[Found]:
         if len(line) > RESOURCE_BYTES:
             raise _too_large(place)
         if line.strip():
-            yield from _unbundled(_parsed(line, place), place, tally)
+            yield from unbundled(_parsed(line, place), place, tally)
 
 
 def _parsed(content: bytes, place: str) -> Resource:
@@ -156,7 +156,7 @@ def _no_constant(_name: str) -> None:
     raise ValueError("NaN and Infinity are not JSON")
 
 
-def _unbundled(resource: Resource, place: str, tally: Tally) -> Iterator[Found]:
+def unbundled(resource: Resource, place: str, tally: Tally) -> Iterator[Found]:
     """The resource, or those of its entries where it is a bundle."""
     if resource.get("resourceType") != "Bundle":
         yield Found(resource, place)

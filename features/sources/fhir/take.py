@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from features.progress import Progress
 from features.sources.fhir import billing, events, stays
@@ -92,7 +93,7 @@ def read(files: list[Path], flat: Flat, terms: Terms, progress: Progress) -> Rea
         name = name_of(file, number, len(files))
         for found in resources_of(file, name, reading.tally):
             n += 1
-            _add(found, n, flat, terms, reading)
+            take(found, n, flat, terms, reading)
             if n % _TOLD_EVERY == 0:
                 progress("reading resources", done + reading.tally.n_bytes_of_file, total)
         done += file.stat().st_size
@@ -100,7 +101,14 @@ def read(files: list[Path], flat: Flat, terms: Terms, progress: Progress) -> Rea
     return reading
 
 
-def _add(found: Found, n: int, flat: Flat, terms: Terms, reading: Reading) -> None:
+class Rows(Protocol):
+    """What takes the rows of the flat tables."""
+
+    def add(self, table: str, n: int, values: tuple[str | None, ...]) -> None: ...
+
+
+def take(found: Found, n: int, flat: Rows, terms: Terms, reading: Reading) -> None:
+    """Add the rows of resource number `n`, and what becomes of it to the account."""
     kind, resource = found.resource["resourceType"], found.resource
     if kind not in ROWS_OF:
         reading.without_place[kind if is_type(kind) else "of no type of R4"] += 1

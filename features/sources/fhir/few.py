@@ -1,0 +1,146 @@
+"""The resources of one patient, held in memory, as checked canonical rows: what a request brings along.
+
+They go the way of an extract: the same translation, the same joins, the same rules.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from features.dataset import Declaration, connect
+from features.quality.check import judge
+from features.quality.staged import typed_columns
+from features.sources.fhir.flat import FLAT_TABLES, Terms
+from features.sources.fhir.joined import join_flat
+from features.sources.fhir.stream import Found
+from features.sources.fhir.take import Reading, take
+from features.sources.fhir.validate import fault_of
+from features.sources.fhir.written import canonical_tables
+from features.tables import TABLES, Table, TableError
+
+_MEMORY_MB = 300
+_SCHEMAS = {
+    name: pa.schema([("n", pa.int64()), *((column, pa.string()) for column in columns)])
+    for name, columns in FLAT_TABLES.items()
+}
+
+Rows = list[dict[str, object]]
+
+
+@dataclass(frozen=True)
+class PatientRows:
+    """What resources gave.
+
+    A table that is absent is unknown. `stays` says for the id of every encounter that is a stay, or a part
+    of one, which stay. `quarantined` counts the rows of each table that broke a rule and are not among
+    `tables`; `notes` say what else was left out. None of them holds a patient's value.
+    """
+
+    tables: dict[str, Rows]
+    stays: dict[str, str]
+    quarantined: dict[str, int]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Typed:
+    """A canonical table that the engine holds with its declared types."""
+
+    table: Table
+
+    def typed_sql(self, _time_zone: str) -> str:
+        return f"SELECT * FROM typed_{self.table.name}"
+
+
+class _Taken:
+    """The rows of the flat tables."""
+
+    def __init__(self) -> None:
+        self.rows: defaultdict[str, list[tuple[int | str | None, ...]]] = defaultdict(list)
+
+    def add(self, table: str, n: int, values: tuple[str | None, ...]) -> None:
+        self.rows[table].append((n, *values))
+
+    def as_arrow(self, name: str) -> pa.Table:
+        schema, rows = _SCHEMAS[name], self.rows[name]
+        values = zip(*rows, strict=True) if rows else iter(() for _ in schema)
+        columns = [pa.array(column, kind) for column, kind in zip(values, schema.types, strict=True)]
+        return pa.table(columns, schema=schema)
+
+
+class FewResources:
+    """Makes canonical rows of a few resources; safe to share between threads, one at a time.
+
+    `declaration` says what the rows mean: time zone, currency, cost basis and code systems; `hospital` is as
+    in `stage`.
+    """
+
+    def __init__(self, declaration: Declaration, hospital: str | None = None) -> None:
+        self._declaration = declaration
+        self._hospital = hospital
+        self._con = connect(threads=1, memory_limit_mb=_MEMORY_MB)
+        # For so few rows, thinking longer about a query than it takes is no gain.
+        self._con.execute("PRAGMA disable_optimizer")
+        self._lock = threading.Lock()
+        self._filled: set[str] = set(FLAT_TABLES)
+        fault_of({}, "Patient")  # loads the models now, not while somebody waits
+
+    def rows(self, resources: Iterable[Found], answered: Collection[str] = ()) -> PatientRows:
+        """The rows of the resources. Types in `answered` were asked for: without a resource there is none.
+
+        Raises TableError where a resource is no resource, or where two of one type and id differ and none
+        is the newer one.
+        """
+        taken, reading = _Taken(), Reading()
+        reading.tally.named_types.update(answered)
+        terms = Terms(self._declaration.cost_basis, self._declaration.currency)
+        for n, found in enumerate(resources, start=1):
+            if not isinstance(found.resource.get("resourceType"), str):
+                raise TableError(f"{found.place}: an object without resourceType. Send resources.")
+            take(found, n, taken, terms, reading)
+        with self._lock:
+            return self._joined(taken, reading)
+
+    def _joined(self, taken: _Taken, reading: Reading) -> PatientRows:
+        filled = {name for name in FLAT_TABLES if taken.rows[name]}
+        touched, self._filled = filled | self._filled, set(FLAT_TABLES)
+        for name in touched:
+            self._con.register(f"every_{name}", taken.as_arrow(name))
+        notes = join_flat(self._con, touched, resolved_as="TABLE")
+        tables, quarantined = {}, {}
+        zone = self._declaration.time_zone
+        for name, sql in canonical_tables(self._con, reading, zone, self._hospital, touched):
+            tables[name], quarantined[name] = self._checked(TABLES[name], sql)
+        found = self._con.execute("SELECT id, owner_id FROM belongs WHERE is_stay").fetchall()
+        # Only what was made to the end is known to be there: after an error everything is made again.
+        self._filled = filled
+        return PatientRows(
+            tables,
+            dict(found),
+            {name: count for name, count in quarantined.items() if count},
+            (*reading.notes(), *notes),
+        )
+
+    def _checked(self, table: Table, sql: str) -> tuple[Rows, int]:
+        """The rows that keep every rule, in the order of their keys, and how many do not."""
+        described = self._con.execute(f"DESCRIBE {sql}").fetchall()
+        columns = typed_columns(table, {row[0]: row[1] for row in described}, self._declaration.time_zone)
+        self._con.execute(
+            f"CREATE OR REPLACE TABLE typed_{table.name} AS "
+            f"SELECT {columns}, row_number() OVER () AS _row FROM ({sql})"
+        )
+        judge(self._con, _Typed(table), self._declaration)
+        names = [column.name for column in table.columns]
+        selected = ", ".join(f't."{name}"' for name in names)
+        order = ", ".join(f't."{name}"' for name in table.key) or selected
+        kept = self._con.execute(
+            f"SELECT {selected} FROM typed_{table.name} t ANTI JOIN bad_{table.name} b ON t._row = b._row "
+            f"ORDER BY {order}"
+        ).fetchall()
+        n_bad = self._con.execute(f"SELECT count(*) FROM bad_{table.name}").fetchall()[0][0]
+        return [dict(zip(names, row, strict=True)) for row in kept], int(n_bad)
