@@ -2,21 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Request, Security
+from fastapi.security import APIKeyHeader, HTTPBearer
+from sqlalchemy import Engine
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 
 from serving.access.caller import Caller, insecure_demo_caller
+from serving.access.credentials import credential
+from serving.access.keys import PREFIX, KeyRing
 from serving.access.roles import Permission
+from serving.access.settings import AccessSettings
+from serving.access.tokens import Tokens
+from serving.problems import FORBIDDEN, Problem
+
+# For the description of the API alone; the credential is read from the headers.
+_BEARER = HTTPBearer(auto_error=False, description="An API key or an OpenID Connect access token")
+_API_KEY = APIKeyHeader(name="X-API-Key", auto_error=False, description="An API key")
 
 
 class Access:
-    """Finds out who asks, and refuses what they may not do."""
+    """Finds out who asks, by `identify`, and refuses what they may not do."""
 
-    def needs(self, permission: Permission) -> Callable[[Request], Caller]:
-        """A dependency that gives the caller. It raises Problem: 401 for a credential, 403 for a role."""
+    def __init__(self, identify: Callable[[Headers], Awaitable[Caller]]) -> None:
+        self._identify = identify
 
-        def caller(request: Request) -> Caller:  # noqa: ARG001
-            return insecure_demo_caller()
+    def needs(self, permission: Permission) -> Callable[..., Awaitable[Caller]]:
+        """A dependency that gives the caller. It raises Problem: 401 for a credential, 403 for a role.
+
+        Name it before the body among a handler's parameters: they are solved in order, and nothing is read
+        from who may not send it.
+        """
+
+        async def caller(
+            request: Request,
+            _bearer: Annotated[object, Security(_BEARER)] = None,
+            _api_key: Annotated[object, Security(_API_KEY)] = None,
+        ) -> Caller:
+            found = await self._identify(request.headers)
+            if not found.may(permission):
+                raise Problem(FORBIDDEN, f"None of the caller's roles allows {permission}.")
+            return found
 
         return caller
+
+
+def open_access(settings: AccessSettings, engine: Engine) -> Access:
+    """Access by the API keys of the store and the tokens of the issuers that the settings trust."""
+    return access_by(KeyRing(engine, keys_seconds=settings.keys_seconds), Tokens(settings.issuers))
+
+
+def access_by(keys: KeyRing, tokens: Tokens) -> Access:
+    """Access by API keys and tokens."""
+
+    async def identify(headers: Headers) -> Caller:
+        given = credential(headers)
+        if not given.startswith(PREFIX):
+            # An issuer's keys may have to be fetched.
+            return await run_in_threadpool(tokens.caller, given)
+        if keys.is_fresh:
+            return keys.caller(given)
+        return await run_in_threadpool(keys.caller, given)
+
+    return Access(identify)
+
+
+def insecure_demo_access() -> Access:
+    """Access of `--insecure-demo`: everybody may do everything. For this machine alone."""
+
+    async def identify(_headers: Headers) -> Caller:
+        return insecure_demo_caller()
+
+    return Access(identify)

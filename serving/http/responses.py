@@ -29,8 +29,10 @@ def json_response(content: object, status: int = 200, media_type: str = "applica
 
 
 def problem_response(problem: Problem) -> Response:
-    """The problem document, with Retry-After where one should come again."""
+    """The problem document, with Retry-After where one should come again, WWW-Authenticate for who asks."""
     response = json_response(problem.document(), problem.kind.status, MEDIA_TYPE)
+    if problem.kind.challenge is not None:
+        response.headers["WWW-Authenticate"] = problem.kind.challenge
     if problem.kind.retry_after_seconds is not None:
         response.headers["Retry-After"] = str(problem.kind.retry_after_seconds)
     if problem.kind in (TOO_SLOW, TOO_LARGE):

@@ -1,0 +1,154 @@
+"""The public keys of an issuer of tokens, as its JSON Web Key Set has them (RFC 7517)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import ssl
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, RSAKey, import_key
+
+from features.errors import UserError
+
+PublicKey = RSAKey | ECKey
+
+READ_SECONDS = 5.0
+RETRY_SECONDS = 10.0
+"""The least time between two looks, so that tokens with made-up key ids do not make the issuer's load."""
+REFRESH_SECONDS = 300.0
+"""After that a key which the issuer has withdrawn is no longer accepted."""
+MAX_AGE_SECONDS = 86_400.0
+"""So long an issuer that does not answer is trusted by the keys it had."""
+MAX_BYTES = 1024 * 1024
+_MIN_RSA_BITS = 2048
+
+_log = logging.getLogger("wardcast.serving")
+
+
+class KeySetError(UserError):
+    """The issuer's keys cannot be had; the message says why."""
+
+
+class IssuerKeys:
+    """The keys of one issuer by their id. Read at first use, at an unknown id, and from time to time.
+
+    `read` gives the key set; it may raise OSError or KeySetError. Nothing of a token decides where it is
+    read.
+    """
+
+    def __init__(self, read: Callable[[], bytes], clock: Callable[[], float] = time.monotonic) -> None:
+        self._read = read
+        self._clock = clock
+        self._reading = threading.Lock()
+        self._keys: Mapping[str | None, PublicKey] = {}
+        self._read_at = self._tried_at = -MAX_AGE_SECONDS
+
+    def key(self, key_id: str | None) -> PublicKey | None:
+        """The key of that id, or the only one for None; None if there is no such key. Raises KeySetError."""
+        age = self._clock() - self._read_at
+        if age > REFRESH_SECONDS or self._found(key_id) is None:
+            self._look_again(must=age > MAX_AGE_SECONDS or not self._keys)
+        return self._found(key_id)
+
+    def _found(self, key_id: str | None) -> PublicKey | None:
+        keys = self._keys
+        if key_id is None:
+            return next(iter(keys.values())) if len(keys) == 1 else None
+        return keys.get(key_id)
+
+    def _look_again(self, *, must: bool) -> None:
+        # While one request waits for the issuer, others go on with the keys that are there.
+        if not self._reading.acquire(timeout=READ_SECONDS if must else 0):
+            if must:
+                raise KeySetError("the issuer's keys are being read")
+            return
+        try:
+            if self._clock() - self._tried_at >= RETRY_SECONDS:
+                self._tried_at = self._clock()
+                self._keys = parse_key_set(self._read())
+                self._read_at = self._clock()
+        except (OSError, KeySetError) as error:
+            # The system's words for an error may name hosts and files; its kind does not.
+            reason = str(error) if isinstance(error, KeySetError) else type(error).__name__
+            _log.warning(json.dumps({"event": "issuer_keys_unreadable", "reason": reason}))
+        finally:
+            self._reading.release()
+        if self._clock() - self._read_at > MAX_AGE_SECONDS:
+            raise KeySetError("the issuer's keys cannot be read")
+
+
+def parse_key_set(content: bytes) -> dict[str | None, PublicKey]:
+    """The keys that signatures can be checked with. Others, such as for encryption, are passed over.
+
+    Raises KeySetError if it is no key set, has no usable key or two of one id, or holds a secret.
+    """
+    try:
+        entries = json.loads(content)["keys"]
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise KeySetError("not a JSON Web Key Set")
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise KeySetError("not a JSON Web Key Set") from None
+    keys: dict[str | None, PublicKey] = {}
+    for entry in entries:
+        key = _public_key(entry)
+        if key is None:
+            continue
+        if key.kid in keys:
+            raise KeySetError("two keys have the same id")
+        keys[key.kid] = key
+    if not keys:
+        raise KeySetError("no key that signatures can be checked with")
+    return keys
+
+
+def _public_key(entry: Mapping[str, Any]) -> PublicKey | None:
+    if entry.get("kty") not in ("RSA", "EC") or entry.get("use", "sig") != "sig":
+        return None
+    if "d" in entry:
+        raise KeySetError("holds a private key; give the public part alone")
+    try:
+        key = import_key(dict(entry))
+    except (JoseError, ValueError, TypeError, KeyError):
+        raise KeySetError("holds a key that cannot be read") from None
+    if isinstance(key, RSAKey):
+        return key if key.public_key.key_size >= _MIN_RSA_BITS else None
+    return key if isinstance(key, ECKey) else None
+
+
+def reader_of(key_set: str, ca_file: Path | None) -> Callable[[], bytes]:
+    """How a key set is read: from an https address, or from a file."""
+    if not key_set.startswith("https://"):
+        return lambda: _limited(Path(key_set).read_bytes())
+    context = ssl.create_default_context(cafile=ca_file)
+    opener = urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=context))
+
+    def read() -> bytes:
+        try:
+            with opener.open(key_set, timeout=READ_SECONDS) as answer:
+                content: bytes = answer.read(MAX_BYTES + 1)
+        except HTTPException:
+            raise KeySetError("the address does not answer as HTTP does") from None
+        return _limited(content)
+
+    return read
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """The configured address is asked, and no other that it names."""
+
+    def redirect_request(self, *_arguments: Any, **_named: Any) -> None:
+        return None
+
+
+def _limited(content: bytes) -> bytes:
+    if len(content) > MAX_BYTES:
+        raise KeySetError(f"larger than {MAX_BYTES} bytes")
+    return content
