@@ -52,6 +52,8 @@ FORBIDDEN = Kind(
     challenge='Bearer realm="wardcast", error="insufficient_scope"',
 )
 NOT_FOUND = Kind("not-found", 404, "There is no such address")
+NO_PREDICTION = Kind("no-prediction", 404, "No prediction of this admission is stored")
+UNKNOWN_STAY = Kind("unknown-stay", 404, "The history that the server holds knows no such admission")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "The address does not take this method")
 TOO_SLOW = Kind("too-slow", 408, "The body did not arrive in time")
 TOO_LARGE = Kind("too-large", 413, "The body is too large")
@@ -65,6 +67,9 @@ ACCESS_UNAVAILABLE = Kind(
     "access-unavailable", 503, "It cannot be found out now who asks", retry_after_seconds=5
 )
 AUDIT_UNAVAILABLE = Kind("audit-unavailable", 503, "The read cannot be recorded now", retry_after_seconds=5)
+STORE_UNAVAILABLE = Kind(
+    "store-unavailable", 503, "Stored predictions cannot be reached now", retry_after_seconds=5
+)
 INTERNAL = Kind("internal-error", 500, "The server failed")
 
 

@@ -1,0 +1,46 @@
+"""A worklist as it stands in the API's description."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from serving.documents import EXAMPLE_ANSWER, AmountDocument, RiskDocument
+
+EXAMPLE_WORKLIST: dict[str, Any] = {
+    "target": "readmission",
+    "items": [
+        {
+            "stay_id": "S9",
+            "prediction_point": "admission",
+            "prediction_time": "2026-01-08T10:00:00",
+            "department": "cardiology",
+            "provisional": False,
+            "prediction": EXAMPLE_ANSWER["predictions"][0],
+            "scored_at": "2026-01-08T02:00:03Z",
+        }
+    ],
+}
+
+
+class WorklistItemDocument(BaseModel):
+    """One stay: its latest stored prediction of the list's target at a prediction point."""
+
+    stay_id: str
+    prediction_point: Literal["preadmission", "admission", "discharge"]
+    prediction_time: dt.datetime | None = Field(
+        description="local wall time of the data set; null: records without dates"
+    )
+    department: str | None = Field(description="of the stay; null: not known")
+    provisional: bool = Field(description="made before the point's own prediction time")
+    prediction: RiskDocument | AmountDocument
+    scored_at: dt.datetime = Field(description="UTC")
+
+
+class WorklistDocument(BaseModel):
+    """Stays in the order that was asked for."""
+
+    target: str
+    items: list[WorklistItemDocument]

@@ -1,0 +1,148 @@
+"""The routes that read stored predictions.
+
+Annotations are not put off here: dependencies of a router are made with it.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response
+
+from features.points import Point
+from serving.access.audit import AuditLog
+from serving.access.caller import Caller
+from serving.access.guard import Access
+from serving.access.roles import Permission
+from serving.documents import EXAMPLE_ANSWER, AnswerDocument
+from serving.http.description import example, problems
+from serving.http.responses import json_response
+from serving.problems import NO_PREDICTION, STORE_UNAVAILABLE, FieldError, Problem, invalid
+from serving.requests import Day
+from serving.store.database import StoreError
+from serving.store.documents import EXAMPLE_WORKLIST, WorklistDocument
+from serving.store.predictions import MAX_TOP, Band, PredictionStore, Sort, WorklistRow
+
+_STATUSES = (401, 403, 422, 503)
+_NONE = (
+    "Nothing is stored of it that the caller may see. POST /v1/predictions?store=true stores a prediction."
+)
+
+_FILTERS = ("department", "band", "target", "sort", "top", "prediction_point", "since")
+
+PointName = Literal["preadmission", "admission", "discharge"]
+ShortText = Annotated[str, Query(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
+
+
+def router(access: Access, audit: AuditLog, store: PredictionStore) -> APIRouter:
+    """The routes `/v1/admissions/{stay_id}/prediction` and `/v1/worklist`."""
+    routes = APIRouter(tags=["stored predictions"])
+    Reader = Annotated[Caller, Depends(access.needs(Permission.READ_PREDICTIONS))]  # noqa: N806 - a type
+
+    @routes.get(
+        # A stay's identifier may hold a slash.
+        "/v1/admissions/{stay_id:path}/prediction",
+        response_model=AnswerDocument,
+        responses=problems(404, *_STATUSES) | example(EXAMPLE_ANSWER),
+    )
+    def prediction(
+        caller: Reader,
+        _only_known: Annotated[None, Depends(_only("prediction_point"))],
+        stay_id: str,
+        prediction_point: Annotated[
+            PointName | None, Query(description="default: the point that was predicted last")
+        ] = None,
+    ) -> Response:
+        """The latest stored prediction of an admission, as it was answered. Another department's is 404."""
+        point = None if prediction_point is None else Point(prediction_point)
+        with store_reached():
+            found = store.latest(stay_id, point)
+        if found is None or not caller.sees(found.department):
+            raise Problem(NO_PREDICTION, _NONE)
+        audit.record(caller, "read_prediction", [found.stay_id], found.models)
+        return json_response(found.document)
+
+    @routes.get(
+        "/v1/worklist",
+        response_model=WorklistDocument,
+        responses=problems(*_STATUSES) | example(EXAMPLE_WORKLIST),
+    )
+    def worklist(
+        caller: Reader,
+        _only_known: Annotated[None, Depends(_only(*_FILTERS))],
+        department: Annotated[
+            ShortText | None, Query(description="default: all that the caller sees")
+        ] = None,
+        band: Annotated[Band | None, Query(description="default: every band")] = None,
+        target: Annotated[str, Query(pattern="^[a-z_]{1,50}$")] = "readmission",
+        sort: Annotated[Sort, Query(description="the highest, or the newest, first")] = "value",
+        top: Annotated[int, Query(ge=1, le=MAX_TOP)] = 50,
+        prediction_point: Annotated[PointName | None, Query(description="default: every point")] = None,
+        since: Annotated[
+            Day | None,
+            Query(description="predictions as of this day on; default: 30 days before the newest one"),
+        ] = None,
+    ) -> Response:
+        """The latest prediction of one target, stay by stay: what planners work through."""
+        departments = caller.departments
+        if department is not None:
+            departments = frozenset({department} if caller.sees(department) else ())
+        with store_reached():
+            rows = store.worklist(
+                departments=departments,
+                band=band,
+                target=target,
+                sort=sort,
+                top=top,
+                point=None if prediction_point is None else Point(prediction_point),
+                since=None if since is None else dt.datetime.combine(since, dt.time()),
+            )
+        if rows:
+            models = {str(row.prediction["model"]) for row in rows}
+            audit.record(caller, "read_worklist", [row.stay_id for row in rows], sorted(models))
+        return json_response({"target": target, "items": [_item(row) for row in rows]})
+
+    return routes
+
+
+@contextmanager
+def store_reached() -> Iterator[None]:
+    """Answer a store that fails with a problem (503)."""
+    try:
+        yield
+    except StoreError:
+        # Its place is nothing to who asks; the log of the database says more.
+        raise Problem(STORE_UNAVAILABLE, "Try again; if it stays, tell the server's operator.") from None
+
+
+def _only(*known: str) -> Callable[[Request], None]:
+    """A dependency that refuses parameters of other names, or given twice: a filter that is not applied
+    would show a list that was not asked for."""
+
+    def check(request: Request) -> None:
+        given = [name for name, _ in request.query_params.multi_items()]
+        n_unknown = sum(name not in known for name in given)
+        errors = []
+        if n_unknown:
+            errors.append(
+                FieldError("query", f"has {n_unknown} unknown parameters; known are {', '.join(known)}")
+            )
+        errors += [FieldError(f"query.{name}", "is given twice") for name in known if given.count(name) > 1]
+        if errors:
+            raise invalid(errors)
+
+    return check
+
+
+def _item(row: WorklistRow) -> dict[str, Any]:
+    return {
+        "stay_id": row.stay_id,
+        "prediction_point": row.prediction_point,
+        "prediction_time": None if row.prediction_time is None else row.prediction_time.isoformat(),
+        "department": row.department,
+        "provisional": row.provisional,
+        "prediction": row.prediction,
+        "scored_at": row.scored_at.isoformat().replace("+00:00", "Z"),
+    }
