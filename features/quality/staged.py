@@ -88,7 +88,7 @@ class Staged:
         null where there is none. Empty text and not-a-number are null. Instants with an offset become local
         times of `time_zone`.
         """
-        return self._union([typed_columns(self.table, part.types, time_zone) for part in self.parts])
+        return self._union([self._typed_columns(part, time_zone) for part in self.parts])
 
     def unreadable_files(self, data: duckdb.DuckDBPyConnection) -> list[str]:
         """Names of the files whose content is damaged or not text in UTF-8: reads every value once."""
@@ -105,6 +105,16 @@ class Staged:
     def _kept(self, part: Part) -> list[str]:
         return [name for name in part.types if not self.hash_ids or name.lower() in self.table.by_name]
 
+    def _typed_columns(self, part: Part, time_zone: str) -> str:
+        columns = typed_columns(self.table, part.types, time_zone)
+        selected = ", ".join(f'{column.value} AS "{column.name}"' for column in columns)
+        cases = " ".join(
+            f"WHEN {column.present} IS NOT NULL AND {column.value} IS NULL THEN '{column.name}'"
+            for column in columns
+            if column.present
+        )
+        return f"{selected}, {f'CASE {cases} END' if cases else 'NULL::VARCHAR'} AS _unreadable"
+
     def _union(self, selections: list[str]) -> str:
         first, branches = 1, []
         for part, columns in zip(self.parts, selections, strict=True):
@@ -113,24 +123,33 @@ class Staged:
         return " UNION ALL BY NAME ".join(branches)
 
 
-def typed_columns(table: Table, types: Mapping[str, str], time_zone: str) -> str:
-    """SQL of a table's declared columns from those that are there, by name and type, and of `_unreadable`."""
+@dataclass(frozen=True)
+class TypedColumn:
+    """SQL of a declared column: `value` with its type, null where `present`, as it stands, has another one.
+
+    `present` is empty where nothing can be unreadable.
+    """
+
+    name: str
+    value: str
+    present: str = ""
+
+
+def typed_columns(table: Table, types: Mapping[str, str], time_zone: str) -> list[TypedColumn]:
+    """A table's declared columns from those that are there, by name and type."""
     lower = {name.lower(): kind for name, kind in types.items()}
-    selected, unreadable = [], []
+    found = []
     for column in table.columns:
         kind = lower.get(column.name)
         if kind is None:
-            selected.append(f'NULL::{SQL_TYPES[column.type]} AS "{column.name}"')
+            found.append(TypedColumn(column.name, f"NULL::{SQL_TYPES[column.type]}"))
             continue
         present = _present(column.name, kind)
         value = _value(column, present, kind, time_zone)
         if column.name == "code" and table.name in CODED_TABLES:
             value = f"upper(replace(replace({value}, '.', ''), ' ', ''))"
-        selected.append(f'{value} AS "{column.name}"')
-        if column.type != "text":
-            unreadable.append(f"WHEN {present} IS NOT NULL AND {value} IS NULL THEN '{column.name}'")
-    cases = f"CASE {' '.join(unreadable)} END" if unreadable else "NULL::VARCHAR"
-    return ", ".join([*selected, f"{cases} AS _unreadable"])
+        found.append(TypedColumn(column.name, value, "" if column.type == "text" else present))
+    return found
 
 
 def open_staged(

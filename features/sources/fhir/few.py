@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from features.dataset import Declaration, connect
 from features.quality.check import judge
-from features.quality.staged import typed_columns
+from features.quality.staged import TypedColumn, typed_columns
 from features.sources.fhir.flat import FLAT_TABLES, Terms
 from features.sources.fhir.joined import join_flat
 from features.sources.fhir.stream import Found
@@ -66,6 +66,12 @@ class _Taken:
     def add(self, table: str, n: int, values: tuple[str | None, ...]) -> None:
         self.rows[table].append((n, *values))
 
+    def filled(self) -> frozenset[str]:
+        """The flat tables that make a difference: without two of one id, no version is looked for."""
+        filled = {name for name in FLAT_TABLES if self.rows[name]}
+        ids = [row[1:3] for row in self.rows["resources"]]
+        return frozenset(filled if len(set(ids)) < len(ids) else filled - {"resources"})
+
     def as_arrow(self, name: str) -> pa.Table:
         schema, rows = _SCHEMAS[name], self.rows[name]
         values = zip(*rows, strict=True) if rows else iter(() for _ in schema)
@@ -87,7 +93,7 @@ class FewResources:
         # For so few rows, thinking longer about a query than it takes is no gain.
         self._con.execute("PRAGMA disable_optimizer")
         self._lock = threading.Lock()
-        self._filled: set[str] = set(FLAT_TABLES)
+        self._touched: frozenset[str] = frozenset(FLAT_TABLES)
         fault_of({}, "Patient")  # loads the models now, not while somebody waits
 
     def rows(self, resources: Iterable[Found], answered: Collection[str] = ()) -> PatientRows:
@@ -104,11 +110,18 @@ class FewResources:
                 raise TableError(f"{found.place}: an object without resourceType. Send resources.")
             take(found, n, taken, terms, reading)
         with self._lock:
-            return self._joined(taken, reading)
+            self._con.execute("BEGIN")
+            try:
+                joined = self._joined(taken, reading)
+                self._con.execute("COMMIT")
+            except BaseException:
+                self._con.execute("ROLLBACK")
+                raise
+            self._touched = taken.filled()
+        return joined
 
     def _joined(self, taken: _Taken, reading: Reading) -> PatientRows:
-        filled = {name for name in FLAT_TABLES if taken.rows[name]}
-        touched, self._filled = filled | self._filled, set(FLAT_TABLES)
+        touched = self._touched | taken.filled()
         for name in touched:
             self._con.register(f"every_{name}", taken.as_arrow(name))
         notes = join_flat(self._con, touched, resolved_as="TABLE")
@@ -116,31 +129,43 @@ class FewResources:
         zone = self._declaration.time_zone
         for name, sql in canonical_tables(self._con, reading, zone, self._hospital, touched):
             tables[name], quarantined[name] = self._checked(TABLES[name], sql)
-        found = self._con.execute("SELECT id, owner_id FROM belongs WHERE is_stay").fetchall()
-        # Only what was made to the end is known to be there: after an error everything is made again.
-        self._filled = filled
-        return PatientRows(
-            tables,
-            dict(found),
-            {name: count for name, count in quarantined.items() if count},
-            (*reading.notes(), *notes),
-        )
+        stays = self._con.execute("SELECT id, owner_id FROM belongs WHERE is_stay").fetchall()
+        counts = {name: count for name, count in quarantined.items() if count}
+        return PatientRows(tables, dict(stays), counts, (*reading.notes(), *notes))
 
     def _checked(self, table: Table, sql: str) -> tuple[Rows, int]:
         """The rows that keep every rule, in the order of their keys, and how many do not."""
-        described = self._con.execute(f"DESCRIBE {sql}").fetchall()
-        columns = typed_columns(table, {row[0]: row[1] for row in described}, self._declaration.time_zone)
+        name, zone = table.name, self._declaration.time_zone
         self._con.execute(
-            f"CREATE OR REPLACE TABLE typed_{table.name} AS "
-            f"SELECT {columns}, row_number() OVER () AS _row FROM ({sql})"
+            f"CREATE OR REPLACE TABLE raw_{name} AS SELECT *, row_number() OVER () AS _row FROM ({sql})"
+        )
+        types = {row[0]: row[1] for row in self._con.execute(f"DESCRIBE raw_{name}").fetchall()}
+        self._con.execute(
+            f"CREATE OR REPLACE TABLE typed_{name} AS {_typed(name, typed_columns(table, types, zone))}"
         )
         judge(self._con, _Typed(table), self._declaration)
         names = [column.name for column in table.columns]
-        selected = ", ".join(f't."{name}"' for name in names)
-        order = ", ".join(f't."{name}"' for name in table.key) or selected
+        order = [f't."{column}"' for column in table.key or names]
         kept = self._con.execute(
-            f"SELECT {selected} FROM typed_{table.name} t ANTI JOIN bad_{table.name} b ON t._row = b._row "
-            f"ORDER BY {order}"
+            f"SELECT {_listed(names, 't.')} FROM typed_{name} t ANTI JOIN bad_{name} b ON t._row = b._row "
+            f"ORDER BY {', '.join(order)}"
         ).fetchall()
-        n_bad = self._con.execute(f"SELECT count(*) FROM bad_{table.name}").fetchall()[0][0]
+        n_bad = self._con.execute(f"SELECT count(*) FROM bad_{name}").fetchall()[0][0]
         return [dict(zip(names, row, strict=True)) for row in kept], int(n_bad)
+
+
+def _typed(name: str, columns: list[TypedColumn]) -> str:
+    """SQL of the raw rows with declared types; each value is worked out once, since that is what takes time."""
+    values = [f'{column.value} AS "{column.name}"' for column in columns]
+    doubtful = [column.name for column in columns if column.present]
+    values += [f'{column.present} AS "_{column.name}"' for column in columns if column.present]
+    cases = [f"""WHEN "_{one}" IS NOT NULL AND "{one}" IS NULL THEN '{one}'""" for one in doubtful]
+    unreadable = f"CASE {' '.join(cases)} END" if cases else "NULL::VARCHAR"
+    return (
+        f"SELECT {_listed([column.name for column in columns])}, _row, {unreadable} AS _unreadable "
+        f"FROM (SELECT {', '.join(values)}, _row FROM raw_{name})"
+    )
+
+
+def _listed(names: Iterable[str], prefix: str = "") -> str:
+    return ", ".join(f'{prefix}"{name}"' for name in names)

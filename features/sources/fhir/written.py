@@ -10,8 +10,8 @@ from features.sources.fhir import money, staged_tables
 from features.sources.fhir.flat import FLAT_TABLES
 from features.sources.fhir.take import Reading
 
-_OF_MONEY = {"claim", "claim_encounter", "charge_item", "coverage", "organization", "encounter"}
-"""What comes of these flat tables decides payers, owners of claims and costs."""
+_OF_COSTS = {"claim", "claim_encounter", "charge_item"}
+_OF_PAYERS = {"coverage", "organization"}
 
 
 def canonical_tables(
@@ -25,13 +25,13 @@ def canonical_tables(
 
     `touched` is as in `join_flat`.
     """
-    if not _OF_MONEY.isdisjoint(touched):
-        for name, sql in (
-            ("payers", money.PAYERS),
-            ("claim_owners", money.CLAIM_OWNERS),
-            ("costs", money.COSTS),
-        ):
-            data.execute(f"CREATE OR REPLACE TABLE {name} AS {sql}")
+    of_money: list[tuple[str, str]] = []
+    if not _OF_PAYERS.isdisjoint(touched):
+        of_money.append(("payers", money.PAYERS))
+    if not _OF_COSTS.isdisjoint(touched):
+        of_money += [("claim_owners", money.CLAIM_OWNERS), ("costs", money.COSTS)]
+    for name, sql in of_money:
+        data.execute(f"CREATE OR REPLACE TABLE {name} AS {sql}")
     yield "patients", staged_tables.patients(time_zone)
     yield "stays", staged_tables.stays(hospital)
     if reading.has("Condition") or any_row(data, "claim_diagnosis"):
