@@ -155,7 +155,7 @@ class FewResources:
 
 
 def _typed(name: str, columns: list[TypedColumn]) -> str:
-    """SQL of the raw rows with declared types; each value is worked out once, since that is what takes time."""
+    """SQL of the raw rows with declared types. Each value is worked out once: that is what takes time."""
     values = [f'{column.value} AS "{column.name}"' for column in columns]
     doubtful = [column.name for column in columns if column.present]
     values += [f'{column.present} AS "_{column.name}"' for column in columns if column.present]
