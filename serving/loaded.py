@@ -149,7 +149,13 @@ class LiveChampions:
         self._stamp: object = None
         self._looked_at = self._loaded_at = float("-inf")
         self._set = ChampionSet()
+        self._n_refusals = 0
         self.current()
+
+    @property
+    def n_refusals(self) -> int:
+        """How often a champion was refused until now, every attempt counted."""
+        return self._n_refusals
 
     def current(self) -> ChampionSet:
         """The champions in force."""
@@ -170,6 +176,7 @@ class LiveChampions:
             before, is_first = self._set, self._stamp is None
             self._set = load_champions(self._folder, before)
             self._stamp, self._loaded_at = stamp, time.monotonic()
+            self._n_refusals += len(self._set.refused)
             self._log_changes(before, is_first=is_first)
         self._looked_at = time.monotonic()
 

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
+import uuid
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.answers import as_problem
-from serving.problems import MEDIA_TYPE
+from serving.http.responses import problem_response
+from serving.operation.connections import IS_ENDING, IS_OVER_THE_LIMIT
+from serving.operation.metrics import METHODS, Metrics
+from serving.problems import BUSY, NOT_READY, Problem
 
+READY_ROUTE = "/health/ready"
+
+_UUID = re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _log = logging.getLogger("wardcast.access")
 
 
 class QuietRequests:
-    """Logs a request by its route's template, never its address, body or answer.
+    """Logs and counts a request by its route's template, never its address, body or answer.
 
-    An unforeseen failure becomes a problem document here, before the server could log its message.
+    An unforeseen failure becomes a problem document here, before the server could log its message. Every
+    answer names its request in `X-Request-Id`: the client's own id if it is a UUID, which holds no value,
+    else a new one.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics | None = None) -> None:
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -29,35 +40,59 @@ class QuietRequests:
             await self._app(scope, receive, send)
             return
         started_at, status = time.perf_counter(), 0
+        request_id = scope.setdefault("state", {})["request_id"] = _request_id(scope)
+        # Whoever serves is about to leave, or has no place for one more: the connection ends with the answer.
+        is_last = bool(scope["state"].get(IS_ENDING) or scope["state"].get(IS_OVER_THE_LIMIT))
 
         async def watched_send(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
                 # Answers hold patients' data: no cache on the way may keep them.
-                message["headers"] = [*message.get("headers", ()), (b"cache-control", b"no-store")]
+                headers.append((b"cache-control", b"no-store"))
+                if is_last:
+                    headers.append((b"connection", b"close"))
+                message["headers"] = headers
             await send(message)
 
         try:
-            await self._app(scope, receive, watched_send)
+            if refusal := _refusal(scope):
+                await problem_response(refusal)(scope, receive, watched_send)
+            else:
+                await self._app(scope, receive, watched_send)
         except Exception as error:
             problem = as_problem(error)
             if status == 0:
-                body = json.dumps(problem.document()).encode()
-                headers = [
-                    (b"content-type", MEDIA_TYPE.encode()),
-                    (b"content-length", str(len(body)).encode()),
-                ]
-                await watched_send({"type": "http.response.start", "status": 500, "headers": headers})
-                await watched_send({"type": "http.response.body", "body": body})
+                await problem_response(problem)(scope, receive, watched_send)
+        seconds = time.perf_counter() - started_at
+        route = getattr(scope.get("route"), "path", "unmatched")
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        if self._metrics is not None:
+            self._metrics.request_ended(route, method, status, seconds)
         _log.info(
             json.dumps(
                 {
                     "event": "request",
-                    "method": scope["method"],
-                    "route": getattr(scope.get("route"), "path", "unmatched"),
+                    "request_id": request_id,
+                    "method": method,
+                    "route": route,
                     "status": status,
-                    "milliseconds": round((time.perf_counter() - started_at) * 1000, 1),
+                    "milliseconds": round(seconds * 1000, 1),
                 }
             )
         )
+
+
+def _request_id(scope: Scope) -> str:
+    sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return sent.decode().lower() if _UUID.fullmatch(sent) else str(uuid.uuid4())
+
+
+def _refusal(scope: Scope) -> Problem | None:
+    """Why a request is not even looked at, by what the server process knows of itself."""
+    if scope["state"].get(IS_OVER_THE_LIMIT):
+        return Problem(BUSY, "Too many connections are open. Send it again after the seconds of Retry-After.")
+    if scope["state"].get(IS_ENDING) and scope["path"] == READY_ROUTE:
+        return Problem(NOT_READY, "The server is ending. Send requests to another one.")
+    return None

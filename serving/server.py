@@ -1,9 +1,14 @@
-"""The server process: the API behind uvicorn, with logs that hold no values."""
+"""The server process: the API behind uvicorn, with limits, an end in good order, and logs without values."""
 
 from __future__ import annotations
 
+import functools
+import json
 import logging
 import logging.config
+import socket
+import threading
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -11,55 +16,33 @@ from fastapi import FastAPI
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from serving.api import create_app
+from serving.operation.connections import IS_ENDING, BoundedConnection
+from serving.operation.logs import Level, logging_config
 from serving.settings import ServingSettings
 
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "plain": {"format": "%(message)s"},
-        "named": {"format": "%(levelname)s %(name)s %(message)s"},
-    },
-    "handlers": {
-        "plain": {"class": "logging.StreamHandler", "formatter": "plain"},
-        "named": {"class": "logging.StreamHandler", "formatter": "named"},
-    },
-    "loggers": {
-        # Lines of JSON, one for each request, failure and change of the champions; plain words where a person
-        # must act.
-        "wardcast": {"handlers": ["plain"], "level": "INFO", "propagate": False},
-        "uvicorn": {"handlers": ["named"], "level": "INFO", "propagate": False},
-    },
-}
-
-
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+MAX_HEAD_BYTES = 32 * 1024
 
 _log = logging.getLogger("wardcast.serving")
 
 
-def serve(settings: ServingSettings, *, host: str = "127.0.0.1", port: int = 8000) -> None:
-    """Serve the API until interrupted. By default this machine alone can reach it.
+def serve(
+    settings: ServingSettings, *, host: str = "127.0.0.1", port: int = 8000, log_level: Level = "info"
+) -> None:
+    """Serve the API until told to end. By default this machine alone can reach it.
 
-    On another address everybody who reaches it can ask: the log says so. uvicorn's own access log is off:
-    it would write addresses, which name stays.
+    On another address everybody who reaches it can ask: the log says so.
     """
     # Before the champions are loaded, so that the log tells which were.
-    logging.config.dictConfig(LOGGING)
+    logging.config.dictConfig(logging_config(log_level))
+    logging.captureWarnings(True)
     if not is_loopback(host):
         _log.warning(
             "WARNING: there is no access control yet. Everybody who reaches this address can send records, "
             "read predictions and see the models. Put a reverse proxy with authentication and TLS before it."
         )
-    uvicorn.run(
-        served_app(settings, host),
-        host=host,
-        port=port,
-        access_log=False,
-        log_config=LOGGING,
-        server_header=False,
-        **limits(settings),
-    )
+    app = served_app(settings, host)
+    Server(settings, uvicorn_config(app, settings, host=host, port=port)).run()
 
 
 def is_loopback(host: str) -> bool:
@@ -80,9 +63,62 @@ def served_app(settings: ServingSettings, host: str) -> FastAPI:
     return app
 
 
-def limits(settings: ServingSettings) -> dict[str, Any]:
-    """What uvicorn is told to bound: connections, and the wait for requests when the server ends."""
-    return {
-        "limit_concurrency": settings.max_connections,
-        "timeout_graceful_shutdown": settings.shutdown_seconds,
-    }
+def uvicorn_config(app: FastAPI, settings: ServingSettings, **where: Any) -> uvicorn.Config:
+    """What uvicorn is told: the limits of a connection, and to write no access log, which names addresses."""
+    connection: Any = functools.partial(BoundedConnection, settings=settings)
+    return uvicorn.Config(
+        app,
+        http=connection,
+        ws="none",
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        # Nothing that is answered or logged depends on the client's address.
+        proxy_headers=False,
+        **where,
+    )
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which ends in two steps and with exit code 0.
+
+    Told to end (SIGTERM, SIGINT), it says that it is not ready and goes on answering for `drain_seconds`,
+    so that whoever distributes requests turns elsewhere. Then it refuses connections and waits for the
+    requests it has taken. Told a second time, it does not wait for the first step.
+    """
+
+    def __init__(self, settings: ServingSettings, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._drain_seconds = settings.drain_seconds
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # as uvicorn's
+        """Begin to end."""
+        if not self.started or self.lifespan.state.get(IS_ENDING):
+            self.should_exit = True
+            return
+        self.lifespan.state[IS_ENDING] = True
+        _tell("ending", drain_seconds=self._drain_seconds)
+        timer = threading.Timer(self._drain_seconds, self._exit)
+        timer.daemon = True
+        timer.start()
+
+    def _exit(self) -> None:
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, and tell where."""
+        await super().startup(sockets)
+        for listener in self.servers:
+            for address in (each.getsockname() for each in listener.sockets):
+                _tell("listening", host=address[0], port=address[1])
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Refuse connections, wait for the requests that were taken, and tell when that is done."""
+        await super().shutdown(sockets)
+        _tell("ended")
+
+
+def _tell(event: str, **fields: object) -> None:
+    _log.info(json.dumps({"event": event, **fields}))

@@ -14,8 +14,10 @@ MEBIBYTE = 1024 * 1024
 class ServingSettings:
     """Where the champions are, and how much one request may ask for.
 
-    `max_body_bytes` bounds every body, `body_seconds` the time in which it must arrive, `max_connections`
-    the connections open at a time, `shutdown_seconds` the wait for requests when the server ends.
+    `max_body_bytes` bounds every body, `body_seconds` the time in which it must arrive, `head_seconds` that
+    of what stands before it, `request_seconds` that of body and answer together, `max_connections` the
+    connections answered at a time. When the server is told to end, it is not ready but goes on answering for
+    `drain_seconds`, then waits `shutdown_seconds` for the requests it has taken.
     `max_rows` bounds the rows of one admission with its history, `max_batch` the admissions of one batch,
     `max_waiting` the requests that are computed or wait for it; less than 40, the threads that they wait
     in. `reload_seconds` is the least time between two looks for a new champion, `retry_seconds` between two
@@ -25,8 +27,11 @@ class ServingSettings:
 
     champions: Path
     max_body_bytes: int = 5 * MEBIBYTE
+    head_seconds: float = 10.0
     body_seconds: float = 30.0
+    request_seconds: float = 120.0
     max_connections: int = 256
+    drain_seconds: float = 2.0
     shutdown_seconds: int = 10
     max_rows: int = 20_000
     max_batch: int = 1_000

@@ -20,7 +20,6 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 import pytest
-import uvicorn
 from starlette.testclient import TestClient
 
 from features.catalogue import features_at, fingerprint
@@ -32,7 +31,7 @@ from models.encoding import FeatureSpec
 from models.storage import write_artefact
 from serving.api import create_app
 from serving.documents import EXAMPLE_ANSWER, EXAMPLE_REQUEST, AnswerDocument, ProblemDocument
-from serving.server import limits, serve, served_app
+from serving.server import Server, serve, served_app, uvicorn_config
 from serving.settings import ServingSettings
 from tests.admission_rows import DISTRIBUTION
 
@@ -521,11 +520,11 @@ def test_the_log_knows_routes_and_no_values(client, admission, caplog):
 
 
 @contextmanager
-def listening(folder: Path, **bounds: Any) -> Iterator[tuple[uvicorn.Server, threading.Thread, int]]:
+def listening(folder: Path, **bounds: Any) -> Iterator[tuple[Server, threading.Thread, int]]:
     """The server on a free port, in a thread of its own."""
     settings = ServingSettings(folder, **bounds)
-    config = uvicorn.Config(create_app(settings), log_config=None, access_log=False, **limits(settings))
-    server, socket_ = uvicorn.Server(config), socket.create_server(("127.0.0.1", 0))
+    server = Server(settings, uvicorn_config(create_app(settings), settings))
+    socket_ = socket.create_server(("127.0.0.1", 0))
     running = threading.Thread(target=server.run, args=([socket_],), daemon=True)
     running.start()
     try:
@@ -564,10 +563,6 @@ def test_a_body_that_does_not_come_does_not_keep_the_server_from_ending(tmp_path
         assert not running.is_alive()
 
 
-def test_the_server_is_bound(champions):
-    assert limits(ServingSettings(champions)) == {"limit_concurrency": 256, "timeout_graceful_shutdown": 10}
-
-
 @pytest.mark.parametrize(
     ("address", "name", "status"),
     [
@@ -590,7 +585,7 @@ def test_a_server_that_others_reach_says_that_it_has_no_access_control(
     # The tests keep the loggers that they watch.
     monkeypatch.setattr("serving.server.logging.config.dictConfig", lambda _: None)
     served: list[str] = []
-    monkeypatch.setattr("serving.server.uvicorn.run", lambda _, *, host, **_options: served.append(host))
+    monkeypatch.setattr(Server, "run", lambda server: served.append(server.config.host))
     serve(ServingSettings(tmp_path), host=address)
     assert served == [address]
     assert ("there is no access control" in caplog.text) is is_warned
