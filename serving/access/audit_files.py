@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from features.pseudonyms import read_key
-from serving.access.audit import AuditLog
+from serving.access.audit import AuditLog, AuditLogError
 from serving.access.chain import AuditKey
 from serving.access.settings import AccessSettings
 
@@ -38,7 +38,15 @@ def key_file(settings: AccessSettings, work: Path) -> Path:
 
 
 def read_audit_key(file: Path) -> AuditKey:
-    """The key of a log. Raises KeyFileError if there is none that can be used, or others can read it."""
+    """The key of a log.
+
+    Raises AuditLogError if there is none, KeyFileError if it cannot be used or others can read it.
+    """
+    if not file.exists():
+        raise AuditLogError(
+            f"{file}: there is no key of the audit log. Name the server's work folder with --work, or put "
+            "the key back from a copy; with another key nothing of the log can be checked or found."
+        )
     return AuditKey(read_key(file, apart_from=[]).secret)
 
 
