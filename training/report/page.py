@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from features.page import page
 from features.pictures import html_text
 from models.artefact import Artefact
-from training.report import apart, cohort, making, performance, using
+from training.report import apart, cohort, making, performance, purpose, slices, using
 from training.report.checklist import TRIPOD_AI, Item, read_items
 from training.report.parts import Evidence, Section, text
 
@@ -56,12 +56,13 @@ def report_page(artefact: Artefact, results: Mapping[str, Any], figures: Mapping
 
 def sections(evidence: Evidence) -> Iterator[Section]:
     """All sections in the order of the page."""
-    yield from using.opening(evidence)
+    yield from purpose.sections(evidence)
     yield from cohort.sections(evidence)
+    yield from slices.sections(evidence)
     yield from making.sections(evidence)
     yield from performance.sections(evidence)
     yield from apart.sections(evidence)
-    yield from using.closing(evidence)
+    yield from using.sections(evidence)
     yield making.predictor_list(evidence)
     yield _checklist()
 
