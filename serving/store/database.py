@@ -16,7 +16,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from features.errors import UserError
 
@@ -90,7 +91,7 @@ def _told(engine: Engine) -> Iterator[None]:
         yield
     except IntegrityError:
         raise
-    except (SQLAlchemyError, sqlite3.Error) as error:
+    except (DBAPIError, PoolTimeoutError, sqlite3.Error) as error:
         raise StoreError(f"{place(engine.url)}: {_reason(error)}") from None
 
 
@@ -212,15 +213,25 @@ def _config(connection: Connection) -> Config:
 
 def _reason(error: Exception) -> str:
     """Why the database does not do it; never in its own words, which may quote what was sent to it."""
-    cause = str(error.orig if isinstance(error, DBAPIError) else error).lower()
-    if "not a database" in cause:
-        return "not a SQLite database. Name another file."
-    if "readonly" in cause or "permission denied" in cause or "unable to open" in cause:
-        return "may not be written to. Give the account the right to make and write tables there."
-    if "locked" in cause:
-        return f"another process has been writing it for {BUSY_SECONDS} seconds. Try again."
-    if isinstance(error, OperationalError):
-        return (
-            "does not answer, or not to this account. See that it runs, and that name and password are right."
-        )
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    said = str(cause).lower()
+    for sign, reason in _REASONS.items():
+        if sign in said:
+            return reason
+    # A SQLite file has no server that could be away; its driver calls nearly everything operational.
+    if isinstance(error, OperationalError) and not isinstance(cause, sqlite3.Error):
+        return "does not answer, or not to this account. See that it runs; check name and password."
     return f"refused it ({type(error).__name__}). Name an empty database, or one that wardcast made."
+
+
+_NO_RIGHT = "may not be written to. Give the account the right to make and write tables there."
+_REASONS = {
+    "not a database": "not a SQLite database. Name another file.",
+    "readonly": _NO_RIGHT,
+    "permission denied": _NO_RIGHT,
+    "unable to open": _NO_RIGHT,
+    "locked": f"another process has been writing it for {BUSY_SECONDS} seconds. Try again.",
+    "is full": "the disk is full. Free some space, then try again.",
+    "queuepool": "all connections to it are in use. Try again.",
+    "malformed": "the file is damaged. Restore it from a backup.",
+}
