@@ -178,7 +178,11 @@ class Amounts:
     @property
     def expected(self) -> Numbers:
         """The mean of each row's amount."""
-        return self._amount(self.raw + self.distribution.mean.log(self.spread))
+        return self.expected_at(self.raw[:, None])[:, 0]
+
+    def expected_at(self, raw: Numbers) -> Numbers:
+        """The mean of each row's amount at other raw outputs [rows, k], scattering as before."""
+        return self._amount(raw + self.distribution.mean.log(self.spread)[:, None])
 
     @property
     def interval(self) -> tuple[Numbers, Numbers]:

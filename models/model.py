@@ -24,8 +24,9 @@ class Prediction:
     `raw_output` is the booster's own output on `Artefact.scale`; `value` the calibrated probability or
     the expected amount. `low` and `high` are the ends of an amount's interval (infinity: no finite bound) and
     `amounts` its distributions; all three are None for a risk. `percentile` is the place in the
-    calibration slice, 0 to 1. `contributions` [n, features] plus `base_value` add up to `raw_output`.
-    `warnings` lists each row's own.
+    calibration slice, 0 to 1. `contributions` [n, features] plus `base_value` add up to `raw_output`, and
+    `inputs` [n, features] are the numbers that they explain, as the boosters saw them; both are None unless
+    asked for. `warnings` lists each row's own.
     """
 
     raw_output: NDArray[np.float64]
@@ -37,6 +38,7 @@ class Prediction:
     band: list[str]
     base_value: float
     contributions: NDArray[np.float64] | None
+    inputs: NDArray[np.float64] | None
     warnings: list[list[str]]
 
 
@@ -74,8 +76,18 @@ class Model:
             band=bands_of(value, self.artefact.bands),
             base_value=self.artefact.base_value,
             contributions=self._contributions(matrix, threads) if contributions else None,
+            inputs=matrix if contributions else None,
             warnings=warnings,
         )
+
+    def value_at(self, prediction: Prediction, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What the predicted rows would get at other raw outputs [n, k]: probabilities or expected amounts.
+
+        At `raw_output` less a contribution it is the prediction without that contribution. An amount keeps
+        the spread of its row, which contributions do not explain.
+        """
+        amounts = prediction.amounts
+        return self._probability(raw) if amounts is None else amounts.expected_at(raw)
 
     def _raw(self, name: str, matrix: NDArray[np.float64], threads: int) -> NDArray[np.float64]:
         if not len(matrix):

@@ -17,33 +17,37 @@ from features.settings import FeatureSettings
 from models.encoding import FeatureSpec
 from models.model import Prediction
 from serving.loaded import Loaded
-from serving.reasons import N_REASONS, Reason, reasons
+from serving.reasons import N_REASONS, Explanation, Reason, explain
 
 
 @dataclass(frozen=True)
 class Scores:
-    """One champion's predictions of n rows, with each row's reasons."""
+    """One champion's predictions of n rows, with what explains each of them."""
 
     loaded: Loaded
     prediction: Prediction
-    reasons: list[list[Reason]]
+    explanations: list[Explanation]
+
+    @property
+    def reasons(self) -> list[list[Reason]]:
+        """Each row's reasons."""
+        return [explanation["reasons"] for explanation in self.explanations]
 
 
 def predict(
-    loaded: Loaded, frame: pd.DataFrame, *, threads: int, n_reasons: int | None = N_REASONS
+    loaded: Loaded,
+    frame: pd.DataFrame,
+    *,
+    threads: int,
+    n_reasons: int | None = N_REASONS,
+    by_family: bool = False,
 ) -> Scores:
-    """Predict rows that hold the champion's features, with their strongest reasons (None: all)."""
+    """Predict rows that hold the champion's features, with their strongest reasons (None: all).
+
+    `by_family` groups all of them by the family of their features too.
+    """
     prediction = loaded.model.predict(frame, contributions=True, threads=threads)
-    assert prediction.contributions is not None
-    artefact = loaded.model.artefact
-    found = reasons(
-        frame,
-        artefact.features,
-        prediction.contributions,
-        currency=artefact.context.currency,
-        limit=n_reasons,
-    )
-    return Scores(loaded, prediction, found)
+    return Scores(loaded, prediction, explain(loaded.model, prediction, limit=n_reasons, by_family=by_family))
 
 
 def settings_for(models: Sequence[Loaded], settings: FeatureSettings) -> FeatureSettings:
@@ -102,7 +106,7 @@ def prediction_document(scores: Scores, row: int) -> dict[str, Any]:
     return document | {
         "band": prediction.band[row],
         "percentile": float(prediction.percentile[row]),
-        "reasons": scores.reasons[row],
+        **scores.explanations[row],
         "base_value": prediction.base_value,
         "raw_output": float(prediction.raw_output[row]),
         "scale": artefact.scale,

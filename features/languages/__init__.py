@@ -1,0 +1,1 @@
+"""The catalogue in other languages than English: dated files of labels, and what reads them."""

@@ -1,0 +1,49 @@
+"""All that explains a prediction, as its document holds it."""
+
+from __future__ import annotations
+
+from typing import NotRequired, TypedDict
+
+import numpy as np
+
+from models.model import Model, Prediction
+from serving.reasons.contributions import N_REASONS, Reason, reasons
+from serving.reasons.families import Group, groups
+from serving.reasons.scale import Mark, marks
+
+
+class Explanation(TypedDict):
+    """The reasons of one row; with all of them also what a picture of them needs beside them.
+
+    `base_prediction` is what the model would give without any contribution, `marks` are round predictions
+    with the raw outputs that they belong to. `groups` stand there where they were asked for.
+    """
+
+    reasons: list[Reason]
+    groups: NotRequired[list[Group]]
+    base_prediction: NotRequired[float]
+    marks: NotRequired[list[Mark]]
+
+
+def explain(
+    model: Model, prediction: Prediction, *, limit: int | None = N_REASONS, by_family: bool = False
+) -> list[Explanation]:
+    """The `limit` strongest reasons of each row, or all (None), on request also by family."""
+    found = reasons(model, prediction, limit=None if by_family else limit)
+    kept = [_kept(row, limit) for row in found] if by_family else found
+    explanations: list[Explanation] = [{"reasons": row} for row in kept]
+    if by_family:
+        for explanation, families in zip(explanations, groups(model, prediction, found), strict=True):
+            explanation["groups"] = families
+    if limit is None:
+        base = np.full((len(found), 1), prediction.base_value)
+        at_base = model.value_at(prediction, base)[:, 0].tolist()
+        for explanation, value, scale in zip(explanations, at_base, marks(model, prediction), strict=True):
+            explanation["base_prediction"] = value
+            explanation["marks"] = scale
+    return explanations
+
+
+def _kept(row: list[Reason], limit: int | None) -> list[Reason]:
+    """As many as were asked for of a row that holds all."""
+    return row if limit is None else [each for each in row[:limit] if each["contribution"] != 0]

@@ -1,0 +1,95 @@
+"""Reasons in sentences that a nurse reads, and what each does to the number shown."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, cast
+
+from features.catalogue import CATALOGUE
+from models.units import Scale
+from serving.reasons.languages import WORDS, Language
+from serving.reasons.words import Words
+
+
+def sentence(
+    reason: Mapping[str, Any], *, scale: Scale = "log_odds", language: Language = Language.EN
+) -> str:
+    """What the model saw, with its unit, and what it does to the prediction.
+
+    >>> stays = {"feature": "n_stays_prior_365d", "label": "Admissions in the last year", "value": 3}
+    >>> sentence({**stays, "unit": "stays", "direction": "raises"})
+    '3 admissions in the last year (raises the risk)'
+    """
+    words = WORDS[language]
+    return _told(words, words.statement(reason), scale, reason)
+
+
+def tell(
+    document: Mapping[str, Any], language: Language, *, not_sent: Collection[str] = ()
+) -> dict[str, Any]:
+    """A target's prediction with every reason, and every group of them, in words.
+
+    A reason gets `missing` ("not_sent" where it rests on one of the tables that were `not_sent`, else
+    "not_known"; None where its value is known), `sentence` and `effect`: the prediction with and without its
+    contribution.
+    """
+    words, scale = WORDS[language], document["scale"]
+    found = {
+        **document,
+        "reasons": [_reason(words, document, each, not_sent) for each in document["reasons"]],
+    }
+    if "groups" in document:
+        found["groups"] = [
+            {
+                **group,
+                "sentence": _told(words, words.family(group["family"], group["n_features"]), scale, group),
+                "effect": effect(words, document, group),
+                "reasons": [_reason(words, document, each, not_sent) for each in group["reasons"]],
+            }
+            for group in document["groups"]
+        ]
+    return found
+
+
+def effect(words: Words, document: Mapping[str, Any], reason: Mapping[str, Any]) -> str:
+    """The prediction and what it would be without the contribution, marked as the model's view.
+
+    Where both read alike they are told to be about the same.
+    """
+    scale, currency = document["scale"], document.get("currency")
+    now = words.amount(value_of(document), scale, currency)
+    without = words.amount(reason["prediction_without"], scale, currency)
+    # Not by the contribution: one that moves the number by less than is shown would read as a mistake.
+    direction = "none" if now == without else reason["direction"]
+    told = words.effect[scale, direction].format(now=now, without=without)
+    return f"{told}{words.gap}{words.not_a_cause}"
+
+
+def value_of(document: Mapping[str, Any]) -> float:
+    """The predicted probability or expected amount of a target's prediction."""
+    return float(document["probability"] if document["scale"] == "log_odds" else document["expected"])
+
+
+def _reason(
+    words: Words, document: Mapping[str, Any], reason: Mapping[str, Any], not_sent: Collection[str]
+) -> dict[str, Any]:
+    known = {**reason, "missing": _missing(reason, not_sent)}
+    return {
+        **known,
+        "sentence": _told(words, words.statement(known), document["scale"], known),
+        "effect": effect(words, document, known),
+    }
+
+
+def _told(words: Words, statement: str, scale: str, reason: Mapping[str, Any]) -> str:
+    return words.told.format(statement=statement, effect=words.effects[scale, reason["direction"]])
+
+
+def _missing(reason: Mapping[str, Any], not_sent: Collection[str]) -> str | None:
+    if reason["value"] is not None:
+        return None
+    if "missing" in reason:
+        return cast("str | None", reason["missing"])
+    feature = CATALOGUE.get(reason["feature"])
+    tables = ("facts",) if feature is None else feature.tables
+    return "not_sent" if any(table in not_sent for table in tables) else "not_known"
