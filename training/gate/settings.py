@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from evaluation.margins import COVERAGE_TOLERANCE, MARGINS
+
 ChampionRule = Literal["better", "not_worse"]
 
 
@@ -12,10 +14,10 @@ ChampionRule = Literal["better", "not_worse"]
 class GateSettings:
     """The thresholds of the gate. The ends of a range pass."""
 
-    slope: tuple[float, float] = (0.8, 1.25)
-    calibration_in_the_large: tuple[float, float] = (-0.2, 0.2)
-    bias: tuple[float, float] = (0.9, 1.1)
-    coverage_tolerance: float = 0.05
+    slope: tuple[float, float] = MARGINS["calibration_slope"]
+    calibration_in_the_large: tuple[float, float] = MARGINS["calibration_in_the_large"]
+    bias: tuple[float, float] = MARGINS["bias"]
+    coverage_tolerance: float = COVERAGE_TOLERANCE
     champion_rule: ChampionRule = "better"
     """Whether a challenger must be shown to be better than the champion, or only not to be worse."""
     champion_margin: float = 0.01
