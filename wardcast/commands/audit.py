@@ -60,7 +60,7 @@ def _said(file: Path, found: Verification) -> list[str]:
     if found.n_newer or found.n_unfinished:
         said.append(
             f"At its end {found.n_newer} lines and {found.n_unfinished} bytes are newer than the head that "
-            "is kept: they are being written, or the server stopped in that moment. They were not answered yet."
+            "is kept: they are being written, or the server stopped in that moment. No answer was sent yet."
         )
     return said
 
