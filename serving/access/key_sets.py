@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import ssl
 import threading
 import time
@@ -49,7 +50,7 @@ class IssuerKeys:
         self._clock = clock
         self._reading = threading.Lock()
         self._keys: Mapping[str | None, PublicKey] = {}
-        self._read_at = self._tried_at = -MAX_AGE_SECONDS
+        self._read_at = self._tried_at = -math.inf
 
     def key(self, key_id: str | None) -> PublicKey | None:
         """The key of that id, or the only one for None; None if there is no such key. Raises KeySetError."""
