@@ -16,6 +16,7 @@ from typing import Any
 
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey, import_key
+from joserfc.util import base64_to_int
 
 from features.errors import UserError
 
@@ -116,12 +117,13 @@ def _public_key(entry: Mapping[str, Any]) -> PublicKey | None:
     if "d" in entry:
         raise KeySetError("holds a private key; give the public part alone")
     try:
+        if entry["kty"] == "RSA" and base64_to_int(entry["n"]).bit_length() < _MIN_RSA_BITS:
+            return None
         key = import_key(dict(entry))
-    except (JoseError, ValueError, TypeError, KeyError):
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
         raise KeySetError("holds a key that cannot be read") from None
-    if isinstance(key, RSAKey):
-        return key if key.public_key.key_size >= _MIN_RSA_BITS else None
-    return key if isinstance(key, ECKey) else None
+    assert isinstance(key, (RSAKey, ECKey))
+    return key
 
 
 def reader_of(key_set: str, ca_file: Path | None) -> Callable[[], bytes]:
