@@ -19,9 +19,13 @@ from serving.loaded import ChampionSet, LiveChampions, Loaded
 from serving.predictor import fact_features, predict, prediction_document, settings_for
 from serving.problems import INTERNAL, NO_MODEL, NOT_READY, FieldError, Problem, invalid
 from serving.reading import read_request, to_admission
+from serving.reasons import Telling, tell
+from serving.requests import REQUEST_TABLES
 from serving.settings import ServingSettings
 
 Answer = dict[str, Any]
+
+TOLD_PLAINLY = Telling()
 
 MAX_FAILURES = 12
 """Computations of one batch that may fail: enough to find one bad item among 1,000 by halving."""
@@ -60,11 +64,13 @@ class Answers:
         state = refused if names else "The champions folder holds no model."
         raise Problem(NOT_READY, f"{state} Train and promote a model; it is taken up without a restart.")
 
-    def one(self, content: object, *, n_reasons: int | None) -> Answer:
+    def one(self, content: object, *, n_reasons: int | None, telling: Telling = TOLD_PLAINLY) -> Answer:
         """The answer to one request. Raises Problem."""
-        return self._computed([self._asked(content, self.champions())], n_reasons)[0]
+        return self._computed([self._asked(content, self.champions())], n_reasons, telling)[0]
 
-    def batch(self, items: Sequence[object], *, n_reasons: int | None) -> list[Answer]:
+    def batch(
+        self, items: Sequence[object], *, n_reasons: int | None, telling: Telling = TOLD_PLAINLY
+    ) -> list[Answer]:
         """Answers in the order of `items`; a bad item has its problem document in its place."""
         champions = self.champions()
         answers: dict[int, Answer] = {}
@@ -76,7 +82,7 @@ class Answers:
             except Problem as problem:
                 answers[position] = problem.document()
         for group in by_point.values():
-            answers |= self._isolated(group, n_reasons)
+            answers |= self._isolated(group, n_reasons, telling)
         return [answers[position] for position in range(len(items))]
 
     def _asked(self, content: object, champions: ChampionSet) -> _Asked:
@@ -102,7 +108,9 @@ class Answers:
             raise invalid([FieldError("prediction_time", str(error))]) from None
         return _Asked(admission, models)
 
-    def _isolated(self, group: Sequence[tuple[int, _Asked]], n_reasons: int | None) -> dict[int, Answer]:
+    def _isolated(
+        self, group: Sequence[tuple[int, _Asked]], n_reasons: int | None, telling: Telling
+    ) -> dict[int, Answer]:
         """All of a group in one go; if that fails, each half by itself, so that a bad item fails alone.
 
         The items were checked, so that a failure is unforeseen. After `MAX_FAILURES` of them what is left
@@ -113,7 +121,7 @@ class Answers:
         while left and n_failures < MAX_FAILURES:
             part = left.pop()
             try:
-                computed = self._computed([asked for _, asked in part], n_reasons)
+                computed = self._computed([asked for _, asked in part], n_reasons, telling)
                 answers |= {position: answer for (position, _), answer in zip(part, computed, strict=True)}
             except Exception as error:
                 n_failures += 1
@@ -125,18 +133,35 @@ class Answers:
                     left += [part[half:], part[:half]]
         return answers | {position: _failed().document() for part in left for position, _ in part}
 
-    def _computed(self, group: Sequence[_Asked], n_reasons: int | None) -> list[Answer]:
+    def _computed(self, group: Sequence[_Asked], n_reasons: int | None, telling: Telling) -> list[Answer]:
         """Answers to requests of one prediction point: one pass of the features, then every model."""
         models, records = group[0].models, [asked.records for asked in group]
         rows = self._features_for(models).rows(records, facts=fact_features(models, records))
-        scores = [predict(model, rows.features, threads=1, n_reasons=n_reasons) for model in models]
+        scores = [
+            predict(
+                model,
+                rows.features,
+                threads=1,
+                n_reasons=n_reasons,
+                by_family=telling.by_family,
+                with_scale=telling.with_scale,
+            )
+            for model in models
+        ]
         scored_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         return [
             {
                 "stay_id": admission.stay_id,
                 "prediction_point": admission.point.value,
                 "prediction_time": None if (time := rows.prediction_times[row]) is None else time.isoformat(),
-                "predictions": [prediction_document(score, row) for score in scores],
+                "predictions": [
+                    tell(
+                        prediction_document(score, row),
+                        telling.language,
+                        not_sent=REQUEST_TABLES.keys() - admission.tables.keys(),
+                    )
+                    for score in scores
+                ],
                 "provisional": rows.provisional[row],
                 "warnings": _distinct(
                     rows.warnings[row], *(score.prediction.warnings[row] for score in scores)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from models.calibration import Calibration
 from models.units import Kind, Scale, Unit
+from serving.reasons.documents import GroupDocument, MarkDocument, ReasonDocument
 
 EXAMPLE_REQUEST: dict[str, Any] = {
     "stay_id": "S9",
@@ -55,6 +56,11 @@ EXAMPLE_ANSWER: dict[str, Any] = {
                     "unit": "stays",
                     "contribution": 0.62,
                     "direction": "raises",
+                    "prediction_without": 0.139,
+                    "missing": None,
+                    "sentence": "3 admissions in the last year (raises the risk)",
+                    "effect": "The model's risk is 23 %; without what this adds, it would be 14 %. "
+                    "This is how the model sees it, not a cause.",
                 }
             ],
             "base_value": -2.11,
@@ -77,17 +83,6 @@ EXAMPLE_PROBLEM: dict[str, Any] = {
 }
 
 
-class ReasonDocument(BaseModel):
-    """One contribution of a feature to the raw output."""
-
-    feature: str
-    label: str
-    value: bool | int | float | str | None = Field(description="null: missing to the model")
-    unit: str
-    contribution: float = Field(description="on the model's own scale; base_value plus all = raw_output")
-    direction: Literal["raises", "lowers", "none"]
-
-
 class IntervalDocument(BaseModel):
     """A prediction interval of the amount."""
 
@@ -101,6 +96,18 @@ class _TargetDocument(BaseModel):
     band: Literal["low", "medium", "high"]
     percentile: float = Field(description="place among the calibration slice, 0 to 1")
     reasons: list[ReasonDocument]
+    groups: list[GroupDocument] | None = Field(
+        None, description="with group=family alone: base_value plus all contributions = raw_output"
+    )
+    n_contributing: int | None = Field(
+        None, description="with explain=full alone: features that contribute at all"
+    )
+    base_prediction: float | None = Field(
+        None, description="with explain=full alone: the prediction at base_value"
+    )
+    marks: list[MarkDocument] | None = Field(
+        None, description="with explain=full alone: round predictions on the scale of contributions"
+    )
     base_value: float
     raw_output: float
     scale: Scale

@@ -41,13 +41,18 @@ def predict(
     threads: int,
     n_reasons: int | None = N_REASONS,
     by_family: bool = False,
+    with_scale: bool = False,
 ) -> Scores:
     """Predict rows that hold the champion's features, with their strongest reasons (None: all).
 
-    `by_family` groups all of them by the family of their features too.
+    `by_family` groups all of them by the family of their features too, `with_scale` adds what a picture of
+    them needs.
     """
     prediction = loaded.model.predict(frame, contributions=True, threads=threads)
-    return Scores(loaded, prediction, explain(loaded.model, prediction, limit=n_reasons, by_family=by_family))
+    explanations = explain(
+        loaded.model, prediction, limit=n_reasons, by_family=by_family, with_scale=with_scale
+    )
+    return Scores(loaded, prediction, explanations)
 
 
 def settings_for(models: Sequence[Loaded], settings: FeatureSettings) -> FeatureSettings:

@@ -3,9 +3,9 @@
 Annotations are not put off here: dependencies of a router are made with it.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
 from serving.answers import Answers
@@ -21,7 +21,7 @@ from serving.http.body import body_within
 from serving.http.description import example, problems, request_body
 from serving.http.responses import json_response
 from serving.reading import parse_json, read_items
-from serving.reasons import N_REASONS
+from serving.reasons import Telling, telling_asked
 from serving.requests import BatchRequest, PredictionRequest
 from serving.settings import ServingSettings
 
@@ -34,10 +34,7 @@ def router(answers: Answers, settings: ServingSettings) -> APIRouter:
     routes = APIRouter(tags=["predictions"])
     gate = Gate(settings.max_waiting)
     Body = Annotated[bytes, Depends(body_within(settings))]  # noqa: N806 - a type
-    Explain = Annotated[  # noqa: N806 - a type
-        Literal["full"] | None,
-        Query(description="full: every contribution, not the strongest five alone"),
-    ]
+    Told = Annotated[Telling, Depends(telling_asked)]  # noqa: N806 - a type
 
     @routes.post(
         "/v1/predictions",
@@ -45,11 +42,11 @@ def router(answers: Answers, settings: ServingSettings) -> APIRouter:
         responses=problems(*_STATUSES) | example(EXAMPLE_ANSWER),
         openapi_extra=request_body(PredictionRequest, EXAMPLE_REQUEST),
     )
-    def predictions(content: Body, explain: Explain = None) -> Response:
+    def predictions(content: Body, telling: Told) -> Response:
         """Every target of one admission's prediction point, from the records sent. Nothing is stored."""
-        n_reasons = None if explain == "full" else N_REASONS
         with gate.place():
-            return json_response(answers.one(parse_json(content), n_reasons=n_reasons))
+            answer = answers.one(parse_json(content), n_reasons=telling.n_reasons, telling=telling)
+            return json_response(answer)
 
     @routes.post(
         "/v1/predictions/batch",
@@ -57,11 +54,12 @@ def router(answers: Answers, settings: ServingSettings) -> APIRouter:
         responses=problems(*_STATUSES) | example({"items": [EXAMPLE_ANSWER, EXAMPLE_PROBLEM]}),
         openapi_extra=request_body(BatchRequest, {"items": [EXAMPLE_REQUEST]}),
     )
-    def batch(content: Body, explain: Explain = None) -> Response:
+    def batch(content: Body, telling: Told) -> Response:
         """Many admissions at once; answers keep the order, and a bad item has a problem in its place."""
-        n_reasons = None if explain == "full" else N_REASONS
         with gate.place():
             items = read_items(parse_json(content), max_batch=settings.max_batch)
-            return json_response({"items": answers.batch(items, n_reasons=n_reasons)})
+            return json_response(
+                {"items": answers.batch(items, n_reasons=telling.n_reasons, telling=telling)}
+            )
 
     return routes

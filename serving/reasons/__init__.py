@@ -3,5 +3,16 @@
 from serving.reasons.contributions import N_REASONS, Reason, reasons
 from serving.reasons.explanation import Explanation, explain
 from serving.reasons.sentences import sentence, tell
+from serving.reasons.telling import Telling, telling_asked
 
-__all__ = ["N_REASONS", "Explanation", "Reason", "explain", "reasons", "sentence", "tell"]
+__all__ = [
+    "N_REASONS",
+    "Explanation",
+    "Reason",
+    "Telling",
+    "explain",
+    "reasons",
+    "sentence",
+    "tell",
+    "telling_asked",
+]

@@ -13,20 +13,26 @@ from serving.reasons.scale import Mark, marks
 
 
 class Explanation(TypedDict):
-    """The reasons of one row; with all of them also what a picture of them needs beside them.
+    """The reasons of one row, on request their groups, and the scale that a picture of them needs.
 
-    `base_prediction` is what the model would give without any contribution, `marks` are round predictions
-    with the raw outputs that they belong to. `groups` stand there where they were asked for.
+    The scale: `base_prediction` is what the model would give without any contribution, `marks` are round
+    predictions with the raw outputs that they belong to, `n_contributing` how many features moved it at all.
     """
 
     reasons: list[Reason]
     groups: NotRequired[list[Group]]
+    n_contributing: NotRequired[int]
     base_prediction: NotRequired[float]
     marks: NotRequired[list[Mark]]
 
 
 def explain(
-    model: Model, prediction: Prediction, *, limit: int | None = N_REASONS, by_family: bool = False
+    model: Model,
+    prediction: Prediction,
+    *,
+    limit: int | None = N_REASONS,
+    by_family: bool = False,
+    with_scale: bool = False,
 ) -> list[Explanation]:
     """The `limit` strongest reasons of each row, or all (None), on request also by family."""
     found = reasons(model, prediction, limit=None if by_family else limit)
@@ -35,12 +41,14 @@ def explain(
     if by_family:
         for explanation, families in zip(explanations, groups(model, prediction, found), strict=True):
             explanation["groups"] = families
-    if limit is None:
+    if with_scale:
+        assert prediction.contributions is not None, "predicted with contributions"
+        n_contributing = np.count_nonzero(prediction.contributions, axis=1).tolist()
         base = np.full((len(found), 1), prediction.base_value)
         at_base = model.value_at(prediction, base)[:, 0].tolist()
-        for explanation, value, scale in zip(explanations, at_base, marks(model, prediction), strict=True):
-            explanation["base_prediction"] = value
-            explanation["marks"] = scale
+        scales = zip(explanations, n_contributing, at_base, marks(model, prediction), strict=True)
+        for explanation, n, value, found_marks in scales:
+            explanation |= {"n_contributing": n, "base_prediction": value, "marks": found_marks}
     return explanations
 
 

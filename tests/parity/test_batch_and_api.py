@@ -21,7 +21,9 @@ from features.points import Point
 from features.settings import DEFAULT_SETTINGS, FeatureSettings
 from serving.api import create_app
 from serving.loaded import ChampionSet
-from serving.reasons import sentence
+from serving.reasons import sentence, tell
+from serving.reasons.languages import Language
+from serving.requests import REQUEST_TABLES
 from serving.score import ScoringError, score
 from serving.scored import SCHEMA, combine, top_table
 from serving.settings import ServingSettings
@@ -34,16 +36,17 @@ def client(champions_folder: Path) -> Iterator[TestClient]:
         yield client
 
 
-def as_answered(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of the scored file as the API would answer it."""
+def as_answered(row: dict[str, Any], records: dict[str, Any]) -> dict[str, Any]:
+    """A row of the scored file as the API would answer it to these records, in words too."""
+    not_sent = REQUEST_TABLES.keys() - records.keys()
     document = {"target": row["target"], "band": row["band"], "percentile": row["percentile"],
                 "reasons": json.loads(row["reasons"]), "base_value": row["base_value"],
                 "raw_output": row["raw_output"], "scale": row["scale"], "model": row["model"]}  # fmt: skip
     if row["target"] != "cost":
-        return document | {"probability": row["value"]}
+        return tell(document | {"probability": row["value"]}, Language.EN, not_sent=not_sent)
     interval = {"level": 0.8, "low": row["low"], "high": None if pd.isna(row["high"]) else row["high"]}
     amount = {"expected": row["value"], "unit": row["unit"], "currency": row["currency"]}
-    return document | amount | {"interval": interval}
+    return tell(document | amount | {"interval": interval}, Language.EN, not_sent=not_sent)
 
 
 def test_an_admission_gets_the_same_prediction_from_batch_and_api_to_the_last_bit(hospital, scored, client):
@@ -53,9 +56,9 @@ def test_an_admission_gets_the_same_prediction_from_batch_and_api_to_the_last_bi
     assert set(asked["prediction_point"]) == {"admission", "discharge"}
     items = [sent(hospital, row.stay_id, row.prediction_point) for row in asked.itertuples()]
     answers = client.post("/v1/predictions/batch", json={"items": items}).json()["items"]
-    for row, answer in zip(asked.itertuples(), answers, strict=True):
+    for row, item, answer in zip(asked.itertuples(), items, answers, strict=True):
         of_this = (rows["stay_id"] == row.stay_id) & (rows["prediction_point"] == row.prediction_point)
-        expected = [as_answered(each) for each in rows[of_this].to_dict("records")]
+        expected = [as_answered(each, item["records"]) for each in rows[of_this].to_dict("records")]
         assert answer["predictions"] == sorted(expected, key=lambda each: each["model"])
         assert pd.Timestamp(answer["prediction_time"]) == row.prediction_time
         assert answer["provisional"] is False

@@ -154,7 +154,7 @@ def test_the_base_and_the_marks_of_the_scale_come_with_all_reasons_alone():
     model = risk_model()
     prediction = predicted(model, [[1.5, -0.5, 0.0, 0.0, 0.0]], [FIRST], base_value=-1.0)
     assert list(explain(model, prediction)[0]) == ["reasons"]
-    (explanation,) = explain(model, prediction, limit=None)
+    (explanation,) = explain(model, prediction, limit=None, with_scale=True)
     assert explanation["base_prediction"] == pytest.approx(1 / (1 + np.e))
     # From -1.5 (18.2 %) to 0.5 (62.2 %): every tenth between them, at its log-odds.
     assert [mark["prediction"] for mark in explanation["marks"]] == [0.2, 0.3, 0.4, 0.5, 0.6]
@@ -167,7 +167,7 @@ def test_marks_of_an_amount_are_round_amounts_of_its_reach():
     model = amount_model()
     parts = [[float(np.log(4.0)), 0.0, 0.0, 0.0, 0.0]]
     (explanation,) = explain(
-        model, predicted(model, parts, [FIRST], base_value=float(np.log(4000.0))), limit=None
+        model, predicted(model, parts, [FIRST], base_value=float(np.log(4000.0))), limit=None, with_scale=True
     )
     # From 2 * 4,000 to 2 * 16,000.
     assert [mark["prediction"] for mark in explanation["marks"]] == [10_000.0, 15_000.0, 20_000.0, 30_000.0]
