@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ _AGREE_AT = 20_000
 _SCORED = 50_000
 _CHAMPIONS_FROM = 200_000
 _REPLICATES = 500
-_REQUESTS, _WARM_UP = 100, 20
 _REPEATS = 2
+_TARGETS = ("readmission", "complication", "cost", "charges", "stay_days")
 
 Part = dict[str, Any]
 
@@ -56,11 +57,17 @@ def scoring(work: Path, rows: int) -> Part:
     }
 
 
-def online(work: Path, rows: int) -> Part:
-    """One admission at a time through the API, every target of its point with reasons."""
-    champions = _champions(work, rows)
-    asked = measure("online_tasks.online_requests", champions=champions, requests=_REQUESTS, warm_up=_WARM_UP)
-    return {"trained_on": min(_CHAMPIONS_FROM, rows), "lines": {"wardcast": asdict(asked)}}
+def serving(work: Path, rows: int, soak_minutes: float) -> Part:
+    """The server alone, at many clients beside MLflow's, its start, and its memory under a steady load."""
+    champions, n = _champions(work, rows), min(_CHAMPIONS_FROM, rows)
+    found = measure(
+        "serving.serving",
+        champions=champions,
+        built=_built(work, n),
+        out=work / "serving",
+        soak_minutes=soak_minutes,
+    )
+    return {"trained_on": n, **found.facts}
 
 
 def scale(work: Path, rows: int) -> Part:
@@ -82,9 +89,10 @@ def scale(work: Path, rows: int) -> Part:
     return {"rows": rows, "sizes": sizes}
 
 
-PARTS: dict[str, Callable[[Path, int], Part]] = {
-    part.__name__: part for part in (features, scale, training, scoring, online)
-}
+def parts(soak_minutes: float) -> dict[str, Callable[[Path, int], Part]]:
+    """The parts by name; `soak_minutes` is how long the server is kept under load."""
+    by_name = {part.__name__: part for part in (features, scale, training, scoring)}
+    return by_name | {"serving": partial(serving, soak_minutes=soak_minutes)}
 
 
 def _data(work: Path, rows: int) -> Path:
@@ -108,10 +116,10 @@ def _pandas(work: Path, rows: int, *, rolling: bool) -> tuple[Path, Measured]:
 
 
 def _champions(work: Path, rows: int) -> Path:
-    """Champions for admission, all three targets."""
+    """Champions for admission, every target that is predicted there."""
     n = min(_CHAMPIONS_FROM, rows)
     champions = work / f"champions-{n}"
-    for target in ("readmission", "complication", "cost"):
+    for target in _TARGETS:
         if not (champions / f"{target}-admission" / "champion.json").is_file():
             measure("model_tasks.make_champion", built=_built(work, n), champions=champions, target=target)
     return champions

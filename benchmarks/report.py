@@ -31,7 +31,7 @@ def as_markdown(results: dict[str, Any]) -> str:
         ("scale", _scale),
         ("training", _training),
         ("scoring", _scoring),
-        ("online", _online),
+        ("serving", _serving),
     ):
         if name in results:
             lines += [*describe(results[name]), "", _machine(results[name]), ""]
@@ -129,22 +129,42 @@ def _scoring(part: dict[str, Any]) -> Iterator[str]:
     yield f"{bare['rows']:,} rows scored by one champion ({trained})."
 
 
-def _online(part: dict[str, Any]) -> Iterator[str]:
-    facts = part["lines"]["wardcast"]["facts"]
-    yield "## One request through the API"
+def _serving(part: dict[str, Any]) -> Iterator[str]:
+    alone, rounds, soak = part["alone"], part["rounds"], part["soak"]
+    yield "## The server, one process on loopback"
     yield ""
-    yield "| | p50 | p99 | CPU per request |"
-    yield "|---|---|---|---|"
-    cpu = 1000 * part["lines"]["wardcast"]["cpu_s"] / facts["requests"]
+    yield "| load | answers a second | p50 | p99 | longest | server CPU an answer | failures |"
+    yield "|---|---|---|---|---|---|---|"
+    yield _answered("one client, one request after another", alone)
+    for way, name in (("wardcast", "wardcast"), ("mlflow", "`mlflow models serve`")):
+        for number, each in enumerate(rounds, start=1):
+            yield _answered(f"{part['clients']} clients, {name}, round {number}", each[way])
+    yield _answered(f"{soak['minutes']:g} minutes at {soak['rate']:.0f} requests a second", soak)
+    yield ""
+    ratios = sorted(each["wardcast"]["per_second"] / each["mlflow"]["per_second"] for each in rounds)
+    models = ", ".join(part["models"])
     yield (
-        f"| {', '.join(facts['targets'])} with reasons | {facts['p50_ms']:.0f} ms | {facts['p99_ms']:.0f} ms "
-        f"| {cpu:.0f} ms |"
+        f"wardcast answers {ratios[len(ratios) // 2]:.2f} × as many requests as MLflow's server "
+        f"({ratios[0]:.2f} to {ratios[-1]:.2f}). A request to wardcast holds {part['body_bytes']:,} bytes of "
+        "records (5 earlier stays, 40 diagnoses, 30 laboratory values) and is answered with reasons by "
+        f"{len(part['models'])} models ({models}); one to MLflow a ready row of features, answered by "
+        f"{part['mlflow_model']} alone without reasons. Trained on {part['trained_on']:,} admissions."
     )
     yield ""
+    starts = ", ".join(f"{seconds:.1f}" for seconds in sorted(part["ready_s"]))
+    yield f"- Ready after {starts} s from the start of the process."
     yield (
-        f"{facts['requests']} requests, one after another, of {facts['body_bytes']:,} bytes: 5 earlier "
-        "stays, 40 diagnoses, 30 laboratory values. CPU includes the client's."
+        f"- Memory under the steady load: {soak['mean_mb']:.0f} MB, "
+        f"{soak['low']:+.1%} to {soak['high']:+.1%} in {soak['samples']} samples, "
+        f"slope {soak['slope_mb_per_hour']:+.1f} MB an hour."
     )
+
+
+def _answered(name: str, load: dict[str, Any]) -> str:
+    cpu = f"{load['cpu_ms']:.1f} ms" if "cpu_ms" in load else ""
+    failures = ", ".join(f"{n} × {kind}" for kind, n in load["failures"].items()) or "0"
+    waits = " | ".join(f"{load[key]:.0f} ms" for key in ("p50_ms", "p99_ms", "most_ms"))
+    return f"| {name} | {load['per_second']:.1f} | {waits} | {cpu} | {failures} |"
 
 
 def _table(runs: dict[str, Any], names: dict[str, str], base: str) -> Iterator[str]:
