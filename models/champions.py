@@ -2,7 +2,8 @@
 
 `<name>/champion.json` names the version in force, a folder beside it holds its artefact. A promotion
 writes the artefact first and then replaces `champion.json` in one step, so that a reader finds the old
-champion or the new one, whole.
+champion or the new one, whole. `card.html` beside it is the card to print, with version and day, which the
+card within the artefact cannot know.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from features.atomic import written_aside
 from models.artefact import ArtefactError
+from models.card_page import Release, card_page
 from models.model import Model, load_model
 from models.storage import read_artefact
 
@@ -46,9 +48,17 @@ class _Pointer(BaseModel):
 
 
 def install_champion(
-    champions: Path, artefact_folder: Path, *, name: str, version: int, digest: str
+    champions: Path,
+    artefact_folder: Path,
+    *,
+    name: str,
+    version: int,
+    digest: str,
+    promoted_at: str | None = None,
 ) -> Champion:
     """Copy a checked artefact into the champions folder and put it in force.
+
+    `promoted_at` is the instant of its promotion as recorded, ISO 8601 in UTC; by default now.
 
     Raises ArtefactError, and changes nothing, if the artefact's digest is not `digest` or its name is
     not `name`.
@@ -60,8 +70,10 @@ def install_champion(
     with written_aside(folder, folder=True) as fresh:
         shutil.copytree(artefact_folder, fresh)
         read_artefact(fresh, digest)
-    promoted_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    promoted_at = promoted_at or dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     pointer = _Pointer(name=name, version=version, digest=digest, promoted_at=promoted_at)
+    with written_aside(champions / name / "card.html") as fresh:
+        fresh.write_text(card_page(artefact, release=Release(version, digest, promoted_at)), "utf-8")
     with written_aside(champions / name / "champion.json") as fresh:
         fresh.write_text(json.dumps(pointer.model_dump(), indent=1) + "\n", "utf-8")
     return Champion(name, version, digest, promoted_at, folder)

@@ -154,7 +154,7 @@ def check_slice(
     needs_events = target.kind == "risk"
     n_events = int(min(label.sum(), len(label) - label.sum())) if needs_events else fewest_events
     if len(label) < fewest_rows or n_events < fewest_events:
-        found = f"{len(label)} rows" + (f", {n_events} events (or non-events)" if needs_events else "")
+        found = f"{len(label)} rows" + (f", {n_events} of the rarer outcome" if needs_events else "")
         needed = f"{fewest_rows} rows" + (f", {fewest_events} of each" if needs_events else "")
         raise TrainingError(
             f"{target.name}: the {name} slice holds {found}; {needed} are needed. Give a longer extract."

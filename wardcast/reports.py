@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from features.quality.report import Quality
     from serving.score import Scored
     from training.registry.changes import Change
-    from training.registry.promotion import ChampionRow
+    from training.registry.promotion import ChampionRow, VersionRow
     from wardcast.pipeline import Outcome
     from wardcast.settings import Settings
 
@@ -96,8 +96,13 @@ def say_outcome(outcome: Outcome, settings: Settings, *, promote: bool) -> None:
         say(f"{name}/{version} is registered but not champion: the gate refused it, for the reasons above.")
     else:
         command = f"{program('wardcast')} promote {name} {version} --work {shlex.quote(str(settings.work))}"
-        needs = "" if outcome.results["gate"]["passed"] else " --override 'your reason'"
-        say(f"{name}/{version} is registered, not promoted. To make it champion:\n  {command}{needs}")
+        if outcome.results["gate"]["passed"]:
+            say(f"{name}/{version} is registered, not promoted. To make it champion:\n  {command}")
+        else:
+            say(
+                f"{name}/{version} is registered, not promoted, and the gate is against it, for the reasons "
+                f"above. Whoever knows better promotes it with a reason:\n  {command} --override 'reason'"
+            )
 
 
 def _metric_rows(result: Mapping[str, Any], columns: Sequence[str]) -> list[list[object]]:
@@ -118,8 +123,13 @@ def _metric_rows(result: Mapping[str, Any], columns: Sequence[str]) -> list[list
     return rows
 
 
-def show_champions(champions: Sequence[ChampionRow]) -> None:
-    """The models in force: since when, and on what evidence."""
+def moment(instant: str) -> str:
+    """A recorded instant, ISO 8601 in UTC, to the second, for people."""
+    return f"{dt.datetime.fromisoformat(instant).astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def show_champions(champions: Sequence[ChampionRow], *, with_evidence: bool = False) -> None:
+    """The models in force: since when, and on what evidence; what failed or was overridden always."""
     if not champions:
         say("No champion yet: train a model with --promote, or look whether --work names the right folder.")
         return
@@ -130,28 +140,63 @@ def show_champions(champions: Sequence[ChampionRow]) -> None:
             [
                 champion.name,
                 champion.version,
-                champion.since,
+                moment(champion.since),
                 champion.changed_by,
-                _primary_metric(champion),
+                _primary_metric(champion.target, champion.metrics),
                 "passed" if champion.gate_passed else "not passed",
-                "yes" if champion.is_installed else "no",
+                _installed(champion),
             ]
             for champion in champions
         ],
     )
     for champion in champions:
-        for reason in champion.evidence:
-            say(f"{champion.name}/{champion.version}: {reason}")
+        _say_reasons(f"{champion.name}/{champion.version}", champion.evidence, with_evidence=with_evidence)
+        if champion.is_damaged:
+            say(
+                f"{champion.name}/{champion.version}: its files here are not those that were promoted, and "
+                f"the server refuses it. Promote it again: promote {champion.name} {champion.version}"
+            )
 
 
-def show_history(name: str, history: Sequence[Change]) -> None:
+def _installed(champion: ChampionRow) -> str:
+    if champion.is_damaged:
+        return "damaged"
+    return "yes" if champion.is_installed else "no"
+
+
+def _say_reasons(what: str, reasons: Sequence[str], *, with_evidence: bool) -> None:
+    """What a person or the gate said of a change; the rules that were kept on request alone."""
+    kept = [reason for reason in reasons if reason.startswith("Passed: ")]
+    for reason in reasons:
+        if with_evidence or reason not in kept:
+            say(f"{what}: {reason}")
+    if kept and not with_evidence:
+        say(f"{what}: {len(kept)} of the gate's rules were kept; --evidence lists them.")
+
+
+def show_versions(name: str, versions: Sequence[VersionRow], target: str) -> None:
+    """Every registered version of a model, the latest first."""
+    rows = [
+        [
+            row.version,
+            moment(row.registered_at),
+            _primary_metric(target, row.metrics),
+            "passed" if row.gate_passed else "not passed",
+            "champion" if row.is_champion else "",
+        ]
+        for row in versions
+    ]
+    show_table(f"Versions of {name}", ["version", "registered", "on the test slice", "gate", ""], rows)
+
+
+def show_history(name: str, history: Sequence[Change], *, with_evidence: bool = False) -> None:
     """Every change of a model's champion: when, what, by whom, and the reasons."""
     show_table(
         f"Champions of {name}",
-        ["when (UTC)", "what", "version", "before", "by"],
+        ["when", "what", "version", "before", "by"],
         [
             [
-                change.changed_at,
+                moment(change.changed_at),
                 change.action,
                 change.version,
                 change.previous_version or "",
@@ -161,17 +206,15 @@ def show_history(name: str, history: Sequence[Change]) -> None:
         ],
     )
     for change in history:
-        for reason in change.reasons:
-            say(f"{change.action} {name}/{change.version}: {reason}")
+        _say_reasons(f"{change.action} {name}/{change.version}", change.reasons, with_evidence=with_evidence)
 
 
-def _primary_metric(champion: ChampionRow) -> str:
+def _primary_metric(target: str, found: Mapping[str, float]) -> str:
     """The metric on which the model is ranked, with its interval."""
     from evaluation.primary import PRIMARY
     from training.targets import TARGETS
 
-    name = PRIMARY[TARGETS[champion.target].kind].name
-    found = champion.metrics
+    name = PRIMARY[TARGETS[target].kind].name
     metric = {"value": found.get(name), "low": found.get(f"{name}_low"), "high": found.get(f"{name}_high")}
     return f"{name} {with_interval(metric)}"
 

@@ -46,7 +46,8 @@ def stage(
     mapping calls a number holds something else.
     """
     if path is None or not path.is_file():
-        raise TableError("The source table reads one file. Name one that exists.")
+        named = "none was named" if path is None else f"{path} is not there"
+        raise TableError(f"The source table reads one file, and {named}. Name one that exists.")
     place = mapping or path.with_name(f"{path.name}.toml")
     how = read_mapping(place)
     says = {"name": path.name.split(".")[0], "source": "table 1", **how.dataset}

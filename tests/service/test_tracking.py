@@ -41,6 +41,7 @@ from training.gate import decide
 from training.gate.decision import Check, Gate
 from training.registry.changes import LONGEST_RECORD, Change, changes, standing
 from training.registry.promotion import (
+    ChampionRow,
     PromotionError,
     audit,
     champions_table,
@@ -48,8 +49,9 @@ from training.registry.promotion import (
     promote,
     retire,
     rollback,
+    versions_table,
 )
-from training.registry.store import connect, default_tracking
+from training.registry.store import StoreError, connect, default_tracking
 from training.registry.tracking import Logged, log_trained
 from training.registry.versions import RegistryError, registered
 from training.report.card import model_card
@@ -495,6 +497,54 @@ def test_an_interrupted_rollback_repeated_goes_back_one_step_only(
     assert (in_force(store.champions)[0].version, store.champion_alias()) == (2, 2)
 
 
+def test_a_champions_folder_that_cannot_be_written_is_found_before_the_change_is_recorded(store: Store):
+    store.log(trained_risk())
+    store.champions.mkdir()
+    (store.champions / NAME).write_text("in the way")
+    with pytest.raises(PromotionError, match=r"no champion can be put there.*Nothing was changed"):
+        store.promote(1)
+    assert (changes(connect(store.uri), NAME), store.champion_alias()) == ([], None)
+
+
+def test_a_champion_whose_files_were_changed_is_damaged_until_it_is_promoted_again(store: Store):
+    champion = store.promote(store.log(trained_risk()).version)
+    (champion.folder / "model.txt").write_text("other trees")
+    assert [row.is_damaged for row in table(store)] == [True]
+    since = table(store)[0].since
+    assert store.promote(1).promoted_at == since
+    assert [row.is_damaged for row in table(store)] == [False]
+
+
+def table(store: Store) -> list[ChampionRow]:
+    return champions_table(tracking_uri=store.uri, champions=store.champions)
+
+
+def test_every_version_is_listed_the_latest_first_with_its_gate(store: Store):
+    for seed, gate in ((1, PASSED), (2, FAILED)):
+        store.log(trained_risk(seed), gate)
+    store.promote(1)
+    rows = versions_table(NAME, tracking_uri=store.uri)
+    assert [(row.version, row.gate_passed, row.is_champion) for row in rows] == [
+        (2, False, False),
+        (1, True, True),
+    ]
+    assert rows[0].metrics["auroc"] == 0.74
+    with pytest.raises(PromotionError, match="no version is registered"):
+        versions_table("o'neill", tracking_uri=store.uri)
+
+
+def test_a_store_that_cannot_be_read_or_written_is_told_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    store.log(trained_risk())
+    allowed = {"read": os.R_OK, "written": os.W_OK}
+    for missing, mode in allowed.items():
+        with monkeypatch.context() as during:
+            during.setattr("os.access", lambda _place, asked, mode=mode: not asked & mode)
+            with pytest.raises(StoreError, match=f"store of models cannot be {missing}"):
+                store.promote(1)
+
+
 def interrupt(*_args: object, **_options: object) -> None:
     raise KeyboardInterrupt
 
@@ -505,7 +555,7 @@ def test_a_tampered_artefact_is_refused_and_nothing_changes(store: Store):
     for model in (store.work / "mlartifacts").rglob("model.txt"):
         if digest(model.parent) == registered(connect(store.uri), NAME, 2).digest:
             model.write_text(model.read_text().replace("leaf_value=", "leaf_value=9 ", 1))
-    with pytest.raises(ArtefactError, match="SHA-256 differs"):
+    with pytest.raises(PromotionError, match="registry's own files of it are damaged"):
         store.promote(2)
     assert (in_force(store.champions)[0].version, store.champion_alias()) == (1, 1)
     assert len(changes(connect(store.uri), NAME)) == 1
@@ -525,7 +575,8 @@ def test_a_version_that_failed_its_gate_needs_a_persons_reason(store: Store):
 def test_a_version_that_is_not_there_is_refused_in_words(store: Store, version: int):
     if version == 99:
         store.log(trained_risk())
-    with pytest.raises(RegistryError, match=f"no version {version} is registered"):
+    there = "1" if version == 99 else "none"
+    with pytest.raises(RegistryError, match=f"no version {version} is registered; there: {there}"):
         store.promote(version)
 
 

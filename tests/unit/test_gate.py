@@ -167,7 +167,7 @@ def test_only_the_strongest_simple_baseline_needs_a_whole_interval():
 def test_a_regression_on_the_same_features_may_be_level_but_not_clearly_better():
     assert decide(risk(logistic=baseline(0.75, -0.01))).passed
     assert failures(decide(risk(logistic=baseline(0.751, -0.011)))) == [
-        "auroc 0.740 against 0.751 for logistic: better by -0.011, 95 % interval -0.021 to -0.001 "
+        "auroc 0.740 against 0.751 for logistic: worse by 0.011, 95 % interval -0.021 to -0.001 "
         "(must not be worse by more than 0.010)."
     ]
 
@@ -208,7 +208,7 @@ def test_for_a_cost_whoever_explains_more_is_the_better_model():
     nearer = {"share_scored": 1.0, "d2": around(0.63), "difference": around(-0.03)}
     gate = decide(cost(gamma=nearer), interval_level=0.8)
     assert failures(gate) == [
-        "d2 0.600 against 0.630 for gamma: better by -0.030, 95 % interval -0.040 to -0.020 "
+        "d2 0.600 against 0.630 for gamma: worse by 0.030, 95 % interval -0.040 to -0.020 "
         "(must not be worse by more than 0.010)."
     ]
 
@@ -292,7 +292,7 @@ def test_a_group_whose_risks_are_plainly_too_low_is_flagged_by_name():
     gate = decide(risk(metrics={"calibration_in_the_large": around(0.1)}, groups=[women, men, WITHHELD]))
     assert failures(gate) == [
         "sex female: calibration_in_the_large 0.700, 95 % interval over 2 looks 0.471 to 0.929 "
-        "(everyone's is 0.100; must reach -0.200 to 0.400, or be no further off than the champion's)."
+        "(everyone's is 0.100; must lie within -0.200 to 0.400, or be no further off than the champion's)."
     ]
 
 
@@ -315,7 +315,7 @@ def test_a_challenger_that_moves_a_groups_level_further_off_is_refused():
     comparison = ChampionComparison(3, 4000, around(0.03), groups=(surely, perhaps))
     assert failures(decide(risk(), comparison)) == [
         "sex female: calibration_in_the_large further off by 0.200 than under champion version 3, "
-        "95 % interval over 4 looks 0.136 to 0.264 (must reach 0.100)."
+        "95 % interval over 4 looks 0.136 to 0.264 (must stay within 0.100)."
     ]
     bias = group("female", d2=around(0.0), bias_distance=around(0.2, 0.05))
     comparison = ChampionComparison(3, 4000, around(0.03), groups=(bias,))
@@ -352,7 +352,7 @@ def test_a_challenger_that_is_better_for_everyone_and_worse_for_a_group_is_refus
     better = around(0.03)
     assert decide(risk(), ChampionComparison(3, 4000, better, groups=(women, WITHHELD))).passed
     assert failures(decide(risk(), ChampionComparison(3, 4000, better, groups=(women, men)))) == [
-        "sex male: auroc better by -0.050 than champion version 3, 95 % interval over 2 looks -0.073 to "
+        "sex male: auroc worse by 0.050 than champion version 3, 95 % interval over 2 looks -0.073 to "
         "-0.027 (must reach -0.020)."
     ]
 
@@ -370,12 +370,12 @@ def test_harm_that_may_be_chance_among_many_is_told_as_such_and_never_denied():
     gate = decide(risk(), ChampionComparison(3, 4000, around(0.03), groups=(women, *others)))
     assert gate.passed
     ranked = (
-        "sex female: auroc better by -0.070 than champion version 3, 95 % interval -0.115 to -0.025 "
+        "sex female: auroc worse by 0.070 than champion version 3, 95 % interval -0.115 to -0.025 "
         "(must reach -0.020)"
     )
     level = (
         "sex female: calibration_in_the_large further off by 0.250 than under champion version 3, 95 % "
-        "interval 0.130 to 0.370 (must reach 0.100)"
+        "interval 0.130 to 0.370 (must stay within 0.100)"
     )
     assert told(gate, "look at") == [
         f"look at {ranked}, which over 40 looks may be chance.",

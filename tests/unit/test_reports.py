@@ -13,7 +13,7 @@ from training.registry.promotion import ChampionRow
 from wardcast.console import show_table
 from wardcast.evaluation_page import show_evaluation
 from wardcast.pipeline import Outcome
-from wardcast.reports import say_outcome, show_champions, show_training
+from wardcast.reports import moment, say_outcome, show_champions, show_training
 from wardcast.settings import load_settings
 
 
@@ -103,6 +103,7 @@ COST = ChampionRow(
     gate_passed=False,
     evidence=("Override: the former one is broken", "Failed: predicted ÷ actual 1.2."),
     is_installed=True,
+    is_damaged=False,
 )
 
 
@@ -132,7 +133,7 @@ def test_brackets_in_a_name_are_part_of_the_name(capsys):
         (True, True, "cost-admission/3 is champion now."),
         (True, False, "cost-admission/3 is registered but not champion: the gate refused it"),
         (False, True, " promote cost-admission 3 --work 'my work'\n"),
-        (False, False, " promote cost-admission 3 --work 'my work' --override 'your reason'\n"),
+        (False, False, " promote cost-admission 3 --work 'my work' --override 'reason'\n"),
     ],
 )
 def test_what_became_of_a_training_is_said(capsys, promote, passed, said):
@@ -147,3 +148,26 @@ def test_a_metric_that_was_not_computed_is_a_dash(capsys):
     told = capsys.readouterr().out
     assert "d2 –" in told
     assert "not passed" not in told
+
+
+def test_a_champion_whose_files_were_changed_is_told_with_the_way_back(capsys):
+    show_champions([replace(COST, is_damaged=True)])
+    told = capsys.readouterr().out
+    assert "damaged" in told
+    assert "Promote it again: promote cost-admission 4" in told
+
+
+def test_rules_that_were_kept_are_counted_and_listed_on_request_alone(capsys):
+    kept = replace(COST, evidence=("Passed: auroc 0.7.", "Passed: bias 1.0.", "Failed: speed 3."))
+    show_champions([kept])
+    told = capsys.readouterr().out
+    assert "Passed: auroc" not in told
+    assert "cost-admission/4: Failed: speed 3.\n" in told
+    assert "cost-admission/4: 2 of the gate's rules were kept; --evidence lists them.\n" in told
+    show_champions([kept], with_evidence=True)
+    assert "cost-admission/4: Passed: bias 1.0.\n" in capsys.readouterr().out
+
+
+def test_instants_are_told_to_the_second_in_utc():
+    assert moment("2026-01-05T09:00:00.123456Z") == "2026-01-05 09:00:00 UTC"
+    assert moment("2026-01-05T10:00:00+01:00") == "2026-01-05 09:00:00 UTC"

@@ -10,7 +10,7 @@ from typing import Any
 from evaluation.primary import Primary
 from training.counts import WITHHELD, told
 from training.gate.decision import Check
-from training.gate.estimate import advantage, interval
+from training.gate.estimate import advantage, by, interval
 from training.gate.settings import GateSettings
 
 
@@ -59,7 +59,7 @@ def against_champion(champion: ChampionComparison, primary: Primary, settings: G
         )
     return Check(
         passed,
-        f"{against} on {champion.n_rows} common later rows: {primary.name} better by {found.value:+.3f}, "
+        f"{against} on {champion.n_rows} common later rows: {primary.name} {by(found.value)}, "
         f"{interval(found, '+.3f')} ({wanted}).{_acted_upon(champion, primary)}",
     )
 
@@ -75,7 +75,7 @@ def _acted_upon(champion: ChampionComparison, primary: Primary) -> str:
     alone = (
         "too few on either side to be compared alone"
         if before is None
-        else f"on the {told_before} before, better by {before.value:+.3f}, {interval(before, '+.3f')}"
+        else f"on the {told_before} before, {by(before.value)}, {interval(before, '+.3f')}"
     )
     return (
         f" {share}, {told_since}, lie on or after {champion.exposed.since}, since when models are acted "

@@ -48,6 +48,11 @@ def advantage(difference: object, *, is_higher_better: bool) -> Estimate | None:
     return Estimate(-found.value, -found.high, -found.low)
 
 
+def by(advantage: float) -> str:
+    """How much better, or worse, a model is, in words."""
+    return f"worse by {-advantage:.3f}" if round(advantage, 3) < 0 else f"better by {advantage:+.3f}"
+
+
 def interval(found: Estimate, form: str, n_looks: int = 1) -> str:
     """The interval in words, each end in this form; over how many looks it holds."""
     if not found.has_interval:

@@ -8,7 +8,7 @@ from typing import Any
 
 from evaluation.primary import PRIMARY, Kind
 from training.gate.decision import Check
-from training.gate.estimate import Estimate, advantage, interval, number
+from training.gate.estimate import Estimate, advantage, by, interval, number
 from training.gate.settings import GateSettings
 
 CHANCE = 0.5
@@ -43,7 +43,7 @@ def against_baselines(
     strongest = min(simple, key=lambda name: advantages[name].value, default=None)
     for name, ahead in advantages.items():
         text = _compared(primary.name, model, name, baselines[name])
-        better = f"better by {ahead.value:+.3f}, {interval(ahead, '+.3f')}"
+        better = f"{by(ahead.value)}, {interval(ahead, '+.3f')}"
         if name in settings.regressions:
             margin = settings.regression_margin
             # A difference of exactly the margin is not exact in binary; it passes.

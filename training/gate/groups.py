@@ -10,7 +10,7 @@ from typing import Any
 from evaluation.primary import PRIMARY, Kind
 from training.gate.champion import ChampionComparison
 from training.gate.decision import Check
-from training.gate.estimate import Estimate, advantage, interval
+from training.gate.estimate import Estimate, advantage, by, interval
 from training.gate.everyone import CHANCE
 from training.gate.settings import GateSettings
 
@@ -59,8 +59,8 @@ class Looks:
     def sentence(self, name: str, n_looks: int = 1) -> str:
         """What was found in a group, in words."""
         found = self.measured[name].over(n_looks)
-        form = "+.3f" if "{:+" in self.words else ".3f"
-        value = self.words.format(found.value)
+        form = "+.3f" if "{by}" in self.words else ".3f"
+        value = self.words.format(found.value, by=by(found.value))
         return f"{name}: {value}, {interval(found, form, n_looks)} ({self.wanted})"
 
 
@@ -103,12 +103,13 @@ def against_everyone(
     ranked, everyone = Estimate.read(metrics.get(ranking.name)), Estimate.read(metrics.get(level))
     if ranked is not None:
         least = ranking.unskilled + settings.group_lead * (ranked.value - ranking.unskilled)
+        must = "reach" if ranking.is_higher_better else "be at most"
         yield Looks(
             ranking.name,
             _by_group(groups, lambda found: Estimate.read(found.get(ranking.name))),
             (least, math.inf) if ranking.is_higher_better else (-math.inf, least),
             f"{ranking.name} {{:.3f}}",
-            f"everyone's is {ranked.value:.3f}; must reach {least:.3f}, or be no worse than the champion's",
+            f"everyone's is {ranked.value:.3f}; must {must} {least:.3f}, or be no worse than the champion's",
             _excused(before, ranking.name, is_higher_better=ranking.is_higher_better),
         )
     if everyone is not None:
@@ -116,7 +117,7 @@ def against_everyone(
             low, high = everyone.value - settings.group_log_odds, everyone.value + settings.group_log_odds
         else:
             low, high = everyone.value / settings.group_bias, everyone.value * settings.group_bias
-        must = f"must reach {low:.3f} to {high:.3f}, or be no further off than the champion's"
+        must = f"must lie within {low:.3f} to {high:.3f}, or be no further off than the champion's"
         yield Looks(
             level,
             _by_group(groups, lambda found: Estimate.read(found.get(level))),
@@ -141,7 +142,7 @@ def groups_against_champion(
             lambda found: advantage(found.get(primary.name), is_higher_better=primary.is_higher_better),
         ),
         (-margin, math.inf),
-        f"{primary.name} better by {{:+.3f}} than {theirs}",
+        f"{primary.name} {{by}} than {theirs}",
         f"must reach {-margin:+.3f}",
     )
     yield Looks(
@@ -149,7 +150,7 @@ def groups_against_champion(
         _by_group(champion.groups, lambda found: Estimate.read(found.get(f"{level}_distance"))),
         (-math.inf, shift),
         f"{level} further off by {{:.3f}} than under {theirs}",
-        f"must reach {shift:.3f}",
+        f"must stay within {shift:.3f}",
     )
 
 

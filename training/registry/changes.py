@@ -123,6 +123,11 @@ def acted_on_since(
     return first.astimezone(ZoneInfo(declaration.time_zone)).date()
 
 
+def instant(milliseconds: int) -> str:
+    """An instant as MLflow counts it, milliseconds since 1970 in UTC, as records carry it."""
+    return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 def now() -> str:
     """The present instant in UTC, as records carry it."""
     return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -8,17 +8,26 @@ the record says.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.errors import UserError
+from models.artefact import ArtefactError
 from models.champions import Champion, champion_named, install_champion, is_installed, remove_champion
-from models.storage import read_artefact
-from training.registry.changes import Action, Change, changes, now, record, standing
-from training.registry.store import connect, has_store, sqlite_file
-from training.registry.versions import Registered, fetch, point_champion, registered, unpoint_champion
+from models.storage import digest, read_artefact
+from training.registry.changes import Action, Change, changes, instant, now, record, standing
+from training.registry.store import check_store, connect, has_store, sqlite_file
+from training.registry.versions import (
+    Registered,
+    fetch,
+    point_champion,
+    registered,
+    unpoint_champion,
+    versions_of,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,6 +35,7 @@ if TYPE_CHECKING:
 
 LONGEST_REASON = 1_000
 """Characters of a person's own reason, so that it always stands whole in the record."""
+NO_REASON = "No reason was given."
 
 
 class PromotionError(UserError):
@@ -38,7 +48,7 @@ class ChampionRow:
 
     `since` and `changed_by` tell the last change, a promotion or a rollback to it; `evidence` the reasons of
     its promotion; `metrics` the numbers of its training run by name. `is_installed` is False where the local
-    champions folder does not hold it.
+    champions folder does not hold it, `is_damaged` True where it does and its files are others now.
     """
 
     name: str
@@ -52,6 +62,18 @@ class ChampionRow:
     gate_passed: bool
     evidence: tuple[str, ...]
     is_installed: bool
+    is_damaged: bool
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """One registered version as `wardcast models --versions` shows it; `registered_at` in UTC."""
+
+    version: int
+    registered_at: str
+    gate_passed: bool
+    is_champion: bool
+    metrics: dict[str, float]
 
 
 def promote(
@@ -72,7 +94,7 @@ def promote(
     if its artefact is not the one that was registered.
     """
     _check_reason(override)
-    _check_store(tracking_uri)
+    _check_store(tracking_uri, writes=True)
     client = connect(tracking_uri)
     model = registered(client, name, version)
     if not model.gate.passed and not override:
@@ -95,7 +117,7 @@ def rollback(name: str, *, tracking_uri: str, champions: Path, changed_by: str, 
     artefact is no longer what it was.
     """
     _check_reason(reason)
-    _check_store(tracking_uri)
+    _check_store(tracking_uri, writes=True)
     client = connect(tracking_uri)
     history = changes(client, name)
     in_force = standing(history)
@@ -114,7 +136,7 @@ def rollback(name: str, *, tracking_uri: str, champions: Path, changed_by: str, 
             f"{name}/{former.version}: the registered digest is not the one it was promoted with. "
             "Restore the MLflow store from its backup."
         )
-    return _put_in_force(client, former, champions, "rollback", changed_by, (reason,) if reason else ())
+    return _put_in_force(client, former, champions, "rollback", changed_by, (reason or NO_REASON,))
 
 
 def retire(name: str, *, tracking_uri: str, champions: Path, changed_by: str, reason: str = "") -> Change:
@@ -124,7 +146,7 @@ def retire(name: str, *, tracking_uri: str, champions: Path, changed_by: str, re
     Raises PromotionError if none is in service.
     """
     _check_reason(reason)
-    _check_store(tracking_uri)
+    _check_store(tracking_uri, writes=True)
     client = connect(tracking_uri)
     history = changes(client, name)
     if in_force := standing(history):
@@ -136,7 +158,7 @@ def retire(name: str, *, tracking_uri: str, champions: Path, changed_by: str, re
             digest=champion.digest,
             changed_at=now(),
             changed_by=changed_by,
-            reasons=(reason,) if reason else (),
+            reasons=(reason or NO_REASON,),
         )
         record(client, name, change, n_before=len(history))
     elif not history:
@@ -146,7 +168,7 @@ def retire(name: str, *, tracking_uri: str, champions: Path, changed_by: str, re
     elif is_installed(champions, name):
         change = history[-1]
     else:
-        raise PromotionError(_retired(name, history[-1]))
+        raise PromotionError(f"{_retired(name, history[-1])} To put a version in service, promote it.")
     unpoint_champion(client, name)
     remove_champion(champions, name)
     return change
@@ -214,18 +236,55 @@ def champions_table(*, tracking_uri: str, champions: Path) -> list[ChampionRow]:
                 gate_passed=model.gate.passed,
                 evidence=change.reasons,
                 is_installed=_holds(champions, name, change),
+                is_damaged=_is_damaged(champions, name),
             )
         )
     return rows
 
 
-def _check_store(tracking_uri: str) -> None:
-    """Raises PromotionError where there is no store yet: looking for a model must not make one."""
+def versions_table(name: str, *, tracking_uri: str) -> list[VersionRow]:
+    """Every registered version of a model, the latest first. Raises PromotionError if there is none."""
+    _check_store(tracking_uri)
+    client = connect(tracking_uri)
+    in_force = standing(changes(client, name))
+    rows = []
+    for version in reversed(versions_of(client, name)):
+        model = registered(client, name, version)
+        run = client.get_run(model.run_id)
+        rows.append(
+            VersionRow(
+                version=version,
+                registered_at=instant(run.info.start_time),
+                gate_passed=model.gate.passed,
+                is_champion=bool(in_force) and in_force[-1].version == version,
+                metrics=dict(run.data.metrics),
+            )
+        )
+    if not rows:
+        raise PromotionError(f"{name}: no version is registered. `wardcast models` lists what is in force.")
+    return rows
+
+
+def _is_damaged(champions: Path, name: str) -> bool:
+    """Whether the model in force here is another one than was put in force: the server refuses it."""
+    try:
+        champion = champion_named(champions, name)
+        return champion is not None and digest(champion.folder) != champion.digest
+    except (ArtefactError, OSError):
+        return True
+
+
+def _check_store(tracking_uri: str, *, writes: bool = False) -> None:
+    """Raises PromotionError where there is no store yet: looking for a model must not make one.
+
+    Raises StoreError if it cannot be read or, with `writes`, changed.
+    """
     if not has_store(tracking_uri):
         raise PromotionError(
             f"{sqlite_file(tracking_uri)}: not there, so no model is registered. Train one with "
             "`wardcast train`, or name its work folder with --work."
         )
+    check_store(tracking_uri, writes=writes)
 
 
 def _put_in_force(
@@ -240,7 +299,8 @@ def _put_in_force(
     in_force = standing(history)
     with tempfile.TemporaryDirectory() as scratch:
         folder = fetch(client, model, Path(scratch))
-        read_artefact(folder, model.digest)
+        _check_registered(folder, model)
+        _check_folder(champions / model.name)
         if not in_force or in_force[-1].version != model.version:
             change = Change(
                 action=action,
@@ -252,10 +312,42 @@ def _put_in_force(
                 reasons=reasons,
             )
             record(client, model.name, change, n_before=len(history))
+        else:
+            change = history[-1]
         point_champion(client, model.name, model.version)
         return install_champion(
-            champions, folder, name=model.name, version=model.version, digest=model.digest
+            champions,
+            folder,
+            name=model.name,
+            version=model.version,
+            digest=model.digest,
+            promoted_at=change.changed_at,
         )
+
+
+def _check_registered(folder: Path, model: Registered) -> None:
+    """Raises PromotionError if what the registry holds is not what was registered."""
+    try:
+        read_artefact(folder, model.digest)
+    except ArtefactError as error:
+        raise PromotionError(
+            f"{model.name}/{model.version}: the registry's own files of it are damaged (SHA-256 differs from "
+            "that of the registration, or files are missing). Nothing was changed. Restore the MLflow store "
+            "from its backup, or train the model again."
+        ) from error
+
+
+def _check_folder(folder: Path) -> None:
+    """Raises PromotionError if no champion can be put there: tried before the change is recorded."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise PromotionError(
+            f"{folder}: no champion can be put there ({os.strerror(error.errno or 0)}). Nothing was changed. "
+            "Let this account write to it, then do it again."
+        ) from error
 
 
 def _holds(champions: Path, name: str, change: Change) -> bool:

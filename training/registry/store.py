@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.atomic import written_aside
+from features.errors import UserError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,6 +31,10 @@ PATIENCE = {
 """What a person may set otherwise."""
 
 
+class StoreError(UserError):
+    """The store of models cannot be used; the message says why and what to do."""
+
+
 def default_tracking(work: Path) -> tuple[str, Path | None]:
     """Return the tracking address and the artefact folder of a work folder.
 
@@ -48,8 +53,10 @@ def local_tracking(work: Path) -> tuple[str, Path]:
 def connect(tracking_uri: str) -> MlflowClient:
     """Return a client of an MLflow store; a SQLite store that does not exist yet is made (about 1 s).
 
-    MLflow is imported here before anywhere else, with its telemetry already off.
+    MLflow is imported here before anywhere else, with its telemetry already off. Raises StoreError for a file
+    that cannot be read, which MLflow would try again and again for minutes.
     """
+    check_store(tracking_uri, writes=False)
     os.environ.update(ENVIRONMENT)
     os.environ.update({name: value for name, value in PATIENCE.items() if name not in os.environ})
     # A new store's migrations speak at INFO. Whoever wants to hear them sets the level.
@@ -78,6 +85,27 @@ def has_store(tracking_uri: str) -> bool:
     """Whether a store was made there; a server has one."""
     file = sqlite_file(tracking_uri)
     return file is None or file.exists()
+
+
+def check_store(tracking_uri: str, *, writes: bool = True) -> None:
+    """Raises StoreError if the file of a SQLite store cannot be read or, with `writes`, written.
+
+    A server is not asked: it answers for itself. A store that is not there yet can be made or not.
+    """
+    file = sqlite_file(tracking_uri)
+    if file is None or (not file.exists() and not writes):
+        return
+    place = file if file.exists() else next(parent for parent in file.parents if parent.exists())
+    if not os.access(place, os.W_OK if writes else os.R_OK) or (writes and not _may_add(file.parent)):
+        raise StoreError(
+            f"{file}: the store of models cannot be {'written' if writes else 'read'}. Let this account "
+            f"{'write' if writes else 'read'} the file and its folder, or name another work folder by --work."
+        )
+
+
+def _may_add(folder: Path) -> bool:
+    """Whether files can be added to a folder: SQLite puts its journal beside the store."""
+    return not folder.exists() or os.access(folder, os.W_OK | os.X_OK)
 
 
 def _make_store(file: Path) -> None:

@@ -60,9 +60,10 @@ def registered(client: MlflowClient, name: str, version: int) -> Registered:
     except MlflowException as error:
         if error.error_code not in UNKNOWN:
             raise
+        there = ", ".join(str(one) for one in versions_of(client, name)) or "none"
         raise RegistryError(
-            f"{name}: no version {version} is registered. `wardcast train` prints names and versions; "
-            "MLflow lists them all."
+            f"{name}: no version {version} is registered; there: {there}. "
+            f"`wardcast models --versions {name}` tells more of each."
         ) from error
     if not {"digest", "gate"} <= set(found.tags):
         raise RegistryError(
@@ -78,6 +79,14 @@ def registered(client: MlflowClient, name: str, version: int) -> Registered:
         digest=found.tags["digest"],
         gate=gate,
     )
+
+
+def versions_of(client: MlflowClient, name: str) -> list[int]:
+    """The numbers of a model's registered versions, ascending; none where nothing bears the name."""
+    # The store's language of filters knows no escape.
+    if "'" in name:
+        return []
+    return sorted(int(found.version) for found in client.search_model_versions(f"name='{name}'"))
 
 
 def fetch(client: MlflowClient, model: Registered, destination: Path) -> Path:

@@ -25,15 +25,21 @@ def models(
     history: Annotated[
         str | None, typer.Option(metavar="NAME", help="every change of this model's champion instead")
     ] = None,
+    versions: Annotated[
+        str | None, typer.Option(metavar="NAME", help="every registered version of this model instead")
+    ] = None,
+    evidence: Annotated[
+        bool, typer.Option("--evidence", help="every rule of the gate, those that were kept too")
+    ] = False,
     work: Work = None,
     as_json: AsJson = False,
 ) -> None:
-    """What is champion, since when, on what evidence; or who changed it, when and why."""
+    """What is champion, since when, on what evidence; or who changed it, when and why; or the versions."""
     from dataclasses import asdict
 
-    from training.registry.promotion import audit, champions_table
+    from training.registry.promotion import audit, champions_table, versions_table
     from wardcast.demo import tracking_of
-    from wardcast.reports import show_champions, show_history
+    from wardcast.reports import show_champions, show_history, show_versions
 
     settings = settings_of(work=work)
     tracking_uri = tracking_of(settings)
@@ -42,16 +48,25 @@ def models(
         if as_json:
             print_json([asdict(change) for change in changes])
         else:
-            show_history(history, changes)
+            show_history(history, changes, with_evidence=evidence)
+        return
+    if versions is not None:
+        registered = versions_table(versions, tracking_uri=tracking_uri)
+        if as_json:
+            print_json([asdict(row) for row in registered])
+        else:
+            show_versions(versions, registered, versions.rpartition("-")[0])
         return
     rows = champions_table(tracking_uri=tracking_uri, champions=settings.champions)
     if as_json:
         print_json([asdict(row) for row in rows])
     else:
-        show_champions(rows)
+        show_champions(rows, with_evidence=evidence)
 
 
 def _say_champion(champion: Champion, *, as_json: bool) -> None:
+    from wardcast.reports import moment
+
     if as_json:
         print_json(
             {
@@ -62,7 +77,7 @@ def _say_champion(champion: Champion, *, as_json: bool) -> None:
             }
         )
     else:
-        print(f"{champion.model_id} is champion since {champion.promoted_at}.")
+        print(f"{champion.model_id} is champion since {moment(champion.promoted_at)}.")
 
 
 def _changing(work: Path | None) -> Change:
@@ -120,6 +135,7 @@ def retire(
 ) -> None:
     """Take a champion out of service, without another in its place, with an audit record."""
     from training.registry.promotion import retire as take_out
+    from wardcast.reports import moment
 
     change = take_out(
         name,
@@ -129,4 +145,5 @@ def retire(
     if as_json:
         print_json({"name": name, "version": change.version, "retired_at": change.changed_at})
     else:
-        print(f"{name}/{change.version} is out of service since {change.changed_at}. None is in its place.")
+        since = moment(change.changed_at)
+        print(f"{name}/{change.version} is out of service since {since}. None is in its place.")
