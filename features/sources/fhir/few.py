@@ -36,13 +36,13 @@ Rows = list[dict[str, object]]
 class PatientRows:
     """What resources gave.
 
-    A table that is absent is unknown. `stays` says for the id of every encounter that is a stay, or a part
-    of one, which stay. `quarantined` counts the rows of each table that broke a rule and are not among
+    A table that is absent is unknown. `stay_of` says for the id of every encounter which stay it is, or is a
+    part of; None: of none. `quarantined` counts the rows of each table that broke a rule and are not among
     `tables`; `notes` say what else was left out. None of them holds a patient's value.
     """
 
     tables: dict[str, Rows]
-    stays: dict[str, str]
+    stay_of: dict[str, str | None]
     quarantined: dict[str, int]
     notes: tuple[str, ...]
 
@@ -129,9 +129,9 @@ class FewResources:
         zone = self._declaration.time_zone
         for name, sql in canonical_tables(self._con, reading, zone, self._hospital, touched):
             tables[name], quarantined[name] = self._checked(TABLES[name], sql)
-        stays = self._con.execute("SELECT id, owner_id FROM belongs WHERE is_stay").fetchall()
+        found = self._con.execute("SELECT id, CASE WHEN is_stay THEN owner_id END FROM belongs").fetchall()
         counts = {name: count for name, count in quarantined.items() if count}
-        return PatientRows(tables, dict(stays), counts, (*reading.notes(), *notes))
+        return PatientRows(tables, dict(found), counts, (*reading.notes(), *notes))
 
     def _checked(self, table: Table, sql: str) -> tuple[Rows, int]:
         """The rows that keep every rule, in the order of their keys, and how many do not."""

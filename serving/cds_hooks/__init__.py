@@ -1,0 +1,1 @@
+"""CDS Hooks 2.0: cards in the workflow of an EHR, and what became of them."""

@@ -1,0 +1,212 @@
+"""Cards of an answer: what is predicted, why, and what somebody may do about it."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from serving.cds_hooks.documents import (
+    ActionDocument,
+    CardDocument,
+    SourceDocument,
+    SuggestionDocument,
+)
+from serving.cds_hooks.settings import Band, CdsSettings, Service, Suggestion, filled
+from serving.reasons import sentence
+from serving.reasons.languages import WORDS
+
+Prediction = Mapping[str, Any]
+
+LONGEST_SUMMARY = 139
+_AFTER_DISCHARGE = ("readmission", "readmission_or_death")
+# What GitHub Flavored Markdown gives a meaning to: texts of records may hold it.
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#|~&!])")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a card rests on: the answer, whose it is, and how much of the records is missing."""
+
+    answer: Mapping[str, Any]
+    patient_id: str
+    encounter_id: str
+    n_left_out: int = 0
+    is_paged: bool = False
+
+    def of(self, target: str) -> Prediction | None:
+        """The prediction of a target, if a model made one."""
+        found = (one for one in self.answer["predictions"] if one["target"] == target)
+        return next(found, None)
+
+
+def cards(shown: Shown, service: Service, settings: CdsSettings) -> list[CardDocument]:
+    """The cards that the service has for an answer: none for bands that are not worth one.
+
+    A service with risks `beside` makes one card of its first target, in which the others stand too: an amount
+    is never shown without the risks that speak against saving.
+    """
+    if service.beside:
+        found = [one for target in service.targets if (one := shown.of(target))]
+        return _card(shown, found[0], service, settings, found[1:]) if found else []
+    return [
+        card
+        for target in service.targets
+        if (one := shown.of(target))
+        for card in _card(shown, one, service, settings, ())
+    ]
+
+
+def _card(
+    shown: Shown, main: Prediction, service: Service, settings: CdsSettings, others: Sequence[Prediction]
+) -> list[CardDocument]:
+    band = cast("Band", main["band"])
+    indicator = settings.indicators[band]
+    if indicator == "none":
+        return []
+    suggestions = [_suggestion(one, shown) for one in _fitting(settings.suggestions, main)]
+    reasons = [] if settings.overrides is None else settings.overrides.codings()
+    card = CardDocument(
+        uuid=uuid.uuid4(),
+        summary=_summary(main, settings),
+        detail="\n\n".join(_detail(shown, main, service, settings, others)),
+        indicator=indicator,
+        source=SourceDocument.model_validate(settings.source.model_dump()),
+        suggestions=suggestions or None,
+        selectionBehavior="any" if suggestions else None,
+        overrideReasons=reasons or None,
+    )
+    return [card]
+
+
+def _summary(prediction: Prediction, settings: CdsSettings) -> str:
+    summary = settings.words.summary.format(
+        title=settings.targets[prediction["target"]],
+        value=_value(prediction, settings),
+        band=settings.words.bands[prediction["band"]],
+    )
+    return summary if len(summary) <= LONGEST_SUMMARY else f"{summary[: LONGEST_SUMMARY - 1]}…"
+
+
+def _detail(
+    shown: Shown,
+    main: Prediction,
+    service: Service,
+    settings: CdsSettings,
+    others: Iterable[Prediction],
+) -> Iterator[str]:
+    words = settings.words
+    for prediction in (main, *others):
+        yield from _paragraphs(prediction, settings)
+    if service.beside:
+        risks = [(target, shown.of(target)) for target in service.beside]
+        lines = [
+            _headline(found, settings)
+            if found
+            else words.unknown.format(title=escaped(settings.targets[target]))
+            for target, found in risks
+        ]
+        yield "\n".join([words.beside, "", *(f"- {line}" for line in lines)])
+        yield words.orders
+    yield from _caveats(shown, main, service, settings)
+
+
+def _paragraphs(prediction: Prediction, settings: CdsSettings) -> Iterator[str]:
+    words = settings.words
+    interval = prediction.get("interval")
+    headline = _headline(prediction, settings)
+    yield f"{headline} {_interval(prediction, interval, settings)}" if interval else headline
+    told = [
+        sentence(reason, scale=prediction["scale"], language=settings.language)
+        for reason in prediction["reasons"]
+    ]
+    if told:
+        yield "\n".join([words.reasons, "", *(f"- {escaped(one)}" for one in told)])
+
+
+def _headline(prediction: Prediction, settings: CdsSettings) -> str:
+    return settings.words.title.format(
+        title=escaped(settings.targets[prediction["target"]]),
+        value=_value(prediction, settings),
+        band=settings.words.bands[prediction["band"]],
+        percentile=f"{100 * prediction['percentile']:.0f}",
+    )
+
+
+def _interval(prediction: Prediction, interval: Mapping[str, Any], settings: CdsSettings) -> str:
+    words = settings.words
+    told = {
+        end: _amount(interval[end], prediction, settings)
+        for end in ("low", "high")
+        if interval[end] is not None
+    }
+    template = {2: words.interval, 1: words.open_interval}.get(len(told), "")
+    if "low" not in told:
+        return ""
+    return template.format(level=f"{100 * interval['level']:g}", **told)
+
+
+def _caveats(shown: Shown, main: Prediction, service: Service, settings: CdsSettings) -> Iterator[str]:
+    words, answer = settings.words, shown.answer
+    named = {main["target"], *service.beside}
+    told = []
+    if answer["prediction_point"] != "discharge" and not named.isdisjoint(_AFTER_DISCHARGE):
+        told.append(words.before_discharge)
+    if answer["provisional"]:
+        told.append(words.provisional)
+    if shown.is_paged:
+        told.append(words.paged)
+    if shown.n_left_out:
+        told.append(words.left_out.format(count=shown.n_left_out))
+    if told:
+        yield " ".join(told)
+    at = (answer["prediction_time"] or answer["scored_at"])[:16].replace("T", " ")
+    model = words.model.format(model=escaped(main["model"]), time=at)
+    yield f"{model} {words.not_a_cause} {words.decides}"
+
+
+def _value(prediction: Prediction, settings: CdsSettings) -> str:
+    value = prediction["probability"] if "probability" in prediction else prediction["expected"]
+    return _amount(value, prediction, settings)
+
+
+def _amount(value: float, prediction: Prediction, settings: CdsSettings) -> str:
+    return WORDS[settings.language].amount(value, prediction["scale"], prediction.get("currency"))
+
+
+def _fitting(suggestions: Iterable[Suggestion], prediction: Prediction) -> list[Suggestion]:
+    return [
+        one for one in suggestions if prediction["target"] in one.targets and prediction["band"] in one.bands
+    ]
+
+
+def _suggestion(suggestion: Suggestion, shown: Shown) -> SuggestionDocument:
+    tokens = {
+        "{{context.patientId}}": shown.patient_id,
+        "{{context.encounterId}}": shown.encounter_id,
+    }
+    return SuggestionDocument(
+        label=suggestion.label,
+        uuid=uuid.uuid4(),
+        isRecommended=suggestion.is_recommended,
+        actions=[
+            ActionDocument(
+                type=action.type,
+                description=action.description,
+                resource=filled(action.resource, tokens),
+            )
+            for action in suggestion.actions
+        ],
+        actionSelectionBehavior=suggestion.action_selection,
+    )
+
+
+def escaped(text: str) -> str:
+    """The text as it stands, in Markdown.
+
+    >>> escaped("Ward_3 <b>")
+    'Ward\\\\_3 \\\\<b\\\\>'
+    """
+    return _MARKDOWN.sub(r"\\\1", text)

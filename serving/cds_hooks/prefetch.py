@@ -1,0 +1,75 @@
+"""What a client prefetched: the resources of each key, and which types it looked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from features.sources.fhir.stream import Found, Tally, unbundled
+from features.tables import TableError
+from serving.cds_hooks.settings import REQUIRED_PREFETCH
+from serving.problems import FieldError, Kind, Problem, invalid
+
+MISSING_DATA = Kind("missing-data", 412, "Records that the prediction needs were not prefetched")
+
+_TYPE = re.compile(r"[A-Z][A-Za-z]+")
+
+
+@dataclass(frozen=True)
+class Prefetched:
+    """Resources, the types of the queries that were answered, and whether pages of them are missing."""
+
+    resources: tuple[Found, ...]
+    answered: frozenset[str]
+    is_paged: bool
+
+
+def prefetched(prefetch: Mapping[str, Any], templates: Mapping[str, str]) -> Prefetched:
+    """What the keys of `templates` hold; other keys are not read.
+
+    A key with null was answered with nothing; a key that is not there, or holds an OperationOutcome, was not
+    answered. Raises Problem: 412 naming required keys without records, 422 for what is no resource.
+    """
+    resources: list[Found] = []
+    answered, tally, found = set(), Tally(), set()
+    for key, template in templates.items():
+        if key not in prefetch or _is_outcome(prefetch[key]):
+            continue
+        own = tuple(_resources(key, prefetch[key], tally))
+        resources += own
+        if kind := _TYPE.match(template):
+            answered.add(kind[0])
+        if own:
+            found.add(key)
+    if missing := [key for key in REQUIRED_PREFETCH if key not in found]:
+        raise missing_data(missing)
+    return Prefetched(tuple(resources), frozenset(answered), tally.n_further_pages > 0)
+
+
+def missing_data(keys: list[str]) -> Problem:
+    """The problem of required records that were not sent (412)."""
+    return Problem(
+        MISSING_DATA,
+        "Send them as prefetch, by the templates of GET /cds-services; no other server is asked for them.",
+        [FieldError(f"prefetch.{key}", "holds no record that can be used") for key in keys],
+    )
+
+
+def _is_outcome(value: object) -> bool:
+    return isinstance(value, dict) and value.get("resourceType") == "OperationOutcome"
+
+
+def _resources(key: str, value: object, tally: Tally) -> Iterator[Found]:
+    if value is None:
+        return
+    if not isinstance(value, dict) or not isinstance(value.get("resourceType"), str):
+        raise invalid([FieldError(f"prefetch.{key}", "must be a FHIR resource or null")])
+    try:
+        for found in unbundled(value, f"prefetch.{key}", tally):
+            # Warnings of a search stand among what it found.
+            if not _is_outcome(found.resource):
+                yield found
+    except TableError as error:
+        raise invalid([FieldError(f"prefetch.{key}", str(error))]) from None

@@ -1,0 +1,151 @@
+"""One call of a service: from its prefetched records to cards."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from features.points import Point
+from features.sources.fhir.few import PatientRows
+from models.artefact import Context
+from serving.answers import Answers
+from serving.cds_hooks.cards import Shown, cards
+from serving.cds_hooks.documents import CardsDocument, HookContext
+from serving.cds_hooks.prefetch import missing_data, prefetched
+from serving.cds_hooks.settings import CdsSettings, Service
+from serving.fhir.records import FhirRecords, prediction_request
+from serving.problems import NO_MODEL, Problem
+from serving.reasons import N_REASONS
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which stay is asked about, at which point, and as of when (local; None: the point's own time)."""
+
+    stay_id: str
+    point: Point
+    prediction_time: dt.datetime | None
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The cards, and what they rest on: the stay and the models; None where nothing was predicted."""
+
+    document: CardsDocument
+    stay_id: str | None = None
+    models: tuple[str, ...] = ()
+
+
+NOTHING = Answered(CardsDocument(cards=[]))
+
+
+def answer(
+    service: Service,
+    context: HookContext,
+    prefetch: Mapping[str, Any],
+    *,
+    answers: Answers,
+    records: FhirRecords,
+    settings: CdsSettings,
+    now: dt.datetime,
+) -> Answered:
+    """The cards for one call at the instant `now`. Raises Problem.
+
+    There is none for what is no stay, has ended or is no longer to come, or for which no model answers.
+    """
+    sent = prefetched(prefetch, settings.prefetch)
+    champions = answers.champions()
+
+    def asked(terms: Context) -> tuple[PatientRows, Question | None]:
+        rows = records.rows(sent.resources, terms, patient_id=context.patientId, answered=sent.answered)
+        if not rows.tables["patients"]:
+            raise missing_data(["patient"])
+        return rows, _question(service, context.encounterId, rows, _local(now, terms))
+
+    terms = champions.loaded[0].model.artefact.context
+    rows, question = asked(terms)
+    models = () if question is None else champions.at(question.point)
+    if models and models[0].model.artefact.context != terms:
+        # The models of a point agree on their terms; those of two points may not.
+        rows, question = asked(models[0].model.artefact.context)
+    if question is None or not models:
+        return NOTHING
+    question = _not_after_landmark(question, rows, models[0].model.artefact.landmark_hours)
+    request = prediction_request(rows, question.stay_id, question.point, question.prediction_time)
+    try:
+        found = answers.one(request, n_reasons=N_REASONS)
+    except Problem as problem:
+        if problem.kind is NO_MODEL:
+            return NOTHING
+        raise
+    shown = Shown(
+        found,
+        patient_id=context.patientId,
+        encounter_id=context.encounterId or question.stay_id,
+        n_left_out=sum(rows.quarantined.values()),
+        is_paged=sent.is_paged,
+    )
+    document = CardsDocument(cards=cards(shown, service, settings))
+    return Answered(document, question.stay_id, tuple(one["model"] for one in found["predictions"]))
+
+
+def _local(now: dt.datetime, context: Context) -> dt.datetime:
+    return now.astimezone(ZoneInfo(context.time_zone)).replace(tzinfo=None, microsecond=0)
+
+
+def _question(
+    service: Service, encounter_id: str | None, rows: PatientRows, now: dt.datetime
+) -> Question | None:
+    """What to predict; None where there is nothing to predict.
+
+    Without an encounter in the context it is the patient's one stay that is going on, or that is booked.
+    Raises Problem (412) for an encounter that is not among the records.
+    """
+    stays = {str(stay["stay_id"]): stay for stay in rows.tables["stays"]}
+    if encounter_id is None:
+        chosen = _one(stays, "in") or _one(stays, "booked")
+        if chosen is None:
+            return None
+    else:
+        if encounter_id not in rows.stay_of:
+            raise missing_data(["encounters"])
+        chosen = rows.stay_of[encounter_id]
+        if chosen is None:
+            return None
+        if chosen not in stays:
+            # It is there, and broke a rule.
+            raise missing_data(["encounters"])
+    return _asked(service, chosen, stays[chosen], now)
+
+
+def _one(stays: Mapping[str, Mapping[str, object]], status: str) -> str | None:
+    found = [stay_id for stay_id, stay in stays.items() if stay["status"] == status]
+    return found[0] if len(found) == 1 else None
+
+
+def _asked(service: Service, stay_id: str, stay: Mapping[str, object], now: dt.datetime) -> Question | None:
+    status, admitted_at, discharged_at = stay["status"], stay["admitted_at"], stay["discharged_at"]
+    if service.hook == "encounter-discharge":
+        if not isinstance(admitted_at, dt.datetime) or admitted_at > now:
+            return None
+        has_ended = isinstance(discharged_at, dt.datetime) and discharged_at <= now
+        return Question(stay_id, Point.DISCHARGE, None if has_ended else now)
+    if status == "booked" and isinstance(booked_at := stay["booked_at"], dt.datetime):
+        return Question(stay_id, Point.PREADMISSION, None) if booked_at <= now else None
+    if status == "in" and isinstance(admitted_at, dt.datetime) and admitted_at <= now:
+        return Question(stay_id, Point.ADMISSION, now)
+    return None
+
+
+def _not_after_landmark(question: Question, rows: PatientRows, landmark_hours: float) -> Question:
+    """Once the landmark has passed, the prediction of an admission is the point's own."""
+    if question.point is not Point.ADMISSION or question.prediction_time is None:
+        return question
+    stay = next(stay for stay in rows.tables["stays"] if stay["stay_id"] == question.stay_id)
+    admitted_at = stay["admitted_at"]
+    assert isinstance(admitted_at, dt.datetime)
+    has_passed = question.prediction_time >= admitted_at + dt.timedelta(hours=landmark_hours)
+    return Question(question.stay_id, question.point, None) if has_passed else question

@@ -1,0 +1,204 @@
+"""A stored prediction as FHIR R4: risks as RiskAssessment, amounts as Observation, in one Bundle.
+
+One RiskAssessment per risk, because `method` names one model. R4 knows no value of type Money in an
+Observation: amounts are quantities, money with the currency of ISO 4217 as its unit, days in UCUM. The
+interval is a component with a Range: `referenceRange` would say what is normal, which a prediction is not.
+Source: http://hl7.org/fhir/R4/riskassessment.html, http://hl7.org/fhir/R4/observation.html
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import html
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+
+from serving.reasons import sentence
+from serving.store.predictions import Stored
+
+Resource = dict[str, Any]
+
+TARGETS, BANDS, MODELS, COMPONENTS = (
+    "urn:wardcast:target",
+    "urn:wardcast:band",
+    "urn:wardcast:model",
+    "urn:wardcast:component",
+)
+ISO_4217 = "urn:iso:std:iso:4217"
+UCUM = "http://unitsofmeasure.org"
+RISK_PROBABILITY = "http://terminology.hl7.org/CodeSystem/risk-probability"
+FOLLOW_UP_DAYS = 30
+
+OUTCOMES: Mapping[str, str] = MappingProxyType(
+    {
+        "readmission": "Unplanned readmission within 30 days of discharge",
+        "readmission_or_death": "Unplanned readmission or death within 30 days of discharge",
+        "complication": "Complication of care during this episode",
+        "cost": "Expected cost of the episode",
+        "charges": "Expected charges of this stay",
+        "stay_days": "Expected length of this stay",
+    }
+)
+"""Target → what is predicted, in words."""
+
+_LIKELIHOODS = {
+    "low": ("low", "Low likelihood"),
+    "medium": ("moderate", "Moderate likelihood"),
+    "high": ("high", "High likelihood"),
+}
+_AFTER_DISCHARGE = ("readmission", "readmission_or_death")
+_NOT_CAUSES = "This is what the model weighed; it tells no causes."
+_NAMESPACE = uuid.UUID("6d0c6ad8-9e0a-5a53-8f5e-0b6f2f4f4a53")
+_FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+
+
+def bundle(stored: Stored, mitigations: Mapping[tuple[str, str], str]) -> Resource:
+    """Every prediction of the stored answer: a Bundle of type collection.
+
+    `mitigations` says for target and band what may lower the risk; where it says nothing, nothing is said.
+    """
+    resources = [
+        _risk(stored, one, mitigations) if "probability" in one else _amount(stored, one)
+        for one in stored.document["predictions"]
+    ]
+    return {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "timestamp": _instant(stored.scored_at),
+        "entry": [{"fullUrl": f"urn:uuid:{resource['id']}", "resource": resource} for resource in resources],
+    }
+
+
+def _risk(
+    stored: Stored, prediction: Mapping[str, Any], mitigations: Mapping[tuple[str, str], str]
+) -> Resource:
+    code, display = _LIKELIHOODS[prediction["band"]]
+    # Through its shortest text: 0.231 is 23.1 %, not 23.100000000000001 %.
+    percentage = float(Decimal(repr(float(prediction["probability"]))) * 100)
+    predicted: Resource = {
+        "outcome": _target(prediction),
+        "probabilityDecimal": percentage,
+        "qualitativeRisk": {
+            "coding": [
+                {"system": RISK_PROBABILITY, "code": code, "display": display},
+                {"system": BANDS, "code": prediction["band"]},
+            ]
+        },
+        **_when(stored, prediction["target"]),
+        "rationale": _rationale(prediction),
+    }
+    resource = {
+        "resourceType": "RiskAssessment",
+        **_common(stored, prediction),
+        "occurrenceDateTime": _instant(stored.scored_at),
+        "performer": {"type": "Device", "display": "wardcast"},
+        "basis": [_encounter(stored.stay_id)],
+        "prediction": [predicted],
+        **_notes(stored.document["warnings"]),
+    }
+    mitigation = mitigations.get((prediction["target"], prediction["band"]))
+    return resource if mitigation is None else {**resource, "mitigation": mitigation}
+
+
+def _amount(stored: Stored, prediction: Mapping[str, Any]) -> Resource:
+    resource = {
+        "resourceType": "Observation",
+        **_common(stored, prediction),
+        "code": _target(prediction),
+        "issued": _instant(stored.scored_at),
+        "valueQuantity": _quantity(prediction["expected"], prediction),
+        "interpretation": [{"coding": [{"system": BANDS, "code": prediction["band"]}]}],
+        "device": {"type": "Device", "display": "wardcast"},
+        **_notes([_rationale(prediction), *stored.document["warnings"]]),
+    }
+    if stored.prediction_time is not None:
+        # A local time without its offset is no dateTime of FHIR; its date is.
+        resource["effectiveDateTime"] = stored.prediction_time.date().isoformat()
+    interval = prediction["interval"]
+    if interval is None or (interval["low"] is None and interval["high"] is None):
+        return resource
+    share = f"{interval['level'] * 100:g}"
+    ends = {end: _quantity(interval[end], prediction) for end in ("low", "high") if interval[end] is not None}
+    component = {
+        "code": {
+            "coding": [{"system": COMPONENTS, "code": f"prediction-interval-{share}"}],
+            "text": f"{share} % prediction interval; an end that is left out is not bounded",
+        },
+        "valueRange": ends,
+    }
+    return {**resource, "component": [component]}
+
+
+def _common(stored: Stored, prediction: Mapping[str, Any]) -> Resource:
+    """What both resources have. The store knows no patient: the subject is the encounter's."""
+    name = f"{stored.stay_id}/{stored.document['prediction_point']}/{prediction['target']}"
+    return {
+        "id": str(uuid.uuid5(_NAMESPACE, f"{name}/{stored.document['scored_at']}")),
+        "text": _narrative(prediction),
+        "status": "preliminary" if stored.document["provisional"] else "final",
+        "subject": {"type": "Patient", "display": "The patient of the encounter"},
+        "encounter": _encounter(stored.stay_id),
+        "method": {
+            "coding": [{"system": MODELS, "code": prediction["model"]}],
+            "text": f"Model {prediction['model']}, prediction point {stored.document['prediction_point']}",
+        },
+    }
+
+
+def _target(prediction: Mapping[str, Any]) -> Resource:
+    target = prediction["target"]
+    return {"coding": [{"system": TARGETS, "code": target}], "text": OUTCOMES.get(target, target)}
+
+
+def _when(stored: Stored, target: str) -> Resource:
+    """The time in which the outcome may come; before the discharge it is counted from a day to come."""
+    if target not in _AFTER_DISCHARGE:
+        return {}
+    discharged_at = stored.prediction_time
+    is_final = stored.document["prediction_point"] == "discharge" and not stored.document["provisional"]
+    if is_final and discharged_at is not None:
+        start = discharged_at.date()
+        end = start + dt.timedelta(days=FOLLOW_UP_DAYS)
+        return {"whenPeriod": {"start": start.isoformat(), "end": end.isoformat()}}
+    days = {"unit": "d", "system": UCUM, "code": "d"}
+    return {"whenRange": {"low": {"value": 0, **days}, "high": {"value": FOLLOW_UP_DAYS, **days}}}
+
+
+def _quantity(value: float, prediction: Mapping[str, Any]) -> Resource:
+    if prediction["unit"] == "days":
+        return {"value": value, "unit": "d", "system": UCUM, "code": "d"}
+    currency = prediction["currency"]
+    return {"value": value, "unit": currency, "system": ISO_4217, "code": currency}
+
+
+def _rationale(prediction: Mapping[str, Any]) -> str:
+    told = [sentence(reason, scale=prediction["scale"]) for reason in prediction["reasons"]]
+    return " ".join([*(f"{one}." for one in told), _NOT_CAUSES])
+
+
+def _narrative(prediction: Mapping[str, Any]) -> Resource:
+    words = f"{OUTCOMES.get(prediction['target'], prediction['target'])}: {prediction['band']}."
+    text = html.escape(f"{words} {_rationale(prediction)}")
+    return {
+        "status": "generated",
+        "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{text}</p></div>',
+    }
+
+
+def _notes(texts: Sequence[str]) -> Resource:
+    return {"note": [{"text": text} for text in texts]} if texts else {}
+
+
+def _encounter(stay_id: str) -> Resource:
+    """By id where the stay's identifier can be one of FHIR, else by identifier."""
+    if _FHIR_ID.fullmatch(stay_id):
+        return {"reference": f"Encounter/{stay_id}"}
+    return {"type": "Encounter", "identifier": {"value": stay_id}}
+
+
+def _instant(at: dt.datetime) -> str:
+    return at.astimezone(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

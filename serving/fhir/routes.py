@@ -1,0 +1,61 @@
+"""The route that reads a stored prediction as FHIR R4.
+
+Annotations are not put off here: dependencies of a router are made with it.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import Response
+
+from serving.access.audit import AuditLog
+from serving.access.caller import Caller
+from serving.access.guard import Access
+from serving.access.roles import Permission
+from serving.documents import EXAMPLE_ANSWER
+from serving.fhir.outcome import FHIR_JSON, OutcomeRoute, outcomes
+from serving.fhir.risk_assessment import bundle
+from serving.http.responses import json_response
+from serving.problems import NO_PREDICTION, Problem
+from serving.store.predictions import PredictionStore, Stored
+from serving.store.routes import store_reached
+
+_NONE = "Nothing is stored of it that the caller may see."
+
+
+def router(
+    access: Access,
+    audit: AuditLog,
+    store: PredictionStore,
+    mitigations: Mapping[tuple[str, str], str],
+) -> APIRouter:
+    """The route `/v1/admissions/{stay_id}/RiskAssessment`; `mitigations` are as in `bundle`."""
+    routes = APIRouter(tags=["FHIR"], route_class=OutcomeRoute)
+    Reader = Annotated[Caller, Depends(access.needs(Permission.READ_PREDICTIONS))]  # noqa: N806 - a type
+
+    @routes.get(
+        # A stay's identifier may hold a slash.
+        "/v1/admissions/{stay_id:path}/RiskAssessment",
+        response_class=Response,
+        responses=outcomes(401, 403, 404, 422, 503) | _EXAMPLE,
+    )
+    def risk_assessment(caller: Reader, stay_id: str) -> Response:
+        """The latest stored prediction as a Bundle: a RiskAssessment for each risk, an Observation for each
+        amount. Another department's admission is 404."""
+        with store_reached():
+            found = store.latest(stay_id)
+        if found is None or not caller.sees(found.department):
+            raise Problem(NO_PREDICTION, _NONE)
+        audit.record(caller, "read_risk_assessment", [found.stay_id], found.models)
+        return json_response(bundle(found, mitigations), media_type=FHIR_JSON)
+
+    return routes
+
+
+_EXAMPLE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A Bundle of type collection",
+        "content": {FHIR_JSON: {"schema": {"type": "object"}, "example": bundle(Stored(EXAMPLE_ANSWER), {})}},
+    }
+}
