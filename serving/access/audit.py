@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
 from features.errors import UserError
 from serving.access.caller import Caller
@@ -22,6 +22,7 @@ from serving.access.chain import START, AuditKey, Entry, Head, read, written
 from serving.access.heads import head_of, move_head
 from serving.access.verification import MAX_GROUP, verify
 from serving.problems import AUDIT_UNAVAILABLE, Problem
+from serving.store.database import StoreError
 
 _TAIL_BYTES = 64 * 1024
 
@@ -102,7 +103,7 @@ class AuditLog:
             self._write([waiting.entry for waiting in group])
             for waiting in group:
                 waiting.is_written = True
-        except (OSError, SQLAlchemyError) as error:
+        except (OSError, StoreError, IntegrityError) as error:
             _log.error(json.dumps({"event": "audit_unwritable", "kind": type(error).__name__}))
         finally:
             for waiting in group:

@@ -7,20 +7,20 @@ import datetime as dt
 from sqlalchemy import Engine, insert, select, update
 
 from serving.access.chain import START, Head
-from serving.store.database import writing
+from serving.store.database import reading, writing
 from serving.store.tables import AUDIT_HEADS
 
 
 def head_of(engine: Engine, log: str) -> Head:
-    """The last line of a log; the start, if none was ever kept. Raises SQLAlchemyError."""
+    """The last line of a log; the start, if none was ever kept. Raises StoreError."""
     query = select(AUDIT_HEADS.c.sequence, AUDIT_HEADS.c.digest).where(AUDIT_HEADS.c.log == log)
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         row = connection.execute(query).one_or_none()
     return START if row is None else Head(row.sequence, row.digest)
 
 
 def move_head(engine: Engine, log: str, head: Head, at: dt.datetime) -> None:
-    """Keep another last line. Raises SQLAlchemyError."""
+    """Keep another last line. Raises StoreError."""
     values = {"sequence": head.sequence, "digest": head.digest, "at": at}
     with writing(engine) as connection:
         moved = connection.execute(update(AUDIT_HEADS).where(AUDIT_HEADS.c.log == log).values(values))

@@ -19,13 +19,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Engine, RowMapping, insert, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from features.errors import UserError
 from serving.access.caller import Caller
 from serving.access.roles import Role
 from serving.problems import ACCESS_UNAVAILABLE, CREDENTIAL_REFUSED, Problem
-from serving.store.database import writing
+from serving.store.database import StoreError, reading, writing
 from serving.store.tables import API_KEYS
 
 PREFIX = "wc_"
@@ -97,7 +96,7 @@ def create_key(
 
 def list_keys(engine: Engine) -> list[ApiKey]:
     """Every key that was ever made, the oldest first."""
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         rows = connection.execute(select(API_KEYS).order_by(API_KEYS.c.created_at, API_KEYS.c.key_id))
         return [_api_key(row) for row in rows.mappings()]
 
@@ -162,10 +161,10 @@ class KeyRing:
     def _read(self) -> None:
         asked_at = self._clock()
         try:
-            with self._engine.connect() as connection:
+            with reading(self._engine) as connection:
                 rows = connection.execute(select(API_KEYS).where(API_KEYS.c.revoked_at.is_(None)))
                 self._keys = {row["key_id"]: _api_key(row) for row in rows.mappings()}
-        except SQLAlchemyError:
+        except StoreError:
             # Keys read earlier may have been revoked since.
             raise Problem(ACCESS_UNAVAILABLE, "The API keys cannot be read now. Try again.") from None
         self._read_at = asked_at
