@@ -7,8 +7,8 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from features.points import Point
 from features.progress import Progress, silent
 from features.settings import FeatureSettings
 from serving.claim import claimed, cleared
+from serving.context import differing_settings
 from serving.loaded import ChampionSet, Loaded
 from serving.predictor import predict, settings_for
 from serving.scored import SCHEMA, combine, scored_rows
@@ -32,6 +33,10 @@ RECORD = "run.json"
 KEPT = "The parts that were finished are kept: the same command with --resume goes on from there."
 # Rows predicted at once: their contributions are what memory holds.
 CHUNK_ROWS = 8_192
+
+
+Keep = Callable[[Mapping[Point, Sequence[Path]]], object]
+"""Takes what was scored: for each prediction point one Parquet file per bucket, with all of `SCHEMA`."""
 
 
 class ScoringError(UserError):
@@ -90,13 +95,15 @@ def score(
     top: int | None = None,
     settings: FeatureSettings,
     resume: bool = False,
+    keep: Keep | None = None,
     progress: Progress = silent,
 ) -> Scored:
     """Score every admission at every prediction point of the champions; write Parquet or CSV to `out`.
 
     One bucket of patients after another. `since` leaves out earlier prediction times; `top` keeps the
     highest values of each target and point. An interruption, or a full disk, leaves `out` as it was and a
-    hidden folder `.<name>.partial` beside it, from which `resume` goes on.
+    hidden folder `.<name>.partial` beside it, from which `resume` goes on. `keep` is handed every row, also
+    those that `top` leaves out, before `out` is written; after a failure a resumed run hands it all again.
 
     Raises ScoringError if the champions do not fit the data set or cannot all be used, if `since` is given
     for records without dates, if `resume` finds a run of other data, models, settings or `since`, if the
@@ -111,7 +118,7 @@ def score(
     try:
         with claimed(work, out.name):
             run = _start(dataset, champions, work, since=since, settings=settings, resume=resume)
-            return _finish(run, out, top, progress)
+            return _finish(run, out, top, keep, progress)
     except OSError as error:
         if error.errno is None:
             raise
@@ -131,7 +138,7 @@ def check_out(out: Path) -> None:
         raise ScoringError(f"{out.name}: name a file that ends in .parquet or .csv.")
 
 
-def _finish(run: _Run, out: Path, top: int | None, progress: Progress) -> Scored:
+def _finish(run: _Run, out: Path, top: int | None, keep: Keep | None, progress: Progress) -> Scored:
     """Score what is not scored yet, put the parts together at `out` and remove the work folder."""
     champions = run.champions
     parts: dict[Point, list[Path]] = {}
@@ -146,6 +153,8 @@ def _finish(run: _Run, out: Path, top: int | None, progress: Progress) -> Scored
         counts += [TargetCount(model.model.artefact.target, point.value, n, kept) for model in models]
     if run.dataset.stamp() != run.stamp:
         raise ScoringError(f"{out.name}: the data set was replaced while it was scored. Run again.")
+    if keep is not None:
+        keep(parts)
     n_rows = sum(count.n_rows for count in counts)
     with written_aside(out) as fresh:
         n_written = combine([part for some in parts.values() for part in some], fresh, top=top)
@@ -175,14 +184,8 @@ def _check_champions(champions: ChampionSet, declaration: Declaration) -> None:
         raise ScoringError("; ".join(f"{name}: {reason}" for name, reason in champions.refused))
     if not champions.loaded:
         raise ScoringError("No champion to score with. Train a model with --promote first.")
-    expected = {
-        "currency": declaration.currency,
-        "cost_basis": declaration.cost_basis,
-        "code_systems": declaration.code_systems.model_dump(exclude_none=True),
-    }
     for loaded in champions.loaded:
-        context = asdict(loaded.model.artefact.context)
-        differing = [name for name, value in expected.items() if context[name] != value]
+        differing = differing_settings(loaded.model.artefact.context, declaration)
         if differing:
             raise ScoringError(
                 f"{loaded.model_id}: its {', '.join(differing)} differ from the data set's. "

@@ -230,14 +230,15 @@ def _without_repeated(
 ) -> list[Stored]:
     before = [_before(answer, earlier.get(answer.key, ())) for answer in answers]
     ids = sorted({found for found in before if found is not None})
+    columns = PREDICTIONS.c
     rows = connection.execute(
-        select(PREDICTIONS.c.id, PREDICTIONS.c.document).where(PREDICTIONS.c.id.in_(ids))
+        select(columns.id, columns.document, columns.department).where(columns.id.in_(ids))
     )
-    said = {row.id: _saying(json.loads(row.document)) for row in rows}
+    said = {row.id: _saying(Stored(json.loads(row.document), row.department)) for row in rows}
     return [
         answer
         for answer, found in zip(answers, before, strict=True)
-        if found is None or said[found] != _saying(answer.document)
+        if found is None or said[found] != _saying(answer)
     ]
 
 
@@ -246,8 +247,9 @@ def _before(answer: Stored, places: Sequence[_Place]) -> int | None:
     return max((place for place in places if place[0] <= answer.scored_at), default=(None, None))[1]
 
 
-def _saying(document: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in document.items() if name != "scored_at"}
+def _saying(answer: Stored) -> dict[str, Any]:
+    timeless = {name: value for name, value in answer.document.items() if name != "scored_at"}
+    return timeless | {"department": answer.department}
 
 
 def _insert(

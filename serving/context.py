@@ -1,0 +1,19 @@
+"""Whether models and records are of one kind: currency, cost basis, code systems."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from features.dataset import Declaration
+from models.artefact import Context
+
+
+def differing_settings(context: Context, declaration: Declaration) -> list[str]:
+    """The settings of a model's context in which a data set differs, by name."""
+    expected = {
+        "currency": declaration.currency,
+        "cost_basis": declaration.cost_basis,
+        "code_systems": declaration.code_systems.model_dump(exclude_none=True),
+    }
+    found = asdict(context)
+    return [name for name, value in expected.items() if found[name] != value]
