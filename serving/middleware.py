@@ -7,7 +7,9 @@ import logging
 import re
 import time
 import uuid
+from typing import Any
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.answers import as_problem
@@ -17,6 +19,8 @@ from serving.operation.metrics import METHODS, Metrics
 from serving.problems import BUSY, NOT_READY, Problem
 
 READY_ROUTE = "/health/ready"
+PROBLEM = "problem"
+"""Where the `state` of a request holds the kind of the problem that answers it, if one does."""
 
 _UUID = re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _log = logging.getLogger("wardcast.access")
@@ -58,30 +62,31 @@ class QuietRequests:
 
         try:
             if refusal := _refusal(scope):
-                await problem_response(refusal)(scope, receive, watched_send)
-            else:
-                await self._app(scope, receive, watched_send)
+                raise refusal
+            await self._app(scope, receive, watched_send)
+        except ClientDisconnect:
+            # Nobody is left to be answered, and nothing of the server's failed: its status stays 0.
+            scope["state"][PROBLEM] = "disconnected"
         except Exception as error:
             problem = as_problem(error)
+            scope["state"][PROBLEM] = problem.kind.name
             if status == 0:
                 await problem_response(problem)(scope, receive, watched_send)
         seconds = time.perf_counter() - started_at
-        route = getattr(scope.get("route"), "path", "unmatched")
-        method = scope["method"] if scope["method"] in METHODS else "other"
+        line: dict[str, Any] = {
+            "event": "request",
+            "request_id": request_id,
+            "method": scope["method"] if scope["method"] in METHODS else "other",
+            "route": getattr(scope.get("route"), "path", "unmatched"),
+            "status": status,
+            "milliseconds": round(seconds * 1000, 1),
+        }
+        kind = scope["state"].get(PROBLEM)
         if self._metrics is not None:
-            self._metrics.request_ended(route, method, status, seconds)
-        _log.info(
-            json.dumps(
-                {
-                    "event": "request",
-                    "request_id": request_id,
-                    "method": method,
-                    "route": route,
-                    "status": status,
-                    "milliseconds": round(seconds * 1000, 1),
-                }
-            )
-        )
+            self._metrics.request_ended(line["route"], line["method"], status, seconds)
+            if kind is not None:
+                self._metrics.problem_answered(kind)
+        _log.info(json.dumps(line if kind is None else line | {"problem": kind}))
 
 
 def _request_id(scope: Scope) -> str:

@@ -64,8 +64,9 @@ class Metrics:
             buckets=TENTHS,
             registry=registry,
         )
-        self._audit = Counter("wardcast_audit_failures", "Audit lines not written", registry=registry)
-        self._store = Counter("wardcast_store_failures", "Failed uses of the database", registry=registry)
+        self._problems = Counter(
+            "wardcast_problems", "Requests answered by a problem document", ["kind"], registry=registry
+        )
         self._missing = _MissingFeatures()
         registry.register(self._missing)
 
@@ -96,13 +97,9 @@ class Metrics:
         """Count what is missing in the feature rows of a prediction point, which all its models read."""
         self._missing.add(point, frame)
 
-    def audit_failed(self) -> None:
-        """Count an audit line that could not be written."""
-        self._audit.inc()
-
-    def store_failed(self) -> None:
-        """Count a use of the database that failed."""
-        self._store.inc()
+    def problem_answered(self, kind: str) -> None:
+        """Count a request answered by a problem of this kind, such as `audit-unavailable`."""
+        self._problems.labels(kind).inc()
 
     def watch_champions(self, champions: LiveChampions) -> None:
         """Tell which models answer, which are refused, and how often one could not be taken up."""

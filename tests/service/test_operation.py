@@ -215,10 +215,15 @@ def test_logs_are_lines_of_json_that_hold_no_value_whatever_is_sent(champions, t
                 answer = received(sender)
             assert secret not in answer
             assert answer == b"" or int(answer.split(b" ", 2)[1]) in range(400, 500)
+        with socket.create_connection(("127.0.0.1", server.port)) as hanging_up:
+            head = "POST /v1/predictions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            hanging_up.sendall(f"{head}Content-Length: 1000\r\n\r\n{{".encode())
         assert ask(server.port)[0] == 200
+        wait_for(lambda: any(line.get("problem") == "disconnected" for line in server.lines()))
         lines = server.lines()
     log = (tmp_path / "log").read_text("utf-8")
     assert SECRET not in log
+    assert not any(line["event"] == "failure" for line in lines)
     assert not any(port in log for port in ports)
     requests = [line for line in lines if line["event"] == "request"]
     assert {line["route"] for line in requests} == {"unmatched", "/v1/predictions"}

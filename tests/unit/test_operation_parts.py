@@ -88,18 +88,18 @@ def test_missing_features_are_counted_over_the_rows_of_a_prediction_point():
     assert [found[missing % name] for name in frame] == [2, 2, 0]
 
 
-def test_failures_and_refused_champions_are_counted(tmp_path: Path):
+def test_problems_and_refused_champions_are_counted(tmp_path: Path):
     record = tmp_path / "readmission-admission" / "champion.json"
     record.parent.mkdir()
     record.write_text("{")
     champions, metrics = LiveChampions(tmp_path, retry_seconds=0, reload_seconds=0), Metrics()
     metrics.watch_champions(champions)
-    metrics.audit_failed()
-    metrics.store_failed()
-    metrics.store_failed()
+    metrics.problem_answered("audit-unavailable")
+    metrics.problem_answered("store-unavailable")
+    metrics.problem_answered("store-unavailable")
     found = samples(metrics)
-    assert found["wardcast_audit_failures_total"] == 1
-    assert found["wardcast_store_failures_total"] == 2
+    assert found['wardcast_problems_total{kind="audit-unavailable"}'] == 1
+    assert found['wardcast_problems_total{kind="store-unavailable"}'] == 2
     assert found["wardcast_champions_refused"] == 1
     again = samples(metrics)["wardcast_champion_reload_failures_total"]
     assert again > found["wardcast_champion_reload_failures_total"] >= 1
@@ -107,8 +107,9 @@ def test_failures_and_refused_champions_are_counted(tmp_path: Path):
 
 def test_each_application_has_metrics_of_its_own():
     one, other = Metrics(), Metrics()
-    one.audit_failed()
-    assert samples(other)["wardcast_audit_failures_total"] == 0
+    one.predicted("cost", "cost-admission/1", ["low"], [0.3])
+    assert "cost-admission/1" in one.text().decode()
+    assert "cost-admission/1" not in other.text().decode()
 
 
 def test_metrics_are_told_in_prometheus_text_whatever_is_accepted_and_requests_by_their_template():
@@ -134,6 +135,23 @@ def test_metrics_are_told_in_prometheus_text_whatever_is_accepted_and_requests_b
         'wardcast_request_seconds_count{method="other",route="unmatched",status="404"} 1.0' in response.text
     )
     assert SECRET not in response.text
+
+
+def test_a_request_that_fails_is_counted_and_logged_by_the_kind_of_its_problem(caplog):
+    metrics, app = Metrics(), FastAPI()
+
+    @app.get("/fails")
+    def _fails() -> None:
+        raise ValueError(SECRET)
+
+    app.add_middleware(QuietRequests, metrics=metrics)
+    with caplog.at_level(logging.INFO, "wardcast"), TestClient(app) as client:
+        response = client.get("/fails")
+    assert (response.status_code, response.json()["type"]) == (500, "urn:wardcast:problem:internal-error")
+    assert samples(metrics)['wardcast_problems_total{kind="internal-error"}'] == 1
+    line = json.loads(next(each.message for each in caplog.records if each.name == "wardcast.access"))
+    assert (line["status"], line["problem"]) == (500, "internal-error")
+    assert SECRET not in caplog.text
 
 
 def test_readiness_asks_for_champions_and_for_every_part_and_quotes_no_error():
