@@ -101,7 +101,7 @@ def train(
     from training.registry.changes import acted_on_since
     from training.registry.promotion import history_of_all
     from training.registry.promotion import promote as put_in_force
-    from training.registry.store import default_tracking
+    from training.registry.store import check_store, default_tracking
     from training.registry.tracking import log_trained
     from training.report.page import report_page
     from training.targets import TrainingError
@@ -113,6 +113,7 @@ def train(
         raise TrainingError(f"{target}: {NO_LABELS[target]}, so there is nothing to learn from.")
     of_this = f"{target} at {data.point}"
     tracking_uri, artifact_root = tracking or default_tracking(settings.work)
+    check_store(tracking_uri)
     acted_on_from = acted_on_since(
         settings.acted_on_from, history_of_all(tracking_uri=tracking_uri), data.declaration
     )

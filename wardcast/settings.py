@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import tomllib
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -90,10 +91,10 @@ def load_settings(**options: object) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            _problem([str(part) for part in problem["loc"]], problem["type"], problem["msg"])
             for problem in error.errors(include_url=False, include_input=False)
         )
-        raise SettingsError(f"settings: {problems}. See `wardcast settings`.") from error
+        raise SettingsError(f"settings: {problems}.") from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{CONFIG_FILE}: not readable as TOML ({error}).") from error
     except UnicodeDecodeError as error:
@@ -102,9 +103,31 @@ def load_settings(**options: object) -> Settings:
         ) from error
 
 
+def _problem(place: list[str], kind: str, message: str) -> str:
+    """What is wrong with a setting: where it was set, what is wrong, what may stand there; never its value."""
+    name = ".".join(place)
+    if kind != "extra_forbidden":
+        return f"{_origin(place[0])}: {name}: {message[:1].lower()}{message[1:]}"
+    nearest = get_close_matches(name, Settings.model_fields, n=1)
+    known = f"the nearest is {nearest[0]}" if nearest else f"there are {', '.join(Settings.model_fields)}"
+    return f"{_origin(place[0])}: {name} is no setting; {known}"
+
+
+def _origin(name: str) -> str:
+    """Where a setting was set: the environment, the file, or an option of the command."""
+    variable = f"WARDCAST_{name.upper()}"
+    if variable in os.environ:
+        return variable
+    return str(CONFIG_FILE) if CONFIG_FILE.is_file() and name in _in_file() else "option"
+
+
+def _in_file() -> dict[str, Any]:
+    return tomllib.loads(CONFIG_FILE.read_text("utf-8"))
+
+
 def origins(settings: Settings) -> dict[str, tuple[str, str]]:
     """Each setting's value in force and where it came from."""
-    in_file = tomllib.loads(CONFIG_FILE.read_text("utf-8")) if CONFIG_FILE.is_file() else {}
+    in_file = _in_file() if CONFIG_FILE.is_file() else {}
     found = {}
     for name, value in settings.model_dump().items():
         if f"WARDCAST_{name.upper()}" in os.environ:

@@ -561,14 +561,15 @@ def test_a_setting_reaches_the_cohort(house, tmp_path):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("colour = 1", "settings: colour: Extra inputs are not permitted"),
+        ("colour = 1", "settings: wardcast.toml: colour is no setting; there are work, host, "),
+        ("champion_rul = 1", "champion_rul is no setting; the nearest is champion_rule"),
         ("port = [", "wardcast.toml: not readable as TOML"),
-        ("threads = 0", "settings: threads: Input should be greater than or equal to 1"),
-        ("landmark_hours = -1", "settings: landmark_hours: Input should be greater than or equal to 0"),
-        ("landmark_hours = nan", "settings: landmark_hours: Input should be a finite number"),
-        ("minimum_age = -1", "settings: minimum_age: Input should be greater than or equal to 0"),
-        ("port = 99999", "settings: port: Input should be less than or equal to 65535"),
-        ("memory_limit_mb = 0", "settings: memory_limit_mb: Input should be greater than or equal to 100"),
+        ("threads = 0", "settings: wardcast.toml: threads: input should be greater than or equal to 1"),
+        ("landmark_hours = -1", "settings: wardcast.toml: landmark_hours: input should be greater than or equal to 0"),
+        ("landmark_hours = nan", "settings: wardcast.toml: landmark_hours: input should be a finite number"),
+        ("minimum_age = -1", "settings: wardcast.toml: minimum_age: input should be greater than or equal to 0"),
+        ("port = 99999", "settings: wardcast.toml: port: input should be less than or equal to 65535"),
+        ("memory_limit_mb = 0", "settings: wardcast.toml: memory_limit_mb: input should be greater than or equal to 100"),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused_in_words(tmp_path, text, problem):
