@@ -1,0 +1,134 @@
+"""Who may call what: every route of the application, asked by every role and by nobody.
+
+The table says what is promised. A route that it does not name fails, and so does a promise without a route.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import Engine
+from starlette.testclient import TestClient
+
+from serving.access.audit_files import open_audit_log
+from serving.access.guard import open_access
+from serving.access.keys import create_key
+from serving.access.roles import PERMISSIONS, Permission, Role
+from serving.access.settings import AccessSettings
+from serving.fhir import routes as fhir
+from serving.http.responses import answer_problems
+from serving.operation import routes as operation
+from serving.operation.metrics import Metrics
+from serving.store import routes as store_routes
+from serving.store.database import open_database
+from serving.store.predictions import PredictionStore
+
+EVERYBODY = None
+PROMISED: dict[tuple[str, str], Permission | None] = {
+    ("GET", "/openapi.json"): EVERYBODY,
+    ("HEAD", "/openapi.json"): EVERYBODY,
+    ("GET", "/health/live"): EVERYBODY,
+    ("GET", "/health/ready"): EVERYBODY,
+    ("GET", "/cds-services"): EVERYBODY,
+    ("GET", "/v1/models"): Permission.READ_MODELS,
+    ("POST", "/v1/predictions"): Permission.PREDICT,
+    ("POST", "/v1/predictions/batch"): Permission.PREDICT,
+    ("GET", "/v1/admissions/{stay_id:path}/prediction"): Permission.READ_PREDICTIONS,
+    ("GET", "/v1/admissions/{stay_id:path}/RiskAssessment"): Permission.READ_PREDICTIONS,
+    ("GET", "/v1/worklist"): Permission.READ_PREDICTIONS,
+    ("POST", "/cds-services/{service_id}"): Permission.USE_CDS_HOOKS,
+    ("POST", "/cds-services/{service_id}/feedback"): Permission.USE_CDS_HOOKS,
+    ("GET", "/metrics"): Permission.READ_METRICS,
+}
+
+
+@dataclass(frozen=True)
+class Served:
+    """An application, and a key for each role."""
+
+    app: FastAPI
+    keys: Mapping[Role, str]
+    client: TestClient
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    work = tmp_path_factory.mktemp("work")
+    engine = open_database(f"sqlite:///{work}/wardcast.db")
+    audit = open_audit_log(AccessSettings(), work, engine)
+    access, store = open_access(AccessSettings(), engine), PredictionStore(engine)
+    app = FastAPI(docs_url=None, redoc_url=None)
+    answer_problems(app)
+    app.include_router(store_routes.router(access, audit, store))
+    app.include_router(fhir.router(access, audit, store, {}))
+    app.include_router(operation.router(access, Metrics()))
+    with TestClient(app) as client:
+        yield Served(app, {role: key_of(engine, role) for role in Role}, client)
+    audit.close()
+    engine.dispose()
+
+
+def key_of(engine: Engine, role: Role) -> str:
+    now = dt.datetime.now(dt.UTC)
+    return create_key(
+        engine,
+        name=role,
+        roles=[role],
+        departments=None,
+        expires_at=now + dt.timedelta(days=1),
+        created_by="tests",
+        now=now,
+    )
+
+
+def routes_of(routes: Iterable[Any]) -> set[tuple[str, str]]:
+    """Method and template of every route, those of included routers too."""
+    found: set[tuple[str, str]] = set()
+    for route in routes:
+        if hasattr(route, "original_router"):
+            found |= routes_of(route.original_router.routes)
+        else:
+            found |= {(method, route.path) for method in route.methods}
+    return found
+
+
+def status(client: TestClient, method: str, template: str, key: str | None) -> int:
+    address = template.replace("{stay_id:path}", "S1").replace("{service_id}", "any")
+    assert "{" not in address
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    return int(client.request(method, address, headers=headers).status_code)
+
+
+def test_every_route_is_promised_to_somebody(served: Served):
+    assert routes_of(served.app.routes) - PROMISED.keys() == set()
+
+
+def test_every_role_is_asked(served: Served):
+    assert served.keys.keys() == set(Role) == set(PERMISSIONS)
+
+
+@pytest.mark.parametrize(("method", "template"), PROMISED)
+def test_a_route_answers_whom_it_is_promised_to_and_nobody_else(served: Served, method: str, template: str):
+    if (method, template) not in routes_of(served.app.routes):
+        pytest.skip("not a route of this application")
+    permission = PROMISED[method, template]
+    answers = {role: status(served.client, method, template, key) for role, key in served.keys.items()}
+    nobody = status(served.client, method, template, None)
+    if permission is EVERYBODY:
+        assert not {401, 403} & {nobody, *answers.values()}
+        return
+    assert nobody == 401
+    for role, answered in answers.items():
+        is_allowed = permission in PERMISSIONS[role]
+        assert (answered == 403) is not is_allowed, f"{role} got {answered}"
+        assert answered != 401
+
+
+def test_an_address_that_is_no_route_is_404_for_everybody(served: Served):
+    for key in (None, *served.keys.values()):
+        assert status(served.client, "GET", "/v1/patients", key) == 404
