@@ -20,6 +20,9 @@ from serving.documents import EXAMPLE_ANSWER, AnswerDocument
 from serving.http.description import example, problems
 from serving.http.responses import json_response
 from serving.problems import NO_PREDICTION, STORE_UNAVAILABLE, FieldError, Problem, invalid
+from serving.reasons import tell
+from serving.reasons.languages import Language
+from serving.reasons.telling import language_asked
 from serving.requests import Day
 from serving.store.database import StoreError
 from serving.store.documents import EXAMPLE_WORKLIST, WorklistDocument
@@ -30,7 +33,7 @@ _NONE = (
     "Nothing is stored of it that the caller may see. POST /v1/predictions?store=true stores a prediction."
 )
 
-_FILTERS = ("department", "band", "target", "sort", "top", "prediction_point", "since")
+_FILTERS = ("department", "band", "target", "sort", "top", "prediction_point", "since", "language")
 
 PointName = Literal["preadmission", "admission", "discharge"]
 ShortText = Annotated[str, Query(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
@@ -40,6 +43,7 @@ def router(access: Access, audit: AuditLog, store: PredictionStore) -> APIRouter
     """The routes `/v1/admissions/{stay_id}/prediction` and `/v1/worklist`."""
     routes = APIRouter(tags=["stored predictions"])
     Reader = Annotated[Caller, Depends(access.needs(Permission.READ_PREDICTIONS))]  # noqa: N806 - a type
+    Told = Annotated[Language, Depends(language_asked)]  # noqa: N806 - a type
 
     @routes.get(
         # A stay's identifier may hold a slash.
@@ -49,7 +53,8 @@ def router(access: Access, audit: AuditLog, store: PredictionStore) -> APIRouter
     )
     def prediction(
         caller: Reader,
-        _only_known: Annotated[None, Depends(_only("prediction_point"))],
+        _only_known: Annotated[None, Depends(_only("prediction_point", "language"))],
+        language: Told,
         stay_id: str,
         prediction_point: Annotated[
             PointName | None, Query(description="default: the point that was predicted last")
@@ -62,7 +67,8 @@ def router(access: Access, audit: AuditLog, store: PredictionStore) -> APIRouter
         if found is None or not caller.sees(found.department):
             raise Problem(NO_PREDICTION, _NONE)
         audit.record(caller, "read_prediction", [found.stay_id], found.models)
-        return json_response(found.document)
+        predictions = [tell(one, language) for one in found.document["predictions"]]
+        return json_response({**found.document, "predictions": predictions})
 
     @routes.get(
         "/v1/worklist",
@@ -72,6 +78,7 @@ def router(access: Access, audit: AuditLog, store: PredictionStore) -> APIRouter
     def worklist(
         caller: Reader,
         _only_known: Annotated[None, Depends(_only(*_FILTERS))],
+        language: Told,
         department: Annotated[
             ShortText | None, Query(description="default: all that the caller sees")
         ] = None,
@@ -102,7 +109,7 @@ def router(access: Access, audit: AuditLog, store: PredictionStore) -> APIRouter
         if rows:
             models = {str(row.prediction["model"]) for row in rows}
             audit.record(caller, "read_worklist", [row.stay_id for row in rows], sorted(models))
-        return json_response({"target": target, "items": [_item(row) for row in rows]})
+        return json_response({"target": target, "items": [_item(row, language) for row in rows]})
 
     return routes
 
@@ -136,13 +143,13 @@ def _only(*known: str) -> Callable[[Request], None]:
     return check
 
 
-def _item(row: WorklistRow) -> dict[str, Any]:
+def _item(row: WorklistRow, language: Language) -> dict[str, Any]:
     return {
         "stay_id": row.stay_id,
         "prediction_point": row.prediction_point,
         "prediction_time": None if row.prediction_time is None else row.prediction_time.isoformat(),
         "department": row.department,
         "provisional": row.provisional,
-        "prediction": row.prediction,
+        "prediction": tell(row.prediction, language),
         "scored_at": row.scored_at.isoformat().replace("+00:00", "Z"),
     }
