@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,15 +23,9 @@ from features.assemble import features_sql
 from features.atomic import written_aside
 from features.buckets import each_bucket, engine
 from features.catalogue import features_at
-from features.clock import coded_stays_sql, known_diagnoses_sql, known_procedures_sql
+from features.chain import codes_and_episodes, index_rows
 from features.cohort import candidates_sql, index_rows_sql, judged_episodes_sql
-from features.dataset import CodeSystems, DataSet, Declaration
-from features.episodes import (
-    EPISODE_STAYS_SQL,
-    EPISODES_SQL,
-    THESE_STAYS_SQL,
-    UNDATED_EPISODE_STAYS_SQL,
-)
+from features.dataset import DataSet, Declaration
 from features.facts import declared_facts
 from features.feature import Feature
 from features.flow import FlowStep, cohort_flow, count_flow, flow_svg
@@ -43,6 +37,7 @@ from features.progress import Progress, silent
 from features.settings import DEFAULT_SETTINGS, FeatureSettings
 from features.tables import STAYS, TABLES
 
+_READ_ONCE = ("known_diagnoses", "known_procedures")
 _ROW_GROUPS = {
     "sex": ("sex", "f.sex"),
     "age_band": (
@@ -195,7 +190,8 @@ def prepare_bucket(
         kind = "TABLE" if table is STAYS else "VIEW"
         con.execute(f"CREATE OR REPLACE TEMP {kind} {table.name} AS {dataset.select(table, bucket)}")
     has_timeline = dataset.declaration.has_timeline
-    lay_out(con, dataset.declaration.code_systems, settings, has_timeline=has_timeline)
+    systems = dataset.declaration.code_systems
+    _lay_out(con, codes_and_episodes(systems, settings, has_timeline=has_timeline))
     con.execute(f"CREATE OR REPLACE TEMP VIEW unseen_stays AS {dataset.unseen_stays(bucket)}")
     judged = judged_episodes_sql(dataset.declaration, settings, has_procedures=dataset.has("procedures"))
     con.execute(f"CREATE OR REPLACE TEMP TABLE judged_episodes AS {judged}")
@@ -205,37 +201,14 @@ def prepare_bucket(
     since = dataset.declaration.observed_from
     history = f"TIMESTAMP '{since}'" if since else "NULL::TIMESTAMP"
     rows = index_rows_sql(point, settings, has_timeline=has_timeline, with_booked=with_booked)
-    lay_out_index_rows(con, f"SELECT *, {history} AS history_from, {presence} FROM ({rows})")
+    _lay_out(con, index_rows(f"SELECT *, {history} AS history_from, {presence} FROM ({rows})"))
     return count_flow(con)
 
 
-def lay_out(
-    con: duckdb.DuckDBPyConnection, systems: CodeSystems, settings: FeatureSettings, *, has_timeline: bool
-) -> None:
-    """Make, from the canonical tables on the connection, what every point needs: codes and episodes."""
-    diagnoses = known_diagnoses_sql(settings, systems.diagnosis or "")
-    procedures = known_procedures_sql(settings, systems.procedure or "")
-    coded = coded_stays_sql(settings, systems.diagnosis or "")
-    con.execute(f"CREATE OR REPLACE TEMP VIEW known_diagnoses AS {diagnoses}")
-    con.execute(f"CREATE OR REPLACE TEMP VIEW known_procedures AS {procedures}")
-    con.execute(f"CREATE OR REPLACE TEMP TABLE coded_stays AS {coded}")
-    stays = EPISODE_STAYS_SQL if has_timeline else UNDATED_EPISODE_STAYS_SQL
-    con.execute(f"CREATE OR REPLACE TEMP TABLE episode_stays AS {stays}")
-    con.execute(f"CREATE OR REPLACE TEMP TABLE episodes AS {EPISODES_SQL}")
-
-
-def lay_out_index_rows(con: duckdb.DuckDBPyConnection, rows_sql: str) -> None:
-    """Make `index_rows` from SQL with their columns, and `these_stays`: the episode as known by then.
-
-    `anchor_at` moves to the first of these stays; where there is none, as before an admission, it stays.
-    """
-    con.execute(f"CREATE OR REPLACE TEMP TABLE index_rows AS {rows_sql}")
-    con.execute(f"CREATE OR REPLACE TEMP TABLE these_stays AS {THESE_STAYS_SQL}")
-    con.execute(
-        "UPDATE index_rows SET anchor_at = t.anchor_at FROM "
-        "(SELECT index_id, min(admitted_at) AS anchor_at FROM these_stays GROUP BY index_id) t "
-        "WHERE t.index_id = index_rows.index_id AND t.anchor_at <> index_rows.anchor_at"
-    )
+def _lay_out(con: duckdb.DuckDBPyConnection, relations: Mapping[str, str]) -> None:
+    for name, sql in relations.items():
+        kind = "VIEW" if name in _READ_ONCE else "TABLE"
+        con.execute(f"CREATE OR REPLACE TEMP {kind} {name} AS {sql}")
 
 
 def keyed_sql(

@@ -24,8 +24,8 @@ from features.codes import (
     single_planned_procedures,
 )
 from features.codes.comorbidity import comorbidity_flags, frailty_flags
-from features.codes.measures import measure_flags
-from features.codes.medications import medication_flags
+from features.codes.measures import MEASURE_FLAG_COLUMNS, measure_flags
+from features.codes.medications import MEDICATION_FLAG_COLUMNS, medication_flags
 from features.dataset import DataSet
 from features.tables import DIAGNOSES, MEDICATIONS, OBSERVATIONS, PROCEDURES
 
@@ -59,6 +59,19 @@ def code_flags_for(codes: Mapping[str, Iterable[CodedAs]]) -> dict[str, pd.DataF
     }
 
 
+def flag_types() -> dict[str, dict[str, str]]:
+    """The SQL types of the columns of every table of flags, by name, as tables made of them have them."""
+    columns = {
+        "diagnosis_flags": _DIAGNOSIS_COLUMNS,
+        "procedure_flags": _PROCEDURE_COLUMNS,
+        "medication_flags": MEDICATION_FLAG_COLUMNS,
+        "measure_flags": MEASURE_FLAG_COLUMNS,
+    }
+    return {
+        table: {name: _SQL_TYPES[kind] for name, kind in kinds.items()} for table, kinds in columns.items()
+    }
+
+
 def plain_flags_for(
     medications: Iterable[str], measured: Iterable[tuple[str, str]]
 ) -> dict[str, pd.DataFrame]:
@@ -71,6 +84,15 @@ def _distinct(con: duckdb.DuckDBPyConnection, select: str, system: str) -> list[
     return [(code, code_system) for code, code_system in con.sql(sql).fetchall()]
 
 
+_SQL_TYPES = {
+    "str": "VARCHAR",
+    "bool": "BOOLEAN",
+    "int16": "SMALLINT",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "Int64": "BIGINT",
+    "float64": "DOUBLE",
+}
 _DIAGNOSIS_COLUMNS = {
     "code": "str",
     "code_system": "str",

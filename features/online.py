@@ -1,52 +1,37 @@
-"""A few admissions at once, from records in memory: the same relations, the same SQL as the batch.
-
-Each request's rows get identifiers of their own, so that requests gathered into one query cannot see
-one another.
-"""
+"""A few admissions at once, from records in memory: the same relations, the same SQL as the batch."""
 
 from __future__ import annotations
 
 import datetime as dt
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
+import numpy as np
 import pandas as pd
-import pyarrow as pa
+from numpy.typing import NDArray
 
-from features.assemble import features_sql
-from features.build import lay_out, lay_out_index_rows
 from features.catalogue import features_at
 from features.codes.measures import has_unknown_unit
-from features.coding import CodedAs, code_flags_for, plain_flags_for
-from features.dataset import CodeSystems, connect
+from features.coding import CodedAs
+from features.dataset import CodeSystems
 from features.errors import UserError
 from features.feature import Feature
+from features.inputs import inputs_json
+from features.meanings import CodeMeanings
 from features.points import Point
 from features.quality.rules import EVENT_COLUMNS
 from features.quality.staged import CODED_TABLES
+from features.records import AdmissionRecords, Row
 from features.scope import scope_warnings
 from features.settings import FeatureSettings
-from features.tables import SQL_TYPES, TABLES, Table
+from features.statements import Question, Statements
+from features.tables import TABLES
 
-Row = Mapping[str, object]
 _HAPPENED_AT = {**EVENT_COLUMNS, "stays": "admitted_at"}
-
-
-@dataclass(frozen=True)
-class AdmissionRecords:
-    """One admission with its history as canonical rows; an absent table is unknown, an empty one none.
-
-    `prediction_time` (local wall time) defaults to the point's own; `history_from` says since when the
-    history is complete.
-    """
-
-    stay_id: str
-    point: Point
-    tables: Mapping[str, Sequence[Row]]
-    prediction_time: dt.datetime | None = None
-    history_from: dt.date | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +54,8 @@ class OnlineFeatures:
     def __init__(self, code_systems: CodeSystems, settings: FeatureSettings) -> None:
         self._settings = settings
         self._systems = code_systems
-        self._con = connect(threads=1, memory_limit_mb=settings.memory_limit_mb)
+        self._meanings = CodeMeanings()
+        self._statements = Statements(code_systems, settings)
         self._lock = threading.Lock()
 
     def rows(self, admissions: Sequence[AdmissionRecords], facts: Sequence[Feature] = ()) -> OnlineRows:
@@ -80,21 +66,22 @@ class OnlineFeatures:
         """
         times = [prediction_time(admission, self._settings) for admission in admissions]
         frames = []
-        scope: dict[int, list[str]] = {}
+        told: dict[int, list[str]] = {}
         for dated in (True, False):
             places = [place for place, time in enumerate(times) if (time is not None) == dated]
             if places:
                 asked, asked_at = [admissions[p] for p in places], [times[p] for p in places]
-                frame, outside = self._query(asked, asked_at, facts)
+                with self._lock:
+                    frame, warnings = self._query(asked, asked_at, facts)
                 frames.append(frame.set_axis(places, axis="index"))
-                scope |= zip(places, outside, strict=True)
-        features = pd.concat(frames).sort_index()
+                told |= zip(places, warnings, strict=True)
+        features = frames[0] if len(frames) == 1 else pd.concat(frames).sort_index()
         provisional = [
             time is not None and _is_earlier(time, _own_time(admission, self._settings))
             for admission, time in zip(admissions, times, strict=True)
         ]
         warnings = [
-            scope[place] + _warnings(admission, times[place]) for place, admission in enumerate(admissions)
+            told[place] + _warnings(admission, times[place]) for place, admission in enumerate(admissions)
         ]
         return OnlineRows(features, times, provisional, warnings)
 
@@ -105,30 +92,26 @@ class OnlineFeatures:
         facts: Sequence[Feature],
     ) -> tuple[pd.DataFrame, list[list[str]]]:
         """The features of admissions that all have dates, or none, and what cohort and codes say of each."""
-        point = admissions[0].point
-        has_timeline = times[0] is not None
-        features = features_at(point, optional=self._settings.optional_features)
-        sql = features_sql(features, point, has_timeline=has_timeline, settings=self._settings, facts=facts)
+        point, has_timeline = admissions[0].point, times[0] is not None
         codes = [self._codes(admission) for admission in admissions]
-        code_flags = code_flags_for(
-            {table: frozenset[CodedAs]().union(*(each[table] for each in codes)) for table in CODED_TABLES}
+        meanings = self._meanings.of(
+            {table: {code for each in codes for code in each[table]} for table in CODED_TABLES}
         )
-        unknown = [coded_as for flags in code_flags.values() for coded_as in _without_category(flags)]
-        with self._lock:
-            for table in TABLES.values():
-                self._con.register(table.name, _arrow(table, admissions))
-            for name, flags in (code_flags | _plain_flags(admissions)).items():
-                self._con.register(name, flags)
-            lay_out(self._con, self._systems, self._settings, has_timeline=has_timeline)
-            self._con.register("requests", _requests(admissions, times))
-            lay_out_index_rows(self._con, _index_rows_sql(point))
-            # Executed, not taken as a relation, which the engine would plan twice.
-            frame: pd.DataFrame = self._con.execute(f"SELECT * FROM ({sql}) ORDER BY index_id").df()
-            scope = scope_warnings(self._con, point, self._settings, has_timeline=has_timeline)
+        columns = self._statements.answer(
+            Question(point, has_timeline, tuple(facts)), inputs_json(admissions, times, meanings)
+        )
+        unknown = {
+            code for table in meanings.values() for code, meaning in table.items() if not meaning.is_known
+        }
         warnings = [
-            outside + _unknown_codes(unknown, each) for outside, each in zip(scope, codes, strict=True)
+            scope_warnings(left_at, continues, point, self._settings, has_timeline=has_timeline)
+            + _unknown_codes(unknown, sent)
+            for left_at, continues, sent in zip(columns["left_at"], columns["continues"], codes, strict=True)
         ]
-        return frame.drop(columns="index_id"), warnings
+        features = {each.name: each for each in features_at(point, optional=self._settings.optional_features)}
+        own = {each.name: each for each in facts} | features
+        names = [*features, *(name for name in own if name not in features)]
+        return pd.DataFrame({name: _column(own[name], columns[name]) for name in names}), warnings
 
     def _codes(self, admission: AdmissionRecords) -> dict[str, set[CodedAs]]:
         defaults = {
@@ -144,12 +127,8 @@ class OnlineFeatures:
         }
 
 
-def _plain_flags(admissions: Sequence[AdmissionRecords]) -> dict[str, pd.DataFrame]:
-    def rows(table: str) -> Iterator[Row]:
-        return (row for admission in admissions for row in admission.tables.get(table, ()))
-
-    measured = {(str(row["code"]), str(row["unit"])) for row in rows("observations")}
-    return plain_flags_for({str(row["code"]) for row in rows("medications")}, measured)
+def _column(feature: Feature, values: Sequence[Any]) -> NDArray[np.object_] | NDArray[np.float64]:
+    return np.array(values, dtype=object if feature.type == "category" else np.float64)
 
 
 def prediction_time(admission: AdmissionRecords, settings: FeatureSettings) -> dt.datetime | None:
@@ -206,16 +185,9 @@ def _stay(admission: AdmissionRecords) -> Row:
     return found[0]
 
 
-def _without_category(flags: pd.DataFrame) -> list[CodedAs]:
-    unknown = flags[flags["ccs_title"].isna()]
-    return list(zip(unknown["code"], unknown["code_system"], strict=True))
-
-
-def _unknown_codes(unknown: Sequence[CodedAs], sent: Mapping[str, set[CodedAs]]) -> list[str]:
+def _unknown_codes(unknown: set[CodedAs], sent: Mapping[str, set[CodedAs]]) -> list[str]:
     """How many distinct codes of one admission no code set holds, by code system; never which."""
-    ours = Counter(
-        system for code, system in unknown if any((code, system) in codes for codes in sent.values())
-    )
+    ours = Counter(system for _, system in unknown.intersection(*[set().union(*sent.values())]))
     return [
         f"{n} {'code is' if n == 1 else 'codes are'} not in the code set of {system}: treated as unknown"
         for system, n in sorted(ours.items())
@@ -223,13 +195,7 @@ def _unknown_codes(unknown: Sequence[CodedAs], sent: Mapping[str, set[CodedAs]])
 
 
 def _warnings(admission: AdmissionRecords, time: dt.datetime | None) -> list[str]:
-    absent = [
-        table.name
-        for table in TABLES.values()
-        if table.owner is not None
-        and table.name not in admission.tables
-        and table.name in {name for feature in features_at(admission.point) for name in feature.tables}
-    ]
+    absent = [name for name in _tables_read(admission.point) if name not in admission.tables]
     warnings = [f"{name} not sent: unknown, its features are missing" for name in absent]
     late = (
         0
@@ -247,60 +213,13 @@ def _warnings(admission: AdmissionRecords, time: dt.datetime | None) -> list[str
     return warnings
 
 
+@cache
+def _tables_read(point: Point) -> tuple[str, ...]:
+    """The tables of a patient's records that features of the point rest on."""
+    read = {name for feature in features_at(point) for name in feature.tables}
+    return tuple(table.name for table in TABLES.values() if table.owner is not None and table.name in read)
+
+
 def _is_later(table: str, row: Row, time: dt.datetime) -> bool:
     at = row.get("known_at") or row.get(_HAPPENED_AT.get(table, "known_at"))
     return isinstance(at, dt.datetime) and at > time
-
-
-def _arrow(table: Table, admissions: Sequence[AdmissionRecords]) -> pa.Table:
-    """All rows of a table; identifiers are made unique by the request's place."""
-    columns: dict[str, list[object]] = {column.name: [] for column in table.columns}
-    for place, admission in enumerate(admissions):
-        for row in admission.tables.get(table.name, ()):
-            for name, values in columns.items():
-                value = row.get(name)
-                is_id = name in ("patient_id", "stay_id", "visit_id") and value is not None
-                values.append(f"{place}:{value}" if is_id else value)
-    return pa.table(
-        {
-            name: pa.array(values, type=_ARROW_TYPES[table.by_name[name].type])
-            for name, values in columns.items()
-        }
-    )
-
-
-_ARROW_TYPES = {
-    "text": pa.string(),
-    "integer": pa.int32(),
-    "number": pa.float64(),
-    "money": pa.decimal128(18, 2),
-    "date": pa.date32(),
-    "instant": pa.timestamp("us"),
-    "flag": pa.bool_(),
-}
-assert set(_ARROW_TYPES) == set(SQL_TYPES)
-
-
-def _requests(admissions: Sequence[AdmissionRecords], times: Sequence[dt.datetime | None]) -> pa.Table:
-    columns: dict[str, pa.Array] = {
-        "index_id": pa.array(range(len(admissions)), pa.int64()),
-        "stay_id": pa.array([f"{place}:{a.stay_id}" for place, a in enumerate(admissions)], pa.string()),
-        "prediction_time": pa.array(times, pa.timestamp("us")),
-        "history_from": pa.array(
-            [dt.datetime.combine(a.history_from or dt.date.min, dt.time()) for a in admissions],
-            pa.timestamp("us"),
-        ),
-    }
-    for name in TABLES:
-        columns[f"has_{name}"] = pa.array([name in a.tables for a in admissions], pa.bool_())
-    return pa.table(columns)
-
-
-def _index_rows_sql(point: Point) -> str:
-    if point is Point.PREADMISSION:
-        return """
-        SELECT r.*, s.patient_id, s.stay_id AS episode_id, s.booked_at AS anchor_at
-        FROM requests r JOIN stays s USING (stay_id)"""
-    return """
-    SELECT r.*, s.patient_id, s.episode_id, s.episode_admitted_at AS anchor_at
-    FROM requests r JOIN episode_stays s USING (stay_id)"""

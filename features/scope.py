@@ -5,8 +5,6 @@ The cohort's own steps decide, on what was known at the prediction time.
 
 from __future__ import annotations
 
-import duckdb
-
 from features.clock import relations
 from features.cohort import died_in_hospital, steps
 from features.points import Point
@@ -20,25 +18,24 @@ CONTINUES = (
 
 
 def scope_warnings(
-    con: duckdb.DuckDBPyConnection, point: Point, settings: FeatureSettings, *, has_timeline: bool
-) -> list[list[str]]:
-    """For each of `index_rows`, by index_id, why the models' population does not hold it; no values.
+    left_at: str | None, continues: bool, point: Point, settings: FeatureSettings, *, has_timeline: bool
+) -> list[str]:
+    """Why the models' population does not hold an admission, from its row of `scope_sql`; no values.
 
     At the discharge the last stay of an episode is the one that is predicted; before it, the first.
     """
-    meanings = {
-        step.name: f"outside the models' population: {step.meaning}"
+    found = [
+        f"outside the models' population: {step.meaning}"
         for step in steps(point, settings, has_timeline=has_timeline)
-    }
-    found = con.execute(_scope_sql(point, settings, has_timeline=has_timeline)).fetchall()
-    return [
-        ([] if left_at is None else [meanings[left_at]])
-        + ([CONTINUES] if continues and point is not Point.DISCHARGE else [])
-        for left_at, continues in found
+        if step.name == left_at
     ]
+    return found + ([CONTINUES] if continues and point is not Point.DISCHARGE else [])
 
 
-def _scope_sql(point: Point, settings: FeatureSettings, *, has_timeline: bool) -> str:
+def scope_sql(point: Point, settings: FeatureSettings, *, has_timeline: bool) -> str:
+    """SQL over `index_rows`: index_id, the step at which the cohort leaves the admission out (`left_at`; null
+    where it does not), and whether it `continues` an earlier stay.
+    """
     cut = relations(point, has_timeline=has_timeline, settings=settings)
     cases = " ".join(
         f"WHEN coalesce({step.leaves}, false) THEN '{step.name}'"
@@ -75,4 +72,4 @@ WITH this_stay AS ({cut["this_stay"]}), episode AS (
     JOIN patients p ON p.patient_id = i.patient_id
     LEFT JOIN episode e ON e.index_id = i.index_id
 )
-SELECT CASE {cases} END AS left_at, continues FROM judged ORDER BY index_id"""
+SELECT index_id, CASE {cases} END AS left_at, continues FROM judged"""

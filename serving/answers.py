@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from features.dataset import CodeSystems
-from features.online import AdmissionError, AdmissionRecords, OnlineFeatures, prediction_time
+from features.online import AdmissionError, OnlineFeatures, prediction_time
 from features.points import Point
+from features.records import AdmissionRecords
 from serving.loaded import ChampionSet, LiveChampions, Loaded
 from serving.predictor import fact_features, predict, prediction_document, settings_for
 from serving.problems import INTERNAL, NO_MODEL, NOT_READY, FieldError, Problem, invalid

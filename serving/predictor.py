@@ -11,8 +11,8 @@ import pandas as pd
 
 from features.catalogue import CATALOGUE
 from features.feature import Feature, FeatureType
-from features.online import AdmissionRecords
 from features.points import Point
+from features.records import AdmissionRecords
 from features.settings import FeatureSettings
 from models.encoding import FeatureSpec
 from models.model import Prediction

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 
 from features.dataset import CodeSystems
-from features.online import AdmissionRecords
 from features.quality.staged import CODED_TABLES
+from features.records import AdmissionRecords
 from features.tables import Column, Table
 from serving.problems import INVALID, MALFORMED, RECORDS_REQUIRED, FieldError, Problem, field_errors, invalid
 from serving.records import record_errors, status_errors, time_errors

@@ -102,14 +102,19 @@ def measure_flags(pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
     Columns `code` and `unit` as given, `measure` (its number), `factor`, `shift`, `minimum` and `maximum` in
     the canonical unit, `lookback_days`.
     """
-    found = []
+    return pd.DataFrame(measure_rows(pairs), columns=list(MEASURE_FLAG_COLUMNS)).astype(MEASURE_FLAG_COLUMNS)
+
+
+def measure_rows(pairs: Iterable[tuple[str, str]]) -> list[tuple[str | float, ...]]:
+    """The rows of `measure_flags`, without a table."""
+    found: list[tuple[str | float, ...]] = []
     for code, unit in sorted(set(pairs)):
         measure, conversion = measure_of(code), _conversion(code, unit)
         if measure is not None and conversion is not None:
             days = LOOKBACK_DAYS if measure.looks_back else 0
             limits = (measure.minimum, measure.maximum, days)
             found.append((code, unit, measure.number, conversion.factor, conversion.shift, *limits))
-    return pd.DataFrame(found, columns=list(MEASURE_FLAG_COLUMNS)).astype(MEASURE_FLAG_COLUMNS)
+    return found
 
 
 def measure_of(code: str) -> Measure | None:

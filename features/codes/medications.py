@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -80,15 +81,24 @@ def medication_flags(codes: Iterable[str]) -> pd.DataFrame:
 
     `substance` tells codes apart within the table, whatever their spelling in upper or lower case.
     """
+    rows = medication_rows(codes)
+    return pd.DataFrame(rows, columns=list(MEDICATION_FLAG_COLUMNS)).astype(MEDICATION_FLAG_COLUMNS)
+
+
+def medication_rows(codes: Iterable[str]) -> list[tuple[str | float, ...]]:
+    """The rows of `medication_flags`, without a table."""
     substances: dict[str, int] = {}
-    found = []
+    found: list[tuple[str | float, ...]] = []
     for code in sorted(set(codes)):
         plain = code.strip().upper()
-        substance = substances.setdefault(plain, len(substances))
-        groups = _bits(plain, _GROUPS_BY_PREFIX)
-        mechanisms = _bits(plain, _MECHANISMS_BY_PREFIX)
-        found.append((code, substance, *groups, *mechanisms))
-    return pd.DataFrame(found, columns=list(MEDICATION_FLAG_COLUMNS)).astype(MEDICATION_FLAG_COLUMNS)
+        found.append((code, substances.setdefault(plain, len(substances)), *_meaning(plain)))
+    return found
+
+
+# Bounded: codes come from outside.
+@lru_cache(maxsize=10_000)
+def _meaning(code: str) -> tuple[int, int, int, int]:
+    return *_bits(code, _GROUPS_BY_PREFIX), *_bits(code, _MECHANISMS_BY_PREFIX)
 
 
 def _bits(code: str, by_prefix: Mapping[str, int]) -> tuple[int, int]:

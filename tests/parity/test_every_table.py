@@ -12,8 +12,9 @@ import pytest
 
 from features.catalogue import FAMILY_OF, features_at
 from features.dataset import CodeSystems, DataSet
-from features.online import AdmissionRecords, OnlineFeatures
+from features.online import OnlineFeatures
 from features.points import Point
+from features.records import AdmissionRecords
 from features.settings import DEFAULT_SETTINGS
 from features.tables import TABLES
 from tests.hospital import hospital, rows

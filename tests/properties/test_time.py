@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from features.catalogue import features_at
 from features.dataset import CodeSystems
-from features.online import AdmissionRecords, OnlineFeatures
+from features.online import OnlineFeatures
 from features.points import Point
+from features.records import AdmissionRecords
 from features.settings import DEFAULT_SETTINGS
 from tests.hospital import hospital, rows
 

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from features.dataset import CodeSystems
-from features.online import AdmissionRecords, OnlineFeatures
+from features.online import OnlineFeatures
 from features.points import Point
+from features.records import AdmissionRecords
 from features.settings import DEFAULT_SETTINGS
 
 OUTSIDE = "outside the models' population: "

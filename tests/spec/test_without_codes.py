@@ -16,9 +16,10 @@ import pytest
 from features.catalogue import CATALOGUE
 from features.dataset import CodeSystems, open_dataset
 from features.ingest import ingest
-from features.online import AdmissionRecords, OnlineFeatures
+from features.online import OnlineFeatures
 from features.points import Point
 from features.quality.check import check
+from features.records import AdmissionRecords
 from features.settings import DEFAULT_SETTINGS
 from features.tables import TableError
 from tests.hospital import built, hospital, rows
