@@ -67,6 +67,9 @@ ACCESS_UNAVAILABLE = Kind(
     "access-unavailable", 503, "It cannot be found out now who asks", retry_after_seconds=5
 )
 AUDIT_UNAVAILABLE = Kind("audit-unavailable", 503, "The read cannot be recorded now", retry_after_seconds=5)
+HISTORY_UNAVAILABLE = Kind(
+    "history-unavailable", 503, "The history that the server holds cannot be read now", retry_after_seconds=5
+)
 STORE_UNAVAILABLE = Kind(
     "store-unavailable", 503, "Stored predictions cannot be reached now", retry_after_seconds=5
 )

@@ -35,5 +35,6 @@ def answer(
     if cost is not None:
         amount = {name: value for name, value in risk.items() if name != "probability"}
         amount |= {"target": "cost", "expected": cost, "interval": None, "unit": "money", "currency": "CNY"}
+        amount["scale"] = "log_money"
         document["predictions"].append(amount | {"model": "cost-admission/2"})
     return Stored(document, department)
