@@ -78,9 +78,7 @@ class IssuerKeys:
                 self._keys = parse_key_set(self._read())
                 self._read_at = self._clock()
         except (OSError, KeySetError) as error:
-            # The system's words for an error may name hosts and files; its kind does not.
-            reason = str(error) if isinstance(error, KeySetError) else type(error).__name__
-            _log.warning(json.dumps({"event": "issuer_keys_unreadable", "reason": reason}))
+            _log.warning(json.dumps({"event": "issuer_keys_unreadable", "reason": _reason(error)}))
         finally:
             self._reading.release()
         if self._clock() - self._read_at > MAX_AGE_SECONDS:
@@ -127,10 +125,22 @@ def _public_key(entry: Mapping[str, Any]) -> PublicKey | None:
 
 
 def reader_of(key_set: str, ca_file: Path | None) -> Callable[[], bytes]:
-    """How a key set is read: from an https address, or from a file."""
+    """How a key set is read: from an https address, or from a file, which must be there now.
+
+    Raises KeySetError for a file that is none, or a `ca_file` that cannot be used: a server that could let
+    nobody in had better not start. An address that does not answer yet is asked again later.
+    """
     if not key_set.startswith("https://"):
-        return lambda: _limited(Path(key_set).read_bytes())
-    context = ssl.create_default_context(cafile=ca_file)
+        file = Path(key_set)
+        try:
+            parse_key_set(_limited(file.read_bytes()))
+        except (OSError, KeySetError) as error:
+            raise KeySetError(f"key_set {file}: {_reason(error)}") from None
+        return lambda: _limited(file.read_bytes())
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise KeySetError(f"ca_file {ca_file}: {_reason(error)}") from None
     opener = urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=context))
 
     def read() -> bytes:
@@ -149,6 +159,10 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *_arguments: Any, **_named: Any) -> None:
         return None
+
+
+def _reason(error: OSError | KeySetError) -> str:
+    return str(error) if isinstance(error, KeySetError) else (error.strerror or type(error).__name__)
 
 
 def _limited(content: bytes) -> bytes:

@@ -31,6 +31,7 @@ from serving.access.key_sets import (
     reader_of,
 )
 from serving.access.settings import AccessSettings, IssuerSettings
+from serving.access.tokens import Tokens
 from tests.issuer import EC_KEY, RSA_KEY, key_set, settings, write_key_set
 
 MODULUS_OF_1024_BITS = (
@@ -201,6 +202,31 @@ def test_a_file_that_is_too_large_is_no_key_set(tmp_path: Path):
     file.write_bytes(b" " * (MAX_BYTES + 1))
     with pytest.raises(KeySetError, match="larger"):
         reader_of(str(file), None)()
+
+
+@pytest.mark.parametrize("content", [None, b"no key set"])
+def test_a_file_that_could_let_nobody_in_is_told_at_the_start(tmp_path: Path, content: bytes | None):
+    file = tmp_path / "keys.json"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(KeySetError, match=r"key_set .*keys\.json: (No such file|not a JSON Web Key Set)"):
+        Tokens([settings(key_set=str(file))])
+
+
+def test_a_certificate_of_an_authority_that_cannot_be_used_is_told_at_the_start(tmp_path: Path):
+    with pytest.raises(KeySetError, match=r"ca_file .*none\.pem: No such file"):
+        Tokens([settings(ca_file=tmp_path / "none.pem")])
+
+
+def test_a_file_of_keys_is_read_again_when_a_token_names_a_new_one(tmp_path: Path):
+    file = tmp_path / "keys.json"
+    file.write_bytes(key_set(EC_KEY))
+    seconds = [0.0]
+    keys = IssuerKeys(reader_of(str(file), None), clock=lambda: seconds[0])
+    assert keys.key("rsa-1") is None
+    file.write_bytes(key_set(EC_KEY, RSA_KEY))
+    seconds[0] += RETRY_SECONDS
+    assert keys.key("rsa-1") is not None
 
 
 def certificate(folder: Path) -> Path:
