@@ -83,7 +83,8 @@ def test_a_good_model_becomes_champion(first: Outcome):
 
 def test_the_results_tell_that_explanations_add_up_and_how_fast_they_come(first: Outcome):
     explanation = first.results["explanation"]
-    assert explanation["n"] == 1000
+    # Every judged row, up to 2,000.
+    assert explanation["n"] == min(first.results["n"]["test"], 2000)
     assert explanation["largest_gap"] < 1e-9
     assert explanation["rows_per_second"] > 100
 
