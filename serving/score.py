@@ -23,6 +23,7 @@ from features.errors import UserError
 from features.points import Point
 from features.progress import Progress, silent
 from features.settings import FeatureSettings
+from models.supply import missing_tables
 from serving.claim import claimed, cleared
 from serving.context import differing_settings
 from serving.loaded import ChampionSet, Loaded
@@ -59,7 +60,8 @@ class Scored:
 
     An admission that is scored at two prediction points, or for two targets, counts once. With `top` the
     file holds fewer rows than the `n_scored` ones. `counts` tells both for each target at each point.
-    `resumed`: the run went on with an interrupted one.
+    `resumed`: the run went on with an interrupted one. `lacking` are, by champion, the tables that it learned
+    from and the data set does not hold; none is listed that lacks nothing.
     """
 
     path: Path
@@ -70,6 +72,7 @@ class Scored:
     counts: tuple[TargetCount, ...]
     models: tuple[str, ...]
     resumed: bool
+    lacking: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -123,13 +126,19 @@ def score(
         if error.errno is None:
             raise
         raise ScoringError(
-            f"{error.filename or out.name}: {os.strerror(error.errno)}. What was scored so far is kept in "
-            f"{work.name}: mend that and go on with --resume."
+            f"{error.filename or out.name}: {os.strerror(error.errno)}. {_what_next(work)}"
         ) from error
     except BaseException as error:
         if (work / RECORD).is_file():
             error.add_note(KEPT)
         raise
+
+
+def _what_next(work: Path) -> str:
+    """What to do after a file could not be written."""
+    if not (work / RECORD).is_file():
+        return "Nothing was scored yet: mend that and run again."
+    return f"What was scored so far is kept in {work.name}: mend that and go on with --resume."
 
 
 def check_out(out: Path) -> None:
@@ -170,6 +179,11 @@ def _finish(run: _Run, out: Path, top: int | None, keep: Keep | None, progress: 
         counts=tuple(counts),
         models=tuple(loaded.model_id for loaded in champions.loaded),
         resumed=run.resumed,
+        lacking={
+            loaded.model_id: tables
+            for loaded in champions.loaded
+            if (tables := missing_tables(loaded.model.artefact, run.dataset.has))
+        },
     )
 
 
@@ -183,7 +197,10 @@ def _check_champions(champions: ChampionSet, declaration: Declaration) -> None:
     if champions.refused:
         raise ScoringError("; ".join(f"{name}: {reason}" for name, reason in champions.refused))
     if not champions.loaded:
-        raise ScoringError("No champion to score with. Train a model with --promote first.")
+        raise ScoringError(
+            "No champion to score with. Train a model with --promote first, or look "
+            "whether --work names the right folder."
+        )
     for loaded in champions.loaded:
         differing = differing_settings(loaded.model.artefact.context, declaration)
         if differing:
@@ -263,4 +280,5 @@ def _write_part(part: Path, frame: pd.DataFrame, models: tuple[Loaded, ...], run
             chunk = frame.iloc[start : start + CHUNK_ROWS].reset_index(drop=True)
             for model in models:
                 scores = predict(model, chunk, threads=run.settings.threads)
-                writer.write_table(scored_rows(scores, chunk, run.run_id))
+                lacking = missing_tables(model.model.artefact, run.dataset.has)
+                writer.write_table(scored_rows(scores, chunk, run.run_id, lacking=lacking))

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from models.supply import in_words
 from serving.predictor import Scores
 from serving.reasons import N_REASONS, sentence
 
@@ -66,8 +67,12 @@ _TOP_COLUMNS = [
 ]
 
 
-def scored_rows(scores: Scores, frame: pd.DataFrame, run_id: str) -> pa.Table:
-    """The rows of the scored file for one champion's predictions of `frame`."""
+def scored_rows(scores: Scores, frame: pd.DataFrame, run_id: str, *, lacking: Sequence[str] = ()) -> pa.Table:
+    """The rows of the scored file for one champion's predictions of `frame`.
+
+    `lacking` are the tables that the champion learned from and the data set does not hold: each row warns.
+    """
+    everyone = [in_words(table) for table in lacking]
     artefact, prediction, n = scores.loaded.model.artefact, scores.prediction, len(frame)
     is_money = artefact.unit == "money"
     columns = {
@@ -90,7 +95,7 @@ def scored_rows(scores: Scores, frame: pd.DataFrame, run_id: str) -> pa.Table:
         "raw_output": prediction.raw_output,
         "scale": [artefact.scale] * n,
         "reasons": [_TO_JSON(reasons) for reasons in scores.reasons],
-        "warnings": [_TO_JSON(warnings) for warnings in prediction.warnings],
+        "warnings": [_TO_JSON([*everyone, *warnings]) for warnings in prediction.warnings],
         "model": [scores.loaded.model_id] * n,
         "model_version": [scores.loaded.champion.version] * n,
         "feature_fingerprint": [artefact.fingerprint] * n,

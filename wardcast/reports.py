@@ -224,6 +224,11 @@ def show_scored(scored: Scored, declaration: Declaration, *, since: dt.datetime 
     if resume and not scored.resumed:
         say("There was no interrupted run to go on with: everything was scored anew.")
     say(f"{scored.n_admissions:,} admissions scored; {scored.n_rows:,} rows in {scored.path}:")
+    for model, tables in scored.lacking.items():
+        say(
+            f"Warning: {model} learned from {', '.join(tables)}, which this data set does not hold: the "
+            "features of these are missing, and its predictions are less good than its evidence says."
+        )
     for count in scored.counts:
         kept = f" of {count.n_scored:,} scored, the highest" if count.n_rows < count.n_scored else ""
         say(f"  {count.target} at {count.prediction_point}: {count.n_rows:,} rows{kept}")

@@ -104,11 +104,11 @@ def load_settings(**options: object) -> Settings:
 
 
 def _problem(place: list[str], kind: str, message: str) -> str:
-    """What is wrong with a setting: where it was set, what is wrong, what may stand there; never its value."""
+    """What is wrong with a setting, where it was set and what may stand there; never its value."""
     name = ".".join(place)
     if kind != "extra_forbidden":
         return f"{_origin(place[0])}: {name}: {message[:1].lower()}{message[1:]}"
-    nearest = get_close_matches(name, Settings.model_fields, n=1)
+    nearest = get_close_matches(name, Settings.model_fields, n=1, cutoff=0.75)
     known = f"the nearest is {nearest[0]}" if nearest else f"there are {', '.join(Settings.model_fields)}"
     return f"{_origin(place[0])}: {name} is no setting; {known}"
 

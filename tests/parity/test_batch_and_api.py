@@ -16,7 +16,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from features.build import rows_for_scoring
-from features.dataset import DataSet
+from features.dataset import DataSet, open_dataset
 from features.points import Point
 from features.settings import DEFAULT_SETTINGS, FeatureSettings
 from serving.api import create_app
@@ -161,6 +161,22 @@ def test_records_without_dates_have_no_since(hospital, champions, tmp_path):
     with pytest.raises(ScoringError, match="--since: these records have no dates"):
         score(DataSet(hospital.path, undated), champions, tmp_path / "x.csv", settings=DEFAULT_SETTINGS,
               since=SINCE)  # fmt: skip
+
+
+def test_a_table_that_the_champions_learned_from_and_the_data_set_lacks_is_told_with_every_row(
+    hospital, champions, tmp_path
+):
+    lesser = tmp_path / "data"
+    lesser.mkdir()
+    for part in hospital.path.iterdir():
+        if part.name != "visits":
+            (lesser / part.name).symlink_to(part)
+    done = score(
+        open_dataset(lesser), champions, tmp_path / "x.parquet", settings=DEFAULT_SETTINGS, since=SINCE
+    )
+    assert done.lacking == {loaded.model_id: ("visits",) for loaded in champions.loaded}
+    told = pd.read_parquet(tmp_path / "x.parquet")["warnings"].map(json.loads)
+    assert told.map(lambda warnings: "visits not sent: unknown, its features are missing" in warnings).all()
 
 
 def test_the_top_are_the_highest_of_each_target_and_point(hospital, champions, scored, tmp_path):

@@ -29,6 +29,7 @@ from training.external.fitness import (
     acted_upon,
     check_context,
     check_label,
+    missing_everywhere,
     missing_facts,
     overlaps,
 )
@@ -170,6 +171,7 @@ def judge_elsewhere(
         else suggestion(target.kind, predicted.value, label, rows["patient_id"], resampling),
         "warnings": [
             *missing_facts(artefact, data),
+            *missing_everywhere(artefact, rows),
             *overlaps(artefact, data, frame, chosen),
             *warned,
         ],

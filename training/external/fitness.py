@@ -19,6 +19,9 @@ from training.split import Rows
 from training.targets import Target
 from training.validation.exposure import is_exposed
 
+MOST_LABELS = 5
+"""Of features, that a warning names."""
+
 
 def check_context(artefact: Artefact, dataset: DataSet) -> None:
     """Raises ExternalError where the model's inputs or its money mean something else in this data set."""
@@ -91,6 +94,21 @@ def missing_facts(artefact: Artefact, data: PatientLevelData) -> Iterator[str]:
         yield (
             f"Judged without {', '.join(missing)}, which the extract that the model learned from supplied "
             "and this one does not."
+        )
+
+
+def missing_everywhere(artefact: Artefact, rows: pd.DataFrame) -> Iterator[str]:
+    """A warning where features that the model learned from are missing in every judged row."""
+    labels = [
+        spec.label
+        for spec in artefact.features
+        if not spec.is_fact and spec.name in rows and rows[spec.name].isna().all()
+    ]
+    if labels:
+        shown = ", ".join(labels[:MOST_LABELS]) + (", …" if len(labels) > MOST_LABELS else "")
+        yield (
+            f"{len(labels)} of its {len(artefact.features)} features are missing in every judged row "
+            f"({shown}): this data set does not hold what the model learned from, and it is judged without."
         )
 
 

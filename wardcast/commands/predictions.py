@@ -58,6 +58,7 @@ def score(
                 "counts": [asdict(count) for count in scored.counts],
                 "resumed": scored.resumed,
                 "models": list(scored.models),
+                "lacking": {model: list(tables) for model, tables in scored.lacking.items()},
                 "run_id": scored.run_id,
             }
         )
