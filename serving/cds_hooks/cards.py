@@ -22,8 +22,8 @@ Prediction = Mapping[str, Any]
 
 LONGEST_SUMMARY = 139
 _AFTER_DISCHARGE = ("readmission", "readmission_or_death")
-# What GitHub Flavored Markdown gives a meaning to: texts of records may hold it.
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#|~&!])")
+# What GitHub Flavored Markdown gives a meaning to within a line: names in a model may hold it.
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&])")
 
 
 @dataclass(frozen=True)

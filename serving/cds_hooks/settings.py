@@ -9,10 +9,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from fhir.resources.R4B import get_fhir_model_class
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from features.errors import UserError
+from features.sources.fhir.validate import fault_of, is_type
 from serving.reasons.languages import Language
 
 Band = Literal["low", "medium", "high"]
@@ -198,12 +198,7 @@ def _places(error: ValidationError) -> Iterable[str]:
 
 def _check_resource(resource: dict[str, Any]) -> None:
     kind = str(resource.get("resourceType"))
-    try:
-        model = get_fhir_model_class(kind)
-    except (LookupError, AttributeError):
-        raise ValueError("suggestions: an action's resource has no resourceType of FHIR R4") from None
-    try:
-        model.model_validate(resource)
-    except ValidationError as error:
-        places = "; ".join(_places(error))
-        raise ValueError(f"suggestions: a {kind} that is not valid FHIR R4 ({places})") from None
+    if not is_type(kind):
+        raise ValueError("suggestions: an action's resource has no resourceType of FHIR R4")
+    if fault := fault_of(resource, kind):
+        raise ValueError(f"suggestions: a {kind} that is not valid FHIR R4 at {fault}")
