@@ -1,0 +1,230 @@
+"""The history that the server holds: predicted from it, an admission is as it is in the batch."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.dataset import CodeSystems, DataSet, open_dataset
+from features.online import OnlineFeatures
+from features.points import Point
+from features.settings import DEFAULT_SETTINGS
+from features.tables import STAYS, TableError
+from models.artefact import Context
+from serving.history import Held, HeldHistory
+from serving.loaded import ChampionSet
+from serving.predictor import fact_features, predict
+from serving.problems import Problem
+from tests.hospital import hospital as small_hospital
+from tests.served import sent
+
+SECRET = "Zhang-Wei-4711"
+
+
+def everybody(_department: str | None) -> bool:
+    return True
+
+
+def asked(stay_id: str, point: str = "admission", **more: Any) -> dict[str, Any]:
+    return {"stay_id": stay_id, "prediction_point": point, **more}
+
+
+@pytest.fixture(scope="module")
+def context(champions: ChampionSet) -> Context:
+    return champions.loaded[0].model.artefact.context
+
+
+@pytest.fixture(scope="module")
+def history(hospital: DataSet) -> HeldHistory:
+    return HeldHistory(hospital.path)
+
+
+def refused(history: HeldHistory, content: object, context: Context, sees=everybody) -> Problem:
+    with pytest.raises(Problem) as told:
+        history.asked(content, context, sees)
+    assert SECRET not in json.dumps(told.value.document())
+    return told.value
+
+
+def test_an_admission_predicted_from_held_records_is_as_in_the_batch_to_the_last_bit(
+    hospital, champions, scored, history, context
+):
+    rows = pd.read_parquet(scored)
+    for point in (Point.ADMISSION, Point.DISCHARGE):
+        here = rows[rows["prediction_point"] == point]
+        stays = sorted(here["stay_id"].unique())[::40]
+        assert len(stays) > 20
+        models = champions.at(point)
+        held = [history.asked(asked(stay, point.value), context, everybody).records for stay in stays]
+        features = OnlineFeatures(CodeSystems.model_validate(context.code_systems), DEFAULT_SETTINGS)
+        found = features.rows(held, facts=fact_features(models, held))
+        assert not any(found.provisional)
+        for model in models:
+            scores = predict(model, found.features, threads=1)
+            own = here[here["model"] == model.model_id].set_index("stay_id").loc[stays]
+            np.testing.assert_array_equal(scores.prediction.value, own["value"].to_numpy())
+            np.testing.assert_array_equal(scores.prediction.raw_output, own["raw_output"].to_numpy())
+        assert [pd.Timestamp(time) for time in found.prediction_times] == own["prediction_time"].tolist()
+
+
+def test_held_are_all_rows_of_the_patient_and_nobody_elses(hospital, history, context):
+    with duckdb.connect() as con:
+        stays = con.sql(hospital.select(STAYS)).df()
+    busy = stays["patient_id"].value_counts().index[0]
+    stay_id = stays.loc[stays["patient_id"] == busy, "stay_id"].iloc[0]
+    held = history.asked(asked(stay_id), context, everybody).records
+    expected = sent(hospital, stay_id, "admission")["records"]
+    assert {name: len(rows) for name, rows in held.tables.items()} == {
+        name: len(rows) for name, rows in expected.items()
+    }
+    assert len(held.tables["stays"]) == (stays["patient_id"] == busy).sum() > 1
+    assert {row["patient_id"] for row in held.tables["patients"]} == {busy}
+    assert held.history_from == hospital.declaration.observed_from
+
+
+SMALL = """
+    stay_id | patient_id | admitted_at         | discharged_at       | admission_department | discharge_department | status
+    S1      | P1         | 2024-03-01T10:00:00 | 2024-03-05T10:00:00 | emergency            | cardiology           | discharged
+    S2      | P2         | 2024-12-30T10:00:00 |                     | surgery              |                      | in
+    S3      | P3         | 2024-12-30T10:00:00 |                     |                      |                      | in
+"""  # noqa: E501
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> DataSet:
+    return small_hospital(tmp_path / "data", stays=SMALL, buckets=3)
+
+
+@pytest.fixture
+def of_small(small: DataSet) -> Context:
+    declaration = small.declaration
+    codes = declaration.code_systems.model_dump(exclude_none=True)
+    return Context(declaration.time_zone, declaration.currency, codes, declaration.cost_basis)
+
+
+def held_by(folder: Path, stay_id: str, point: str, context: Context) -> Held:
+    return HeldHistory(folder).asked(asked(stay_id, point), context, everybody)
+
+
+def test_a_stay_belongs_to_its_department_at_the_point(small, of_small):
+    found = {
+        (stay, point): held_by(small.path, stay, point, of_small).department
+        for stay, point in (
+            ("S1", "admission"),
+            ("S1", "discharge"),
+            ("S2", "admission"),
+            ("S3", "admission"),
+        )
+    }
+    assert list(found.values()) == ["emergency", "cardiology", "surgery", None]
+
+
+def test_another_departments_stay_is_as_unknown_as_one_that_is_not_there(small, of_small):
+    history = HeldHistory(small.path)
+    told = [
+        refused(history, asked(stay, "admission"), of_small, lambda department: department == "surgery")
+        for stay in ("S1", "S3", SECRET)
+    ]
+    assert {(problem.kind.status, json.dumps(problem.document())) for problem in told} == {
+        (404, json.dumps(told[0].document()))
+    }
+    # Nor does what the record lacks give the stay away.
+    assert refused(history, asked("S3", "discharge"), of_small, bool).kind.status == 404
+    assert (
+        history.asked(asked("S2"), of_small, lambda department: department == "surgery").department
+        == "surgery"
+    )
+
+
+def test_a_stay_that_has_not_come_so_far_is_told(small, of_small):
+    history = HeldHistory(small.path)
+    problem = refused(history, asked("S2", "discharge"), of_small)
+    assert (problem.kind.status, problem.errors[0].field) == (422, "prediction_point")
+    assert "no discharged_at" in problem.errors[0].message
+    # As of a time during the stay it can be asked.
+    at = asked("S2", "discharge", prediction_time="2024-12-31T10:00:00")
+    assert history.asked(at, of_small, everybody).records.prediction_time == dt.datetime(2024, 12, 31, 10)
+    # 09:00 in Shanghai, before the admission at 10:00.
+    early = asked("S2", prediction_time="2024-12-30T01:00:00Z")
+    assert refused(history, early, of_small).errors[0].field == "prediction_time"
+
+
+@pytest.mark.parametrize(
+    ("content", "field"),
+    [
+        ({"stay_id": "S1"}, "prediction_point"),
+        ({"prediction_point": "admission"}, "stay_id"),
+        (asked("S1", SECRET), "prediction_point"),
+        (asked("x" * 201), "stay_id"),
+        (asked("S1", prediction_time=SECRET), "prediction_time"),
+        (asked("S1", **{SECRET: 1}), ""),
+        ([SECRET], ""),
+    ],
+)
+def test_a_request_that_is_not_as_declared_is_refused(small, of_small, content, field):
+    problem = refused(HeldHistory(small.path), content, of_small)
+    assert (problem.kind.status, [error.field for error in problem.errors]) == (422, [field])
+
+
+def test_models_of_another_kind_of_data_are_not_asked(small, of_small):
+    other = Context(of_small.time_zone, "USD", of_small.code_systems, of_small.cost_basis)
+    problem = refused(HeldHistory(small.path), asked("S1"), other)
+    assert (problem.kind.name, problem.kind.status) == ("records-required", 422)
+    assert "currency" in problem.detail
+
+
+def test_a_new_data_set_is_taken_up_while_questions_are_asked(small, of_small, tmp_path):
+    history = HeldHistory(small.path)
+    assert history.asked(asked("S1"), of_small, everybody).records.tables["stays"][0]["stay_id"] == "S1"
+    later = SMALL + "    S4      | P4         | 2024-12-31T10:00:00 |                     | surgery | | in\n"
+    new = small_hospital(tmp_path / "new", stays=later, buckets=2)
+    assert refused(history, asked("S4"), of_small).kind.status == 404
+
+    def ask(_: int) -> str:
+        return history.asked(asked("S1"), of_small, everybody).department or ""
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = pool.map(ask, range(60))
+        small.path.rename(tmp_path / "former")
+        new.path.rename(small.path)
+        assert set(answers) == {"emergency"}
+    assert history.asked(asked("S4"), of_small, everybody).department == "surgery"
+
+
+def test_a_data_set_that_cannot_be_read_is_told_as_such(small, of_small, monkeypatch):
+    monkeypatch.setattr("serving.history._AGAIN_SECONDS", 0.0)
+    history = HeldHistory(small.path)
+    bucket = next(
+        n for n in range(3) if history.asked(asked("S1"), of_small, everybody) and _holds(small, n, "S1")
+    )
+    (small.path / "stays" / f"bucket={bucket}" / "data.parquet").write_bytes(b"PAR1 damaged")
+    problem = refused(history, asked("S1"), of_small)
+    assert (problem.kind.name, problem.kind.status) == ("history-unavailable", 503)
+    shutil.rmtree(small.path)
+    assert refused(history, asked("S1"), of_small).kind.status == 503
+    with pytest.raises(TableError, match=r"no dataset\.toml"):
+        HeldHistory(small.path)
+
+
+def _holds(dataset: DataSet, bucket: int, stay_id: str) -> bool:
+    with duckdb.connect() as con:
+        return stay_id in con.sql(dataset.select(STAYS, bucket)).df()["stay_id"].tolist()
+
+
+def test_an_absent_table_stays_unknown_and_an_empty_one_none(tmp_path, of_small):
+    without = small_hospital(tmp_path / "less", stays=SMALL, without=("procedures",))
+    tables = held_by(without.path, "S1", "discharge", of_small).records.tables
+    assert "procedures" not in tables
+    assert "visits" not in tables
+    other = small_hospital(tmp_path / "other", stays=SMALL)
+    assert held_by(other.path, "S1", "discharge", of_small).records.tables["procedures"] == []
+    assert open_dataset(other.path).has("procedures")
