@@ -1,7 +1,7 @@
 """Reasons: what moved a prediction, on the model's own scale, on that of the prediction, and in words."""
 
 from serving.reasons.contributions import N_REASONS, Reason, reasons
-from serving.reasons.explanation import Explanation, explain
+from serving.reasons.explanation import Explanation, explain, shortened
 from serving.reasons.sentences import sentence, tell
 from serving.reasons.telling import Telling, telling_asked
 
@@ -13,6 +13,7 @@ __all__ = [
     "explain",
     "reasons",
     "sentence",
+    "shortened",
     "tell",
     "telling_asked",
 ]

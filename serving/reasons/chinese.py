@@ -73,6 +73,7 @@ CHINESE = Words(
         ("log_days", "none"): "无影响",
     },
     amount=_amount,
+    currency=_unit,
     effect={
         (scale, direction): start + end
         for scale, start in (("log_odds", _RISK), ("log_money", _EXPECTED), ("log_days", _STAYS))
@@ -80,5 +81,4 @@ CHINESE = Words(
     },
     not_a_cause="这是模型的计算结果，不代表因果关系。",
     gap="",
-    others=lambda n: f"其余 {n} 项合计",
 )

@@ -141,6 +141,7 @@ ENGLISH = Words(
         ("log_days", "none"): "no effect",
     },
     amount=_amount,
+    currency=str,
     effect={
         ("log_odds", "raises"): f"{_RISK}{_ADDS}be {{without}}.",
         ("log_odds", "lowers"): f"{_RISK}{_TAKES}be {{without}}.",
@@ -154,5 +155,4 @@ ENGLISH = Words(
     },
     not_a_cause="This is how the model sees it, not a cause.",
     gap=" ",
-    others=lambda n: f"All {n} others",
 )

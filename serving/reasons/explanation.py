@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NotRequired, TypedDict
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
@@ -50,6 +51,13 @@ def explain(
         for explanation, n, value, found_marks in scales:
             explanation |= {"n_contributing": n, "base_prediction": value, "marks": found_marks}
     return explanations
+
+
+def shortened(prediction: Mapping[str, Any], n_reasons: int = N_REASONS) -> dict[str, Any]:
+    """A target's prediction, stored with what a picture needs, as one is answered that did not ask for it."""
+    scale = ("n_contributing", "base_prediction", "marks")
+    kept = {name: value for name, value in prediction.items() if name not in scale}
+    return kept | {"reasons": prediction["reasons"][:n_reasons]}
 
 
 def _kept(row: list[Reason], limit: int | None) -> list[Reason]:

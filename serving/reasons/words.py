@@ -19,9 +19,9 @@ class Words:
 
     `statement` tells what the model saw of a feature and `family` of how many features of a family;
     `effects` what a contribution does. `told` puts the two together. `amount` is a predicted value on its
-    scale with its currency. `effect` has for each direction and scale what the prediction is and what it
-    would be, and for no direction that it would be about the same. `gap` stands between sentences. `others`
-    are that many smaller reasons.
+    scale with its currency, `currency` that currency alone. `effect` has for each direction and scale what
+    the prediction is and what it would be, and for no direction that it would be about the same. `gap`
+    stands between sentences.
     """
 
     tag: str
@@ -30,10 +30,10 @@ class Words:
     told: str
     effects: Mapping[tuple[str, str], str]
     amount: Callable[[float, Scale, str | None], str]
+    currency: Callable[[str], str]
     effect: Mapping[tuple[str, str], str]
     not_a_cause: str
     gap: str
-    others: Callable[[int], str]
 
 
 def percent(share: float, *, sign: str) -> tuple[str, str]:
@@ -52,7 +52,7 @@ def percent(share: float, *, sign: str) -> tuple[str, str]:
         return ">", f"99{sign}"
     # As it will be printed: 9.97 % is 10 %, not 10.0 %.
     decimals = 1 if round(share, 3) < FINE_SHARE else 0
-    return "", f"{100 * share:.{decimals}f}{sign}"
+    return "", f"{100 * share:.{decimals}f}".removesuffix(".0") + sign
 
 
 def money(amount: float) -> str:

@@ -1,0 +1,255 @@
+"""The waterfall of a stored prediction as SVG: text stays text, and nothing is loaded or run.
+
+Every reason is a line of text over its bar, so that long labels and narrow pages have room. What raises is a
+full arrow to the right with a plus, what lowers a striped one to the left with a minus: it is read in print
+without colour. A screen reader gets title and description with all that is drawn.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from features.pictures import html_text
+from serving.reasons.bars import MAX_BARS, Bar, bars_of
+from serving.reasons.captions import CAPTIONS, Captions
+from serving.reasons.languages import WORDS, Language
+from serving.reasons.lines import lines_of, width_of
+from serving.reasons.sentences import value_of
+from serving.reasons.words import Words, days, money
+
+DEFAULT_BARS, DEFAULT_WIDTH = 8, 640
+LEAST_WIDTH, MOST_WIDTH = 280, 1200
+RAISES, LOWERS = "#8c2d04", "#08519c"
+"""Both at least 7 : 1 against white, and told apart by colour-blind readers."""
+_FONTS = "system-ui, 'Noto Sans', 'Noto Sans CJK SC', 'PingFang SC', 'Microsoft YaHei', sans-serif"
+_MARGIN, _FONT, _SMALL, _TITLE = 16, 14, 12, 18
+_BAR, _HEAD, _GAP = 16, 8, 10
+_LEADING = 1.35
+
+
+def waterfall(
+    answer: Mapping[str, Any],
+    target: str,
+    language: Language = Language.EN,
+    *,
+    n_bars: int = DEFAULT_BARS,
+    width: int = DEFAULT_WIDTH,
+) -> str:
+    """Draw one target of an answer, as the API gives it, with its `n_bars` strongest reasons.
+
+    The axis shows the prediction's own scale if the answer holds its marks (`explain=full`). `width` is in
+    pixels. Raises KeyError if the answer has no such target, ValueError unless there are 1 to 15 bars.
+    """
+    if not 1 <= n_bars <= MAX_BARS:
+        raise ValueError(f"bars: must be 1 to {MAX_BARS}.")
+    found = next((one for one in answer["predictions"] if one["target"] == target), None)
+    if found is None:
+        raise KeyError(target)
+    return _Picture(answer, found, WORDS[language], CAPTIONS[language], n_bars, width).svg()
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Raw outputs from `low` to `high` between two places on the page."""
+
+    low: float
+    high: float
+    left: float
+    right: float
+
+    def x(self, raw: float) -> float:
+        share = 0.5 if self.high == self.low else (raw - self.low) / (self.high - self.low)
+        return round(self.left + share * (self.right - self.left), 1)
+
+
+class _Picture:
+    def __init__(
+        self,
+        answer: Mapping[str, Any],
+        prediction: Mapping[str, Any],
+        words: Words,
+        captions: Captions,
+        n_bars: int,
+        width: int,
+    ) -> None:
+        self._prediction, self._words, self._captions, self._width = prediction, words, captions, width
+        self._bars = bars_of(prediction, words, captions, n_bars)
+        self._title = captions.title.format(
+            target=captions.targets.get(prediction["target"], prediction["target"].replace("_", " ")),
+            value=self._shown(value_of(prediction)),
+        )
+        self._about = _about(answer, prediction, captions)
+        base = prediction.get("base_prediction")
+        self._start = (
+            captions.start_unknown if base is None else captions.start.format(value=self._shown(base))
+        )
+        self._end = captions.end.format(value=self._shown(value_of(prediction)))
+        places = [prediction["base_value"], prediction["raw_output"], *(bar.end for bar in self._bars)]
+        self._axis = _Axis(min(places), max(places), _MARGIN + 24, width - _MARGIN - 24)
+        # Several pictures may stand on one page, where each name may stand once.
+        self._own = f"w{hashlib.sha256((self._title + self._about).encode()).hexdigest()[:8]}"
+
+    def svg(self) -> str:
+        parts: list[str] = []
+        top = self._text(parts, [self._title], _MARGIN, _TITLE, weight="bold")
+        top = self._text(parts, [self._about], top + 2, _SMALL)
+        grid_top = self._marks(parts, top + _GAP)
+        y = self._ladder(parts, grid_top + _GAP)
+        grid = [self._line(x, grid_top, y, "#d0d0d0") for x, _ in self._ticks()]
+        y = self._legend(parts, y + _GAP)
+        y = self._text(parts, [self._captions.note], y, _SMALL)
+        return self._frame(y + _MARGIN, [*grid, *parts])
+
+    def _frame(self, height: float, parts: Sequence[str]) -> str:
+        own, width = self._own, self._width
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0f}" width="{width}" '
+            f'height="{height:.0f}" role="img" lang="{self._words.tag}" '
+            f'aria-labelledby="{own}-title {own}-desc" font-family="{html_text(_FONTS)}" fill="#1a1a1a">\n'
+            f'<title id="{own}-title">{html_text(self._title)}</title>\n'
+            f'<desc id="{own}-desc">{html_text(self._in_words())}</desc>\n'
+            f'<defs><pattern id="{own}-stripes" width="6" height="6" patternUnits="userSpaceOnUse" '
+            f'patternTransform="rotate(45)"><rect width="6" height="6" fill="#fff"/>'
+            f'<rect width="3" height="6" fill="{LOWERS}"/></pattern></defs>\n'
+            f'<rect width="{width}" height="{height:.0f}" fill="#fff"/>\n' + "\n".join(parts) + "\n</svg>\n"
+        )
+
+    def _in_words(self) -> str:
+        """All that is drawn, for whoever does not see it."""
+        raises, lowers = self._captions.legend[self._prediction["scale"]]
+        listed = [
+            f"{place}. {bar.text} · {raises if bar.is_raising else lowers}"
+            for place, bar in enumerate(self._bars, start=1)
+        ]
+        lines = [self._about, self._start, f"{self._captions.listed}:", *listed, self._end]
+        return "\n".join([*lines, self._captions.note])
+
+    def _shown(self, value: float) -> str:
+        prediction = self._prediction
+        return self._words.amount(value, prediction["scale"], prediction.get("currency"))
+
+    def _text(
+        self, parts: list[str], texts: Sequence[str], top: float, size: int, *, weight: str = "normal"
+    ) -> float:
+        """Write texts below each other, broken into lines; returns where the next may begin."""
+        y = top
+        for text in texts:
+            # Bold letters are wider.
+            room = (self._width - 2 * _MARGIN) / size / (1.08 if weight == "bold" else 1.0)
+            for line in lines_of(text, room):
+                y += size * _LEADING
+                parts.append(_words_at(_MARGIN, y - size * 0.35, line, size, weight=weight))
+        return y
+
+    def _ticks(self) -> Iterator[tuple[float, str]]:
+        """Places and labels of the marks within the picture, as many as do not run into each other."""
+        free = 0.0
+        for mark in self._prediction.get("marks") or ():
+            if not self._axis.low <= mark["raw_output"] <= self._axis.high:
+                continue
+            label = self._tick_label(mark["prediction"])
+            x, half = self._axis.x(mark["raw_output"]), width_of(label) * _SMALL / 2
+            if x - half > free:
+                free = x + half + _SMALL
+                yield x, label
+
+    def _tick_label(self, value: float) -> str:
+        scale = self._prediction["scale"]
+        if scale == "log_odds":
+            return self._words.amount(value, scale, None)
+        return money(value) if scale == "log_money" else days(value)
+
+    def _marks(self, parts: list[str], top: float) -> float:
+        """The axis with its name, if there is any mark; returns where its lines begin."""
+        ticks = list(self._ticks())
+        if not ticks:
+            return top
+        name = self._captions.axis[self._prediction["scale"]]
+        y = self._text(
+            parts,
+            [name.format(currency=self._words.currency(self._prediction.get("currency") or ""))],
+            top,
+            _SMALL,
+        )
+        y += _SMALL * _LEADING
+        parts += [_words_at(x, y - 2, label, _SMALL, anchor="middle") for x, label in ticks]
+        return y + 2
+
+    def _ladder(self, parts: list[str], top: float) -> float:
+        """From the base value by every bar to the prediction; returns where it ends."""
+        y = self._end_point(parts, self._start, self._prediction["base_value"], top)
+        for bar in self._bars:
+            begin = y
+            texts: list[str] = []
+            y = self._text(texts, [f"{'+' if bar.is_raising else '−'} {bar.text}"], y + _GAP / 2, _FONT)
+            x = self._axis.x(bar.start)
+            parts += [self._line(x, begin, y + 3, "#767676"), *texts, self._arrow(bar, y + 3)]
+            y += 3 + _BAR
+        begin, raw = y, self._prediction["raw_output"]
+        texts = []
+        y = self._end_point(texts, self._end, raw, y + _GAP / 2, weight="bold")
+        parts += [self._line(self._axis.x(raw), begin, y - _BAR, "#767676"), *texts]
+        return y
+
+    def _end_point(
+        self, parts: list[str], text: str, raw: float, top: float, *, weight: str = "normal"
+    ) -> float:
+        y = self._text(parts, [text], top, _FONT, weight=weight) + 3
+        x, middle, half = self._axis.x(raw), y + _BAR / 2, _BAR / 2
+        parts.append(
+            f'<path d="M{x} {middle - half}l{half} {half}l{-half} {half}l{-half} {-half}z" fill="#1a1a1a"/>'
+        )
+        return y + _BAR
+
+    def _line(self, x: float, top: float, bottom: float, colour: str) -> str:
+        return f'<path d="M{x} {top:.1f}V{bottom:.1f}" stroke="{colour}" fill="none"/>'
+
+    def _arrow(self, bar: Bar, top: float) -> str:
+        start, end = self._axis.x(bar.start), self._axis.x(bar.end)
+        sign = 1 if bar.is_raising else -1
+        neck = round(end - sign * min(_HEAD, abs(end - start)), 1)
+        return _arrow(start, neck, end, top, self._own, is_raising=bar.is_raising)
+
+    def _legend(self, parts: list[str], top: float) -> float:
+        y = top
+        for is_raising, text in zip(
+            (True, False), self._captions.legend[self._prediction["scale"]], strict=True
+        ):
+            left, right = _MARGIN, _MARGIN + 32
+            ends = (left, right - _HEAD, right) if is_raising else (right, left + _HEAD, left)
+            parts.append(_arrow(*ends, y, self._own, is_raising=is_raising))
+            parts.append(_words_at(right + 8, y + _BAR - 4, f"{'+' if is_raising else '−'} {text}", _SMALL))
+            y += _BAR + 4
+        return y
+
+
+def _arrow(start: float, neck: float, end: float, top: float, own: str, *, is_raising: bool) -> str:
+    """An arrow from `start` over its `neck` to the point at `end`."""
+    outline = f"M{start} {top:.1f}H{neck}L{end} {top + _BAR / 2:.1f}L{neck} {top + _BAR:.1f}H{start}z"
+    fill, edge = (RAISES, RAISES) if is_raising else (f"url(#{own}-stripes)", LOWERS)
+    return f'<path d="{outline}" fill="{fill}" stroke="{edge}"/>'
+
+
+def _words_at(
+    x: float, y: float, text: str, size: int, *, anchor: str = "start", weight: str = "normal"
+) -> str:
+    # A white edge keeps lines of the picture from crossing letters.
+    return (
+        f'<text x="{x}" y="{y:.1f}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}" '
+        f'stroke="#fff" stroke-width="3" paint-order="stroke">{html_text(text)}</text>'
+    )
+
+
+def _about(answer: Mapping[str, Any], prediction: Mapping[str, Any], captions: Captions) -> str:
+    at = answer["prediction_time"]
+    time = "" if at is None else f" {dt.datetime.fromisoformat(at):%Y-%m-%d %H:%M}"
+    return captions.about.format(
+        stay=answer["stay_id"],
+        point=captions.points[answer["prediction_point"]],
+        time=time,
+        model=prediction["model"],
+    )
