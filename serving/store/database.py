@@ -36,10 +36,15 @@ class StoreError(UserError):
     """The store's database cannot be used; the message says which, why and what to do, never a password."""
 
 
-def open_database(url: str) -> Engine:
+def file_address(file: Path) -> URL:
+    """The address of a SQLite file, whatever characters its name holds."""
+    return URL.create("sqlite", database=str(file.absolute()))
+
+
+def open_database(url: str | URL) -> Engine:
     """Open the database at an address, made or migrated to what this version of wardcast needs.
 
-    `sqlite:///FOLDER/FILE` or `postgresql://USER@HOST/DATABASE`. Processes that start at the same time wait
+    `sqlite:///FOLDER/FILE`, a `file_address`, or `postgresql://USER@HOST/DATABASE`. Processes that start at the same time wait
     for the one that migrates. Raises StoreError if the address is none, nothing answers there, the account
     may not do it, or what is there is no database or one of a newer version.
     """
@@ -103,7 +108,7 @@ def place(url: URL) -> str:
     return f"the database {url.database or ''} at {host}"
 
 
-def connect(url: str) -> Engine:
+def connect(url: str | URL) -> Engine:
     """An engine for the address; nothing is read or migrated yet. Raises StoreError for no address."""
     parsed = _parse(url)
     try:
@@ -120,7 +125,7 @@ def connect(url: str) -> Engine:
         ) from None
 
 
-def _parse(url: str) -> URL:
+def _parse(url: str | URL) -> URL:
     form = "Give sqlite:///FOLDER/FILE or postgresql://USER:PASSWORD@HOST/DATABASE."
     try:
         parsed = make_url(url)

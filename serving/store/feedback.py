@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine, delete, insert
 
 from serving.store.database import writing
 from serving.store.tables import CDS_FEEDBACK
@@ -44,6 +44,13 @@ class FeedbackStore:
             return
         with writing(self._engine) as connection:
             connection.execute(insert(CDS_FEEDBACK), [_row(one) for one in feedback])
+
+    def prune(self, before: dt.datetime) -> int:
+        """Remove what was received before an instant; returns how many. Raises StoreError."""
+        with writing(self._engine) as connection:
+            return connection.execute(
+                delete(CDS_FEEDBACK).where(CDS_FEEDBACK.c.received_at < before)
+            ).rowcount
 
 
 def _row(feedback: Feedback) -> dict[str, object]:

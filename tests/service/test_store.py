@@ -16,16 +16,26 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from typer.testing import CliRunner
 
 from features.points import Point
 from serving.problems import Problem
 from serving.store import database
-from serving.store.database import VERSION_TABLE, StoreError, downgrade, open_database, reading, writing
+from serving.store.database import (
+    VERSION_TABLE,
+    StoreError,
+    downgrade,
+    file_address,
+    open_database,
+    reading,
+    writing,
+)
 from serving.store.feedback import Feedback, FeedbackStore
 from serving.store.predictions import PredictionStore, Stored
 from serving.store.tables import CDS_FEEDBACK, METADATA, PREDICTED_TARGETS, PREDICTIONS
 from tests.postgres import OWNER, Postgres, postgres
 from tests.stored import answer
+from wardcast.commands.store import app
 
 SECRET = "Zhang-Wei-4711"
 
@@ -167,8 +177,12 @@ class TestAddresses:
             open_database("sqlite:////proc/wardcast/store.db")
 
     def test_nobody_else_may_read_the_file(self, tmp_path):
-        open_database(f"sqlite:///{tmp_path}/new/100%/store.db").dispose()
-        assert stat.S_IMODE((tmp_path / "new" / "100%" / "store.db").stat().st_mode) == 0o600
+        file = tmp_path / "new" / "100% of #1?" / "store.db"
+        engine = open_database(file_address(file))
+        PredictionStore(engine).save([answer("S1")])
+        made = {entry.name: stat.S_IMODE(entry.stat().st_mode) for entry in file.parent.iterdir()}
+        assert made == {"store.db": 0o600, "store.db-wal": 0o600, "store.db-shm": 0o600}
+        engine.dispose()
 
 
 class TestPredictions:
@@ -369,6 +383,9 @@ def test_feedback_on_cards_is_kept(engine):
     assert json.loads(row.override_reason)["userComment"] == "家属拒绝"
     # 10:00 in Beijing.
     assert row.outcome_at == dt.datetime(2026, 1, 8, 2, tzinfo=dt.UTC)
+    assert FeedbackStore(engine).prune(feedback.received_at) == 0
+    assert FeedbackStore(engine).prune(feedback.received_at + dt.timedelta(seconds=1)) == 1
+    assert count(engine, CDS_FEEDBACK) == 0
 
 
 def test_an_instant_without_an_offset_is_not_guessed_at(store):
@@ -378,3 +395,24 @@ def test_an_instant_without_an_offset_is_not_guessed_at(store):
 
 def test_what_is_stored_says_which_models_predicted():
     assert Stored(answer("S1", cost=1.0).document).models == ["readmission-admission/7", "cost-admission/2"]
+
+
+def test_old_predictions_are_pruned_from_the_command_line(tmp_path):
+    engine = open_database(f"sqlite:///{tmp_path}/wardcast.db")
+    today = dt.datetime.now(dt.UTC)
+
+    def scored(stay_id: str, days_ago: int) -> Stored:
+        return answer(stay_id, scored_at=(today - dt.timedelta(days=days_ago)).isoformat())
+
+    PredictionStore(engine).save([scored("S1", 400), scored("S2", 364), scored("S3", 366)])
+    done = CliRunner().invoke(app, ["prune", "--older-than", "365", "--work", str(tmp_path), "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.output)
+    assert (found["predictions"], found["feedback"]) == (2, 0)
+    assert [PredictionStore(engine).latest(stay) is None for stay in ("S1", "S2", "S3")] == [
+        True,
+        False,
+        True,
+    ]
+    engine.dispose()
+    assert CliRunner().invoke(app, ["prune", "--older-than", "0"]).exit_code == 2
