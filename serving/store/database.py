@@ -44,9 +44,9 @@ def file_address(file: Path) -> URL:
 def open_database(url: str | URL) -> Engine:
     """Open the database at an address, made or migrated to what this version of wardcast needs.
 
-    `sqlite:///FOLDER/FILE`, a `file_address`, or `postgresql://USER@HOST/DATABASE`. Processes that start at the same time wait
-    for the one that migrates. Raises StoreError if the address is none, nothing answers there, the account
-    may not do it, or what is there is no database or one of a newer version.
+    `sqlite:///FOLDER/FILE`, a `file_address`, or `postgresql://USER@HOST/DATABASE`. Processes that start at
+    the same time wait for the one that migrates. Raises StoreError if the address is none, nothing answers
+    there, the account may not do it, or what is there is no database or one of a newer version.
     """
     engine = connect(url)
     try:
