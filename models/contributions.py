@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.encoding import encode
 from models.model import Model
 
 if TYPE_CHECKING:
@@ -19,16 +18,20 @@ if TYPE_CHECKING:
 
 
 def explanation(model: Model, frame: pd.DataFrame, *, threads: int = 1) -> shap.Explanation:
-    """The rows' contributions as `shap.Explanation`, for its plots; categories are shown in words."""
+    """The rows' contributions as `shap.Explanation`, for its plots; categories are shown in words.
+
+    `values` and `base_values` add up to the raw output, on `Artefact.scale`; `data` are the numbers that the
+    model saw. Raises EncodingError if a column is absent.
+    """
     import shap
 
     prediction = model.predict(frame, contributions=True, threads=threads)
-    matrix, _ = encode(frame, model.artefact.features)
+    assert prediction.inputs is not None, "predicted with contributions"
     return shap.Explanation(
         values=prediction.contributions,
         base_values=np.full(len(frame), prediction.base_value),
-        data=matrix,
-        display_data=_in_words(model, matrix),
+        data=prediction.inputs,
+        display_data=_in_words(model, prediction.inputs),
         feature_names=[spec.label for spec in model.artefact.features],
     )
 

@@ -132,6 +132,19 @@ def test_no_rows_are_predicted_as_no_rows(target: str) -> None:
     assert prediction.contributions.shape == (0, 5)
 
 
+def test_other_raw_outputs_of_a_row_lead_to_other_predictions_as_its_own_to_its_own() -> None:
+    for target in TARGETS:
+        model = fitted(target).model
+        prediction = model.predict(ROWS.head(200))
+        moved = model.value_at(prediction, prediction.raw_output[:, None] + np.array([-0.5, 0.0, 0.5]))
+        np.testing.assert_allclose(moved[:, 1], prediction.value, rtol=1e-12)
+        assert (moved[:, 0] < moved[:, 1]).all()
+        assert (moved[:, 1] < moved[:, 2]).all()
+        if prediction.amounts is not None:
+            # An amount of money is a multiple of exp(raw).
+            np.testing.assert_allclose(moved[:, 2] / moved[:, 1], np.exp(0.5), rtol=1e-9)
+
+
 # shap's import sets colours in a way that matplotlib is about to deprecate.
 @pytest.mark.filterwarnings("ignore:The set_:PendingDeprecationWarning")
 def test_an_explanation_carries_names_and_words() -> None:
@@ -140,6 +153,8 @@ def test_an_explanation_carries_names_and_words() -> None:
     prediction = model.predict(ROWS.head(4))
     np.testing.assert_array_equal(found.values, prediction.contributions)
     assert found.base_values.tolist() == [model.artefact.base_value] * 4
+    assert found.values.sum(axis=1) + found.base_values == pytest.approx(prediction.raw_output, abs=1e-6)
+    np.testing.assert_array_equal(found.data, prediction.inputs)
     assert found.feature_names == [spec.label for spec in model.artefact.features]
     place = [spec.name for spec in model.artefact.features].index("admitting_diagnosis_group")
     assert found.display_data[0, place] == ROWS["admitting_diagnosis_group"].iloc[0]
