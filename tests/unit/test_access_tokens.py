@@ -357,6 +357,24 @@ def test_a_one_time_token_from_before_the_start_could_have_been_used_then():
     assert "before the server started" in refusal(token(claims(jti="a", iat=int(NOW) - 1)), by=by).detail
 
 
+def test_a_one_time_token_is_remembered_as_long_as_it_would_be_accepted():
+    seconds = [NOW]
+    content = json.dumps({"keys": [EC_KEY.as_dict(private=False)]}).encode()
+    by = Tokens(
+        [settings(one_time=True, leeway_seconds=0)],
+        now=lambda: seconds[0],
+        keys_of=lambda _: IssuerKeys(lambda: content),
+    )
+    text = token(claims(jti="a", exp=NOW + 10.5))
+    assert by.caller(text).name == f"{ISSUER} u-17"
+    # Ends are checked in whole seconds: this one is accepted until 11 seconds have passed.
+    for passed in (10.4, 10.6, 10.9):
+        seconds[0] = NOW + passed
+        assert "used before" in refusal(text, by=by).detail
+    seconds[0] = NOW + 11
+    assert "expired" in refusal(text, by=by).detail
+
+
 def test_without_one_time_a_token_serves_until_it_expires():
     by, text = tokens(), token(claims(jti="a"))
     assert by.caller(text) == by.caller(text)
