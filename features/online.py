@@ -58,6 +58,11 @@ class OnlineFeatures:
         self._statements = Statements(code_systems, settings)
         self._lock = threading.Lock()
 
+    def prepare(self, point: Point, facts: Sequence[Feature] = (), *, dated: bool = True) -> None:
+        """Let the engine plan now what `rows` asks of such admissions, which takes it up to a second."""
+        with self._lock:
+            self._statements.prepare(Question(point, dated, tuple(facts)))
+
     def rows(self, admissions: Sequence[AdmissionRecords], facts: Sequence[Feature] = ()) -> OnlineRows:
         """The features of admissions that share one prediction point.
 

@@ -74,7 +74,7 @@ class Statements:
         `inputs` holds, by name, the JSON list of rows of `requests`, of every canonical table and of every
         table of flags. Values keep the order of `index_id`.
         """
-        names = self._prepared(question)
+        names = self.prepare(question)
         values = ", ".join(literal(inputs[name]) for name in input_types())
 
         def asked(lane: duckdb.DuckDBPyConnection, statements: Sequence[str]) -> Columns:
@@ -90,8 +90,8 @@ class Statements:
             answered |= columns
         return answered
 
-    def _prepared(self, question: Question) -> list[list[str]]:
-        """The names of the question's statements, by lane."""
+    def prepare(self, question: Question) -> list[list[str]]:
+        """Have the question's statements planned, if they are not; returns their names by lane."""
         if question in self._kept:
             self._kept.move_to_end(question)
             return self._kept[question]

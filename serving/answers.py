@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from features.dataset import CodeSystems
 from features.online import AdmissionError, OnlineFeatures, prediction_time
 from features.points import Point
 from features.records import AdmissionRecords
+from serving.gathering import Gathering
 from serving.loaded import ChampionSet, LiveChampions, Loaded
 from serving.predictor import fact_features, predict, prediction_document, settings_for
 from serving.problems import INTERNAL, NO_MODEL, NOT_READY, FieldError, Problem, invalid
@@ -36,10 +37,17 @@ _log = logging.getLogger("wardcast.serving")
 
 @dataclass(frozen=True)
 class _Asked:
-    """A request that can be computed: its records in local time and the models that answer."""
+    """A request that can be computed: its records in local time, the models that answer, and how."""
 
     records: AdmissionRecords
     models: tuple[Loaded, ...]
+    n_reasons: int | None
+    telling: Telling
+
+    @property
+    def alike(self) -> tuple[Hashable, ...]:
+        """Equal for requests that can be computed together: by the very same models, told alike."""
+        return self.n_reasons, self.telling, *(id(model) for model in self.models)
 
 
 class Answers:
@@ -50,6 +58,7 @@ class Answers:
         self._settings = settings
         self._features: dict[str, OnlineFeatures] = {}
         self._lock = threading.Lock()
+        self._gathering = Gathering[_Asked, Answer](self._isolated)
 
     def present(self) -> ChampionSet:
         """The champions in force, which may be none."""
@@ -65,9 +74,16 @@ class Answers:
         state = refused if names else "The champions folder holds no model."
         raise Problem(NOT_READY, f"{state} Train and promote a model; it is taken up without a restart.")
 
+    def prepare(self) -> None:
+        """Let the engine plan what the champions in force ask: the first requests would wait for it."""
+        for point in self.present().points:
+            models = self.present().at(point)
+            self._features_for(models).prepare(point, fact_features(models, ()), dated=models[0].is_dated)
+
     def one(self, content: object, *, n_reasons: int | None, telling: Telling = TOLD_PLAINLY) -> Answer:
         """The answer to one request. Raises Problem."""
-        return self._computed([self._asked(content, self.champions())], n_reasons, telling)[0]
+        asked = self._asked(content, self.champions(), n_reasons, telling)
+        return self._gathering.answer(asked, alike=asked.alike)
 
     def batch(
         self, items: Sequence[object], *, n_reasons: int | None, telling: Telling = TOLD_PLAINLY
@@ -75,18 +91,21 @@ class Answers:
         """Answers in the order of `items`; a bad item has its problem document in its place."""
         champions = self.champions()
         answers: dict[int, Answer] = {}
-        by_point: dict[Point, list[tuple[int, _Asked]]] = {}
+        by_point: dict[Point, dict[int, _Asked]] = {}
         for position, content in enumerate(items):
             try:
-                asked = self._asked(content, champions)
-                by_point.setdefault(asked.records.point, []).append((position, asked))
+                asked = self._asked(content, champions, n_reasons, telling)
+                by_point.setdefault(asked.records.point, {})[position] = asked
             except Problem as problem:
                 answers[position] = problem.document()
         for group in by_point.values():
-            answers |= self._isolated(group, n_reasons, telling)
+            for position, found in zip(group, self._isolated([*group.values()]), strict=True):
+                answers[position] = found.document() if isinstance(found, Problem) else found
         return [answers[position] for position in range(len(items))]
 
-    def _asked(self, content: object, champions: ChampionSet) -> _Asked:
+    def _asked(
+        self, content: object, champions: ChampionSet, n_reasons: int | None, telling: Telling
+    ) -> _Asked:
         request = read_request(content, max_rows=self._settings.max_rows)
         models = champions.at(request.point)
         if not models:
@@ -107,36 +126,34 @@ class Answers:
             prediction_time(admission, settings_for(models, self._settings.features))
         except AdmissionError as error:
             raise invalid([FieldError("prediction_time", str(error))]) from None
-        return _Asked(admission, models)
+        return _Asked(admission, models, n_reasons, telling)
 
-    def _isolated(
-        self, group: Sequence[tuple[int, _Asked]], n_reasons: int | None, telling: Telling
-    ) -> dict[int, Answer]:
+    def _isolated(self, group: Sequence[_Asked]) -> list[Answer | Problem]:
         """All of a group in one go; if that fails, each half by itself, so that a bad item fails alone.
 
         The items were checked, so that a failure is unforeseen. After `MAX_FAILURES` of them what is left
         is answered as failed too: every computation keeps the other requests waiting.
         """
-        answers: dict[int, Answer] = {}
+        answers: list[Answer | Problem] = []
         n_failures, left = 0, [group]
         while left and n_failures < MAX_FAILURES:
             part = left.pop()
             try:
-                computed = self._computed([asked for _, asked in part], n_reasons, telling)
-                answers |= {position: answer for (position, _), answer in zip(part, computed, strict=True)}
+                answers += self._computed(part)
             except Exception as error:
                 n_failures += 1
                 problem = as_problem(error)
                 if len(part) == 1:
-                    answers[part[0][0]] = problem.document()
+                    answers.append(problem)
                 else:
                     half = len(part) // 2
                     left += [part[half:], part[:half]]
-        return answers | {position: _failed().document() for part in left for position, _ in part}
+        return answers + [_failed() for part in left for _ in part]
 
-    def _computed(self, group: Sequence[_Asked], n_reasons: int | None, telling: Telling) -> list[Answer]:
-        """Answers to requests of one prediction point: one pass of the features, then every model."""
-        models, records = group[0].models, [asked.records for asked in group]
+    def _computed(self, group: Sequence[_Asked]) -> list[Answer]:
+        """Answers to requests that are alike: one pass of the features, then every model."""
+        models, n_reasons, telling = group[0].models, group[0].n_reasons, group[0].telling
+        records = [asked.records for asked in group]
         rows = self._features_for(models).rows(records, facts=fact_features(models, records))
         scores = [
             predict(

@@ -74,12 +74,16 @@ def settings_for(models: Sequence[Loaded], settings: FeatureSettings) -> Feature
 
 
 def fact_features(models: Sequence[Loaded], admissions: Sequence[AdmissionRecords]) -> tuple[Feature, ...]:
-    """The ready-made features to read from the admissions' facts: those that the models learned from, and
-    those sent under the name of a catalogue feature, which they fill where the records leave it missing.
+    """The ready-made features to read from the admissions' facts: those that the models learned from.
+
+    Where a fact has the name of a catalogue feature that they learned from, also all catalogue features,
+    which facts fill where the records leave them missing. All or none: every set of names has statements of
+    its own, and which names are sent is the clients' to choose.
     """
     specs = {spec.name: spec for model in models for spec in model.model.artefact.features}
     sent = {str(row["name"]) for admission in admissions for row in admission.tables.get("facts", ())}
-    return tuple(_fact(spec) for name, spec in sorted(specs.items()) if spec.is_fact or name in sent)
+    fills = any(name in specs and not specs[name].is_fact for name in sent)
+    return tuple(_fact(spec) for _, spec in sorted(specs.items()) if spec.is_fact or fills)
 
 
 def _fact(spec: FeatureSpec) -> Feature:

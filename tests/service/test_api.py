@@ -430,7 +430,7 @@ def test_a_failure_answers_without_its_insides_and_is_logged_without_values(
 def failing_on(n_bad: int, sizes: list[int]) -> Any:
     """A computation that fails for every group with one of the stays B0, B1, …; notes the sizes."""
 
-    def computed(_answers: Any, group: Any, _n_reasons: Any) -> list[dict[str, Any]]:
+    def computed(_answers: Any, group: Any) -> list[dict[str, Any]]:
         sizes.append(len(group))
         names = [asked.records.stay_id for asked in group]
         if any(f"B{number}" in names for number in range(n_bad)):
@@ -486,7 +486,7 @@ def test_a_late_time_in_a_batch_costs_no_computation(champions, admission, monke
 def test_one_request_too_many_is_told_so_at_once_and_health_still_answers(champions, admission, monkeypatch):
     entered, go_on = threading.Event(), threading.Event()
 
-    def slow(_answers: Any, content: Any, *, n_reasons: int | None) -> dict[str, Any]:
+    def slow(_answers: Any, content: Any, **_told: Any) -> dict[str, Any]:
         entered.set()
         assert go_on.wait(30)
         return {"stay_id": content["stay_id"]}

@@ -1,0 +1,81 @@
+"""Questions of many threads answered together: one feature query and one call of each model for all of them.
+
+Nobody waits for company: a question that finds a free worker is computed at once, those that come while all
+workers are busy are computed together as soon as one is free.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+MOST_TOGETHER = 32
+"""So many are computed while the next ones wait: more would be cheaper each, and the wait longer."""
+WORKERS = 2
+"""While one is at the features, which another engine computes, the other can be at the models."""
+
+
+@dataclass(frozen=True)
+class _Waiting(Generic[Item, Answer]):
+    alike: Hashable
+    item: Item
+    answer: Future[Answer] = field(default_factory=Future)
+
+
+class Gathering(Generic[Item, Answer]):
+    """Answers items in the order in which they come, those that are alike together.
+
+    Every item is answered, so that the wait is bounded by the items before it; how many may wait is the
+    callers' to bound. `compute` gives each item's answer or what it failed with, in their order.
+    """
+
+    def __init__(self, compute: Callable[[Sequence[Item]], Sequence[Answer | Exception]]) -> None:
+        self._compute = compute
+        self._waiting: deque[_Waiting[Item, Answer]] = deque()
+        self._lock = threading.Lock()
+        self._workers = ThreadPoolExecutor(WORKERS, "gathering")
+
+    def answer(self, item: Item, *, alike: Hashable) -> Answer:
+        """The item's answer, computed with that of others that are `alike`; raises what it failed with."""
+        waiting = _Waiting[Item, Answer](alike, item)
+        with self._lock:
+            self._waiting.append(waiting)
+        self._workers.submit(self._answer_next)
+        return waiting.answer.result()
+
+    def _answer_next(self) -> None:
+        """Answer the one that has waited longest and all that are like it; nothing if all are answered."""
+        together = self._next()
+        if not together:
+            return
+        try:
+            answers = self._compute([each.item for each in together])
+            for each, answer in zip(together, answers, strict=True):
+                if isinstance(answer, Exception):
+                    each.answer.set_exception(answer)
+                else:
+                    each.answer.set_result(answer)
+        except BaseException as error:
+            # Whoever waits must not wait for ever.
+            for each in together:
+                if not each.answer.done():
+                    each.answer.set_exception(error)
+            raise
+
+    def _next(self) -> list[_Waiting[Item, Answer]]:
+        together: list[_Waiting[Item, Answer]] = []
+        left: deque[_Waiting[Item, Answer]] = deque()
+        with self._lock:
+            while self._waiting and len(together) < MOST_TOGETHER:
+                each = self._waiting.popleft()
+                is_alike = not together or each.alike == together[0].alike
+                (together if is_alike else left).append(each)
+            self._waiting = left + self._waiting
+        return together
