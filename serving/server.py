@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -22,6 +23,7 @@ from serving.settings import ServingSettings
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MAX_HEAD_BYTES = 32 * 1024
+SPARE_THREADS = 16
 
 _log = logging.getLogger("wardcast.serving")
 
@@ -91,7 +93,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, settings: ServingSettings, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self._drain_seconds = settings.drain_seconds
+        self._settings = settings
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # as uvicorn's
         """Begin to end."""
@@ -99,8 +101,8 @@ class Server(uvicorn.Server):
             self.should_exit = True
             return
         self.lifespan.state[IS_ENDING] = True
-        _tell("ending", drain_seconds=self._drain_seconds)
-        timer = threading.Timer(self._drain_seconds, self._exit)
+        _tell("ending", drain_seconds=self._settings.drain_seconds)
+        timer = threading.Timer(self._settings.drain_seconds, self._exit)
         timer.daemon = True
         timer.start()
 
@@ -109,6 +111,8 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, and tell where."""
+        # Each request that waits holds a thread; health and metrics must find one all the same.
+        current_default_thread_limiter().total_tokens = self._settings.max_waiting + SPARE_THREADS
         await super().startup(sockets)
         for listener in self.servers:
             for address in (each.getsockname() for each in listener.sockets):

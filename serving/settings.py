@@ -19,8 +19,8 @@ class ServingSettings:
     connections answered at a time. When the server is told to end, it is not ready but goes on answering for
     `drain_seconds`, then waits `shutdown_seconds` for the requests it has taken.
     `max_rows` bounds the rows of one admission with its history, `max_batch` the admissions of one batch,
-    `max_waiting` the requests that are computed or wait for it; less than 40, the threads that they wait
-    in. `reload_seconds` is the least time between two looks for a new champion, `retry_seconds` between two
+    `max_waiting` the requests that are computed or wait for it, each of which holds a thread.
+    `reload_seconds` is the least time between two looks for a new champion, `retry_seconds` between two
     attempts to load one that was refused. A request computes in one thread, whatever `features.threads`
     says.
     """
@@ -35,7 +35,7 @@ class ServingSettings:
     shutdown_seconds: int = 10
     max_rows: int = 20_000
     max_batch: int = 1_000
-    max_waiting: int = 24
+    max_waiting: int = 96
     reload_seconds: float = 1.0
     retry_seconds: float = 30.0
     features: FeatureSettings = field(default_factory=FeatureSettings)

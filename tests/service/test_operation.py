@@ -248,6 +248,28 @@ def listening(folder: Path, **bounds: Any) -> Iterator[int]:
         socket_.close()
 
 
+def test_requests_that_wait_leave_threads_for_who_asks_whether_the_server_is_ready(champions, monkeypatch):
+    """50 requests hold a thread each, more than the 40 that the framework has by itself."""
+    entered, go_on = threading.Semaphore(0), threading.Event()
+
+    def slow(*_: Any, **__: Any) -> dict[str, Any]:
+        entered.release()
+        assert go_on.wait(60)
+        return {}
+
+    monkeypatch.setattr("serving.answers.Answers.one", slow)
+    with listening(champions, max_waiting=50) as port, ThreadPoolExecutor(50) as pool:
+        waiting = [pool.submit(ask, port) for _ in range(50)]
+        try:
+            for _ in waiting:
+                assert entered.acquire(timeout=30)
+            assert ask(port, "GET", "/health/ready", None)[0] == 200
+            assert ask(port)[0] == 503
+        finally:
+            go_on.set()
+        assert {each.result(30)[0] for each in waiting} == {200}
+
+
 def is_cut_within(sender: socket.socket, seconds: float, trickle: bytes) -> bool:
     """Whether the server ends the connection although a byte comes every 50 ms."""
     until = time.monotonic() + seconds
