@@ -22,8 +22,10 @@ from serving.access.roles import PERMISSIONS, Permission, Role
 from serving.access.settings import AccessSettings
 from serving.fhir import routes as fhir
 from serving.http.responses import answer_problems
+from serving.loaded import ChampionSet
 from serving.operation import routes as operation
 from serving.operation.metrics import Metrics
+from serving.reasons import routes as reasons
 from serving.store import routes as store_routes
 from serving.store.database import open_database
 from serving.store.predictions import PredictionStore
@@ -40,6 +42,7 @@ PROMISED: dict[tuple[str, str], Permission | None] = {
     ("POST", "/v1/predictions/batch"): Permission.PREDICT,
     ("GET", "/v1/admissions/{stay_id:path}/prediction"): Permission.READ_PREDICTIONS,
     ("GET", "/v1/admissions/{stay_id:path}/RiskAssessment"): Permission.READ_PREDICTIONS,
+    ("GET", "/v1/admissions/{stay_id:path}/explanation.svg"): Permission.READ_PREDICTIONS,
     ("GET", "/v1/worklist"): Permission.READ_PREDICTIONS,
     ("POST", "/cds-services/{service_id}"): Permission.USE_CDS_HOOKS,
     ("POST", "/cds-services/{service_id}/feedback"): Permission.USE_CDS_HOOKS,
@@ -66,6 +69,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     answer_problems(app)
     app.include_router(store_routes.router(access, audit, store))
     app.include_router(fhir.router(access, audit, store, {}))
+    app.include_router(reasons.router(access, audit, store, lambda: ChampionSet((), ())))
     app.include_router(operation.router(access, Metrics()))
     with TestClient(app) as client:
         yield Served(app, {role: key_of(engine, role) for role in Role}, client)
