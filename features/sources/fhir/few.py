@@ -94,6 +94,7 @@ class FewResources:
         self._con.execute("PRAGMA disable_optimizer")
         self._lock = threading.Lock()
         self._touched: frozenset[str] = frozenset(FLAT_TABLES)
+        self._typed: dict[str, list[TypedColumn]] = {}
         fault_of({}, "Patient")  # loads the models now, not while somebody waits
 
     def rows(self, resources: Iterable[Found], answered: Collection[str] = ()) -> PatientRows:
@@ -135,36 +136,36 @@ class FewResources:
 
     def _checked(self, table: Table, sql: str) -> tuple[Rows, int]:
         """The rows that keep every rule, in the order of their keys, and how many do not."""
-        name, zone = table.name, self._declaration.time_zone
+        name = table.name
         self._con.execute(
             f"CREATE OR REPLACE TABLE raw_{name} AS SELECT *, row_number() OVER () AS _row FROM ({sql})"
         )
-        types = {row[0]: row[1] for row in self._con.execute(f"DESCRIBE raw_{name}").fetchall()}
-        self._con.execute(
-            f"CREATE OR REPLACE TABLE typed_{name} AS {_typed(name, typed_columns(table, types, zone))}"
-        )
+        self._con.execute(f"CREATE OR REPLACE TABLE typed_{name} AS {self._typed_sql(table)}")
         judge(self._con, _Typed(table), self._declaration)
         names = [column.name for column in table.columns]
         order = [f't."{column}"' for column in table.key or names]
-        kept = self._con.execute(
-            f"SELECT {_listed(names, 't.')} FROM typed_{name} t ANTI JOIN bad_{name} b ON t._row = b._row "
-            f"ORDER BY {', '.join(order)}"
+        judged = self._con.execute(
+            f"SELECT b._row IS NULL, {_listed(names, 't.')} FROM typed_{name} t "
+            f"LEFT JOIN bad_{name} b ON t._row = b._row ORDER BY {', '.join(order)}"
         ).fetchall()
-        n_bad = self._con.execute(f"SELECT count(*) FROM bad_{name}").fetchall()[0][0]
-        return [dict(zip(names, row, strict=True)) for row in kept], int(n_bad)
+        kept = [dict(zip(names, values, strict=True)) for is_kept, *values in judged if is_kept]
+        return kept, len(judged) - len(kept)
 
-
-def _typed(name: str, columns: list[TypedColumn]) -> str:
-    """SQL of the raw rows with declared types. Each value is worked out once: that is what takes time."""
-    values = [f'{column.value} AS "{column.name}"' for column in columns]
-    doubtful = [column.name for column in columns if column.present]
-    values += [f'{column.present} AS "_{column.name}"' for column in columns if column.present]
-    cases = [f"""WHEN "_{one}" IS NOT NULL AND "{one}" IS NULL THEN '{one}'""" for one in doubtful]
-    unreadable = f"CASE {' '.join(cases)} END" if cases else "NULL::VARCHAR"
-    return (
-        f"SELECT {_listed([column.name for column in columns])}, _row, {unreadable} AS _unreadable "
-        f"FROM (SELECT {', '.join(values)}, _row FROM raw_{name})"
-    )
+    def _typed_sql(self, table: Table) -> str:
+        """SQL of the raw rows with declared types; each value is worked out once: that is what takes time."""
+        if table.name not in self._typed:
+            types = {row[0]: row[1] for row in self._con.execute(f"DESCRIBE raw_{table.name}").fetchall()}
+            self._typed[table.name] = typed_columns(table, types, self._declaration.time_zone)
+        columns = self._typed[table.name]
+        values = [f'{column.value} AS "{column.name}"' for column in columns]
+        doubtful = [column.name for column in columns if column.present]
+        values += [f'{column.present} AS "_{column.name}"' for column in columns if column.present]
+        cases = [f"""WHEN "_{one}" IS NOT NULL AND "{one}" IS NULL THEN '{one}'""" for one in doubtful]
+        unreadable = f"CASE {' '.join(cases)} END" if cases else "NULL::VARCHAR"
+        return (
+            f"SELECT {_listed([column.name for column in columns])}, _row, {unreadable} AS _unreadable "
+            f"FROM (SELECT {', '.join(values)}, _row FROM raw_{table.name})"
+        )
 
 
 def _listed(names: Iterable[str], prefix: str = "") -> str:

@@ -1,0 +1,127 @@
+"""The route that reads a stored prediction as FHIR R4: what it answers, to whom, and what is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+
+import pytest
+from fastapi import FastAPI
+from fhir.resources.R4B import get_fhir_model_class
+from starlette.testclient import TestClient
+
+from serving.access.audit import AuditLog
+from serving.access.caller import Caller
+from serving.access.guard import Access
+from serving.access.roles import Role
+from serving.fhir.routes import router
+from serving.http.responses import answer_problems
+from serving.problems import NOT_AUTHENTICATED, Problem
+from serving.store.database import StoreError, open_database
+from serving.store.predictions import PredictionStore, Stored
+from tests.stored import answer
+
+
+class Recorded:
+    """An audit log in memory."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str, list[str], list[str]]] = []
+
+    def record(self, caller: Caller, action: str, stay_ids: Iterable[str], models: Iterable[str]) -> None:
+        self.lines.append((caller.name, action, list(stay_ids), list(models)))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PredictionStore]:
+    engine = open_database(f"sqlite:///{tmp_path_factory.mktemp('store')}/store.db")
+    kept = PredictionStore(engine)
+    kept.save([answer("S9", 0.231, cost=41800.0), answer("S10", department="neurology")])
+    yield kept
+    engine.dispose()
+
+
+@pytest.fixture
+def audit() -> Recorded:
+    return Recorded()
+
+
+def client(
+    store: PredictionStore,
+    audit: Recorded,
+    *,
+    roles: Iterable[Role] = (Role.PLANNER,),
+    departments: frozenset[str] | None = None,
+) -> TestClient:
+    async def identify(headers: Any) -> Caller:
+        if "authorization" not in headers:
+            raise Problem(NOT_AUTHENTICATED, "Send a key.")
+        return Caller("ward", frozenset(roles), departments)
+
+    app = FastAPI()
+    answer_problems(app)
+    app.include_router(router(Access(identify), cast("AuditLog", audit), store, {}))
+    return TestClient(app, headers={"authorization": "Bearer x"})
+
+
+def refused(response: Any, status: int, kind: str) -> None:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/fhir+json"
+    get_fhir_model_class("OperationOutcome").model_validate(response.json())
+    assert response.json()["issue"][0]["details"]["coding"][0]["code"] == kind
+
+
+def test_the_latest_prediction_is_a_bundle_of_risks_and_amounts(
+    store: PredictionStore, audit: Recorded
+) -> None:
+    response = client(store, audit).get("/v1/admissions/S9/RiskAssessment")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/fhir+json"
+    document = response.json()
+    get_fhir_model_class("Bundle").model_validate(document)
+    kinds = [entry["resource"]["resourceType"] for entry in document["entry"]]
+    assert kinds == ["RiskAssessment", "Observation"]
+    assert document["entry"][0]["resource"]["prediction"][0]["probabilityDecimal"] == 23.1
+    assert audit.lines == [
+        ("ward", "read_risk_assessment", ["S9"], ["readmission-admission/7", "cost-admission/2"])
+    ]
+
+
+def test_another_departments_admission_is_as_if_absent(store: PredictionStore, audit: Recorded) -> None:
+    cardiology = client(store, audit, departments=frozenset({"cardiology"}))
+    assert cardiology.get("/v1/admissions/S9/RiskAssessment").status_code == 200
+    others = cardiology.get("/v1/admissions/S10/RiskAssessment")
+    absent = cardiology.get("/v1/admissions/S11/RiskAssessment")
+    refused(others, 404, "no-prediction")
+    assert others.content == absent.content
+    assert len(audit.lines) == 1
+
+
+def test_who_does_not_say_who_they_are_or_may_not_read_is_refused(
+    store: PredictionStore, audit: Recorded
+) -> None:
+    bare = TestClient(client(store, audit).app).get("/v1/admissions/S9/RiskAssessment")
+    refused(bare, 401, "not-authenticated")
+    assert "WWW-Authenticate" in bare.headers
+    scientist = client(store, audit, roles=[Role.DATA_SCIENTIST])
+    refused(scientist.get("/v1/admissions/S9/RiskAssessment"), 403, "forbidden")
+
+
+def test_a_store_that_cannot_be_reached_is_503_with_the_time_to_come_again(
+    store: PredictionStore, audit: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> Stored:
+        raise StoreError("gone")
+
+    monkeypatch.setattr(store, "latest", fail)
+    response = client(store, audit).get("/v1/admissions/S9/RiskAssessment")
+    refused(response, 503, "store-unavailable")
+    assert response.headers["Retry-After"] == "5"
+
+
+def test_the_description_shows_a_bundle_that_is_valid(store: PredictionStore, audit: Recorded) -> None:
+    app = client(store, audit).app
+    described = cast("FastAPI", app).openapi()["paths"]
+    [route] = [path for path in described if path.endswith("/RiskAssessment")]
+    content = described[route]["get"]["responses"]["200"]["content"]
+    get_fhir_model_class("Bundle").model_validate(content["application/fhir+json"]["example"])
