@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Literal
 
 import numpy as np
@@ -93,6 +94,11 @@ class KnotsCalibration:
     knots: tuple[tuple[float, float], ...]
     reason: str = ""
 
+    @cached_property
+    def _columns(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        place, log_odds = np.array(self.knots, dtype=np.float64).T
+        return place, log_odds
+
     @property
     def fault(self) -> str:
         """Why this is no calibration; empty if it is one."""
@@ -105,7 +111,7 @@ class KnotsCalibration:
 
     def probability(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Calibrated probability of raw log-odds, above 0 and below 1."""
-        place, log_odds = np.array(self.knots).T
+        place, log_odds = self._columns
         held = np.clip(raw, place[0], place[-1])
         left = np.clip(np.searchsorted(place, held, side="right") - 1, 0, len(place) - 2)
         share = (held - place[left]) / (place[left + 1] - place[left])

@@ -90,7 +90,7 @@ CAPTIONS: Mapping[Language, Captions] = {
         others_unknown="其余各项合计",
         legend={
             "log_odds": ("使风险升高", "使风险降低"),
-            "log_money": ("使预期费用升高", "使预期费用降低"),
+            "log_money": ("使预期费用增加", "使预期费用减少"),
             "log_days": ("使预期住院天数增加", "使预期住院天数减少"),
         },
         note="每个条形从上一条的终点开始。这是模型的计算结果，不代表因果关系。",

@@ -52,7 +52,7 @@ def _amount(value: float, scale: Scale, currency: str | None) -> str:
     return f"{money(value)} {_unit(currency or '')}".rstrip()
 
 
-_RISK, _EXPECTED, _STAYS = "模型预测风险为 {now}；", "模型预期费用为 {now}；", "模型预期住院 {now}；"
+_RISK, _EXPECTED, _STAYS = "模型预测风险为 {now}；", "模型预测费用为 {now}；", "模型预测住院 {now}；"
 _ADDS, _TAKES = "若去除该因素增加的部分，则为 {without}。", "若去除该因素减少的部分，则为 {without}。"
 _SAME = "去除该因素后基本不变。"
 
@@ -65,8 +65,8 @@ CHINESE = Words(
         ("log_odds", "raises"): "使风险升高",
         ("log_odds", "lowers"): "使风险降低",
         ("log_odds", "none"): "无影响",
-        ("log_money", "raises"): "使预期费用升高",
-        ("log_money", "lowers"): "使预期费用降低",
+        ("log_money", "raises"): "使预期费用增加",
+        ("log_money", "lowers"): "使预期费用减少",
         ("log_money", "none"): "无影响",
         ("log_days", "raises"): "使预期住院天数增加",
         ("log_days", "lowers"): "使预期住院天数减少",

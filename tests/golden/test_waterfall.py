@@ -89,8 +89,8 @@ def test_the_words_say_what_raises_and_what_lowers_and_the_prediction_without_it
     assert "Start, before anything is known of the patient: 12 %" in told
     assert "This is how the model sees it, not a cause." in told
     in_chinese = (chinese.text or "").replace("\N{NO-BREAK SPACE}", " ")
-    assert "5. 使用胰岛素：否 · 去除后 30,000 元 · 使预期费用降低" in in_chinese
-    assert "6. 其余 37 项合计 · 使预期费用升高" in in_chinese
+    assert "5. 使用胰岛素：否 · 去除后 30,000 元 · 使预期费用减少" in in_chinese
+    assert "6. 其余 37 项合计 · 使预期费用增加" in in_chinese
 
 
 def test_what_a_label_holds_stays_text() -> None:

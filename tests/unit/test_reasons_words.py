@@ -105,8 +105,8 @@ def test_a_reason_reads_as_a_sentence(told, english, chinese):
 @pytest.mark.parametrize(
     ("scale", "direction", "english", "chinese"),
     [
-        ("log_money", "raises", "raises the expected amount", "使预期费用升高"),
-        ("log_money", "lowers", "lowers the expected amount", "使预期费用降低"),
+        ("log_money", "raises", "raises the expected amount", "使预期费用增加"),
+        ("log_money", "lowers", "lowers the expected amount", "使预期费用减少"),
         ("log_days", "raises", "raises the expected length of stay", "使预期住院天数增加"),
         ("log_days", "lowers", "lowers the expected length of stay", "使预期住院天数减少"),
     ],
@@ -158,14 +158,14 @@ def test_an_amount_without_what_a_reason_adds():
         "The model expects 41,800 CNY; without what this adds, it would expect 35,200 CNY."
     )
     assert tell(money, ZH)["reasons"][0]["effect"].startswith(
-        "模型预期费用为 41,800 元；若去除该因素增加的部分，则为 35,200 元。"
+        "模型预测费用为 41,800 元；若去除该因素增加的部分，则为 35,200 元。"
     )
     stay = amount("log_days", 14.4, 6.24, None)
     assert tell(stay, EN)["reasons"][0]["effect"].startswith(
         "The model expects 14 days; without what this adds, it would expect 6.2 days."
     )
     assert tell(stay, ZH)["reasons"][0]["effect"].startswith(
-        "模型预期住院 14 天；若去除该因素增加的部分，则为 6.2 天。"
+        "模型预测住院 14 天；若去除该因素增加的部分，则为 6.2 天。"
     )
 
 
@@ -208,7 +208,7 @@ def test_a_family_is_told_as_a_whole():
     document = {"scale": "log_money", "expected": 24_000.0, "currency": "CNY", **explained}
     english, chinese = (tell(document, language)["groups"][0] for language in (EN, ZH))
     assert english["sentence"] == "Earlier stays: 2 values together (raises the expected amount)"
-    assert chinese["sentence"] == "既往住院：共 2 项（使预期费用升高）"
+    assert chinese["sentence"] == "既往住院：共 2 项（使预期费用增加）"
     # Twice exp(9.4 - 0.3) = 17,911.
     assert "it would expect 17,900 CNY" in english["effect"]
     assert english["reasons"][0]["sentence"].startswith("3 admissions in the last year (raises")
