@@ -22,7 +22,8 @@ from serving.loaded import ChampionSet, Loaded
 from serving.reasons import tell
 from serving.reasons.languages import Language
 from serving.requests import REQUEST_TABLES
-from serving.store.predictions import PredictionStore, Stored
+from serving.store.predictions import PredictionStore
+from serving.store.stored import Stored
 
 SAVED_AT_ONCE = 500
 _FETCHED_AT_ONCE = 2_000

@@ -26,7 +26,8 @@ from serving.reasons.telling import language_asked
 from serving.requests import Day
 from serving.store.database import StoreError
 from serving.store.documents import EXAMPLE_WORKLIST, WorklistDocument
-from serving.store.predictions import MAX_TOP, Band, PredictionStore, Sort, WorklistRow
+from serving.store.predictions import PredictionStore
+from serving.store.worklist import MAX_TOP, Band, Sort, WorklistRow
 
 _STATUSES = (401, 403, 422, 503)
 _NONE = (

@@ -20,8 +20,9 @@ from serving.settings import ServingSettings
 from serving.store import batch
 from serving.store.batch import store_scored
 from serving.store.database import open_database, reading
-from serving.store.predictions import MAX_TOP, PredictionStore
+from serving.store.predictions import PredictionStore
 from serving.store.tables import PREDICTED_TARGETS, PREDICTIONS
+from serving.store.worklist import MAX_TOP
 from tests.served import sent
 from tests.stored import answer
 

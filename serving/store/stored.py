@@ -1,0 +1,46 @@
+"""What is stored of one prediction."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Key = tuple[str, str]
+"""Stay and prediction point."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An answer as the API gives it, with what it does not say itself: department and episode, if known."""
+
+    document: Mapping[str, Any]
+    department: str | None = None
+    episode_id: str | None = None
+
+    @property
+    def stay_id(self) -> str:
+        """The stay that was asked about."""
+        return str(self.document["stay_id"])
+
+    @property
+    def scored_at(self) -> dt.datetime:
+        """When it was predicted."""
+        return dt.datetime.fromisoformat(self.document["scored_at"])
+
+    @property
+    def prediction_time(self) -> dt.datetime | None:
+        """As of when, in local wall time of the data set; None for records without dates."""
+        at = self.document["prediction_time"]
+        return None if at is None else dt.datetime.fromisoformat(at)
+
+    @property
+    def models(self) -> list[str]:
+        """The models that predicted, as name/version."""
+        return [prediction["model"] for prediction in self.document["predictions"]]
+
+    @property
+    def key(self) -> Key:
+        """Of the predictions of one key only the latest stands on a worklist."""
+        return self.stay_id, str(self.document["prediction_point"])
