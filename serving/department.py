@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from features.points import Point
+from features.records import AdmissionRecords
 
 
 def department_of(stay: Mapping[str, object], point: Point) -> str | None:
@@ -16,3 +17,9 @@ def department_of(stay: Mapping[str, object], point: Point) -> str | None:
     if point is Point.DISCHARGE:
         names.insert(0, "discharge_department")
     return next((str(stay[name]) for name in names if stay.get(name)), None)
+
+
+def department_of_records(records: AdmissionRecords) -> str | None:
+    """The department of the stay that records are asked about; None: not sent."""
+    stays = (row for row in records.tables.get("stays", ()) if row["stay_id"] == records.stay_id)
+    return next((department_of(stay, records.point) for stay in stays), None)

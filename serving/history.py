@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -57,6 +57,19 @@ class HeldRequest(BaseModel):
         Instant | None, Field(description="default: the point's own; earlier is provisional, later refused")
     ] = None
 
+    @property
+    def point(self) -> Point:
+        """The prediction point."""
+        return Point(self.prediction_point)
+
+
+def read_held_request(content: object) -> HeldRequest:
+    """The request without records, every field of the declared type. Raises Problem (422)."""
+    try:
+        return HeldRequest.model_validate(content)
+    except ValidationError as error:
+        raise invalid(field_errors(error, lambda _: list(HeldRequest.model_fields))) from None
+
 
 @dataclass(frozen=True)
 class Held:
@@ -81,30 +94,24 @@ class HeldHistory:
         self._lock = threading.Lock()
         self._indexed: _Indexed | None = None
 
-    def asked(self, content: object, context: Context, sees: Callable[[str | None], bool]) -> Held:
-        """What is held of the admission that a request without records names.
+    def held(self, request: HeldRequest, context: Context, sees: Callable[[str | None], bool]) -> Held:
+        """What is held of the admission that a request names.
 
         `context` is that of the models which shall answer, `sees` tells whose departments' patients the
-        caller sees. Raises Problem: 422 for a request that is not as declared, a stay that has not come so
-        far, or a history of another kind than the models'; 404 for a stay that is not held or not seen; 503
-        while the data set cannot be read.
+        caller sees. Raises Problem: 422 for a stay that has not come so far, or a history of another kind
+        than the models'; 404 for a stay that is not held or not seen; 503 while the data set cannot be read.
         """
-        try:
-            request = HeldRequest.model_validate(content)
-        except ValidationError as error:
-            raise invalid(field_errors(error, lambda _: list(HeldRequest.model_fields))) from None
-        point = Point(request.prediction_point)
         tables, declaration = self._patient_of(request.stay_id)
         _check_kind(context, declaration)
         stay = next((row for row in tables.get("stays", ()) if row["stay_id"] == request.stay_id), None)
-        department = None if stay is None else department_of(stay, point)
+        department = None if stay is None else department_of(stay, request.point)
         if stay is None or not sees(department):
             raise Problem(UNKNOWN_STAY, f"Nothing is held of it that the caller may see. {_SEND}")
         asked_at = _local(request.prediction_time, ZoneInfo(declaration.time_zone))
-        _check_stay(request.stay_id, point, asked_at, tables, declaration)
+        _check_stay(request, asked_at, tables["stays"], is_dated=declaration.has_timeline)
         records = AdmissionRecords(
             stay_id=request.stay_id,
-            point=point,
+            point=request.point,
             tables=tables,
             prediction_time=asked_at,
             history_from=declaration.observed_from,
@@ -212,15 +219,10 @@ def _local(instant: dt.datetime | None, zone: ZoneInfo) -> dt.datetime | None:
 
 
 def _check_stay(
-    stay_id: str,
-    point: Point,
-    asked_at: dt.datetime | None,
-    tables: Mapping[str, list[Row]],
-    declaration: Declaration,
+    request: HeldRequest, asked_at: dt.datetime | None, stays: list[Row], *, is_dated: bool
 ) -> None:
-    stays, is_dated = tables["stays"], declaration.has_timeline
-    errors = [*time_errors(stay_id, point, asked_at, stays)] if is_dated else []
-    errors = errors or [*status_errors(stay_id, point, stays, is_dated=is_dated)]
+    errors = [*time_errors(request.stay_id, request.point, asked_at, stays)] if is_dated else []
+    errors = errors or [*status_errors(request.stay_id, request.point, stays, is_dated=is_dated)]
     if errors:
         raise invalid([_of_held(error) for error in errors])
 

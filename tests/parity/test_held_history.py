@@ -20,7 +20,7 @@ from features.points import Point
 from features.settings import DEFAULT_SETTINGS
 from features.tables import STAYS, TableError
 from models.artefact import Context
-from serving.history import Held, HeldHistory
+from serving.history import Held, HeldHistory, HeldRequest, read_held_request
 from serving.loaded import ChampionSet
 from serving.predictor import fact_features, predict
 from serving.problems import Problem
@@ -34,8 +34,8 @@ def everybody(_department: str | None) -> bool:
     return True
 
 
-def asked(stay_id: str, point: str = "admission", **more: Any) -> dict[str, Any]:
-    return {"stay_id": stay_id, "prediction_point": point, **more}
+def asked(stay_id: str, point: str = "admission", **more: Any) -> HeldRequest:
+    return read_held_request({"stay_id": stay_id, "prediction_point": point, **more})
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +48,9 @@ def history(hospital: DataSet) -> HeldHistory:
     return HeldHistory(hospital.path)
 
 
-def refused(history: HeldHistory, content: object, context: Context, sees=everybody) -> Problem:
+def refused(history: HeldHistory, request: HeldRequest, context: Context, sees=everybody) -> Problem:
     with pytest.raises(Problem) as told:
-        history.asked(content, context, sees)
+        history.held(request, context, sees)
     assert SECRET not in json.dumps(told.value.document())
     return told.value
 
@@ -64,7 +64,7 @@ def test_an_admission_predicted_from_held_records_is_as_in_the_batch_to_the_last
         stays = sorted(here["stay_id"].unique())[::40]
         assert len(stays) > 20
         models = champions.at(point)
-        held = [history.asked(asked(stay, point.value), context, everybody).records for stay in stays]
+        held = [history.held(asked(stay, point.value), context, everybody).records for stay in stays]
         features = OnlineFeatures(CodeSystems.model_validate(context.code_systems), DEFAULT_SETTINGS)
         found = features.rows(held, facts=fact_features(models, held))
         assert not any(found.provisional)
@@ -81,7 +81,7 @@ def test_held_are_all_rows_of_the_patient_and_nobody_elses(hospital, history, co
         stays = con.sql(hospital.select(STAYS)).df()
     busy = stays["patient_id"].value_counts().index[0]
     stay_id = stays.loc[stays["patient_id"] == busy, "stay_id"].iloc[0]
-    held = history.asked(asked(stay_id), context, everybody).records
+    held = history.held(asked(stay_id), context, everybody).records
     expected = sent(hospital, stay_id, "admission")["records"]
     assert {name: len(rows) for name, rows in held.tables.items()} == {
         name: len(rows) for name, rows in expected.items()
@@ -112,7 +112,7 @@ def of_small(small: DataSet) -> Context:
 
 
 def held_by(folder: Path, stay_id: str, point: str, context: Context) -> Held:
-    return HeldHistory(folder).asked(asked(stay_id, point), context, everybody)
+    return HeldHistory(folder).held(asked(stay_id, point), context, everybody)
 
 
 def test_a_stay_belongs_to_its_department_at_the_point(small, of_small):
@@ -140,7 +140,7 @@ def test_another_departments_stay_is_as_unknown_as_one_that_is_not_there(small, 
     # Nor does what the record lacks give the stay away.
     assert refused(history, asked("S3", "discharge"), of_small, bool).kind.status == 404
     assert (
-        history.asked(asked("S2"), of_small, lambda department: department == "surgery").department
+        history.held(asked("S2"), of_small, lambda department: department == "surgery").department
         == "surgery"
     )
 
@@ -152,7 +152,7 @@ def test_a_stay_that_has_not_come_so_far_is_told(small, of_small):
     assert "no discharged_at" in problem.errors[0].message
     # As of a time during the stay it can be asked.
     at = asked("S2", "discharge", prediction_time="2024-12-31T10:00:00")
-    assert history.asked(at, of_small, everybody).records.prediction_time == dt.datetime(2024, 12, 31, 10)
+    assert history.held(at, of_small, everybody).records.prediction_time == dt.datetime(2024, 12, 31, 10)
     # 09:00 in Shanghai, before the admission at 10:00.
     early = asked("S2", prediction_time="2024-12-30T01:00:00Z")
     assert refused(history, early, of_small).errors[0].field == "prediction_time"
@@ -163,16 +163,19 @@ def test_a_stay_that_has_not_come_so_far_is_told(small, of_small):
     [
         ({"stay_id": "S1"}, "prediction_point"),
         ({"prediction_point": "admission"}, "stay_id"),
-        (asked("S1", SECRET), "prediction_point"),
-        (asked("x" * 201), "stay_id"),
-        (asked("S1", prediction_time=SECRET), "prediction_time"),
-        (asked("S1", **{SECRET: 1}), ""),
+        ({"stay_id": "S1", "prediction_point": SECRET}, "prediction_point"),
+        ({"stay_id": "x" * 201, "prediction_point": "admission"}, "stay_id"),
+        ({"stay_id": "S1", "prediction_point": "admission", "prediction_time": SECRET}, "prediction_time"),
+        ({"stay_id": "S1", "prediction_point": "admission", SECRET: 1}, ""),
         ([SECRET], ""),
     ],
 )
-def test_a_request_that_is_not_as_declared_is_refused(small, of_small, content, field):
-    problem = refused(HeldHistory(small.path), content, of_small)
+def test_a_request_that_is_not_as_declared_is_refused(content, field):
+    with pytest.raises(Problem) as told:
+        read_held_request(content)
+    problem = told.value
     assert (problem.kind.status, [error.field for error in problem.errors]) == (422, [field])
+    assert SECRET not in json.dumps(problem.document())
 
 
 def test_models_of_another_kind_of_data_are_not_asked(small, of_small):
@@ -184,27 +187,27 @@ def test_models_of_another_kind_of_data_are_not_asked(small, of_small):
 
 def test_a_new_data_set_is_taken_up_while_questions_are_asked(small, of_small, tmp_path):
     history = HeldHistory(small.path)
-    assert history.asked(asked("S1"), of_small, everybody).records.tables["stays"][0]["stay_id"] == "S1"
+    assert history.held(asked("S1"), of_small, everybody).records.tables["stays"][0]["stay_id"] == "S1"
     later = SMALL + "    S4      | P4         | 2024-12-31T10:00:00 |                     | surgery | | in\n"
     new = small_hospital(tmp_path / "new", stays=later, buckets=2)
     assert refused(history, asked("S4"), of_small).kind.status == 404
 
     def ask(_: int) -> str:
-        return history.asked(asked("S1"), of_small, everybody).department or ""
+        return history.held(asked("S1"), of_small, everybody).department or ""
 
     with ThreadPoolExecutor(4) as pool:
         answers = pool.map(ask, range(60))
         small.path.rename(tmp_path / "former")
         new.path.rename(small.path)
         assert set(answers) == {"emergency"}
-    assert history.asked(asked("S4"), of_small, everybody).department == "surgery"
+    assert history.held(asked("S4"), of_small, everybody).department == "surgery"
 
 
 def test_a_data_set_that_cannot_be_read_is_told_as_such(small, of_small, monkeypatch):
     monkeypatch.setattr("serving.history._AGAIN_SECONDS", 0.0)
     history = HeldHistory(small.path)
     bucket = next(
-        n for n in range(3) if history.asked(asked("S1"), of_small, everybody) and _holds(small, n, "S1")
+        n for n in range(3) if history.held(asked("S1"), of_small, everybody) and _holds(small, n, "S1")
     )
     (small.path / "stays" / f"bucket={bucket}" / "data.parquet").write_bytes(b"PAR1 damaged")
     problem = refused(history, asked("S1"), of_small)
