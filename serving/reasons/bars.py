@@ -42,7 +42,7 @@ def bars_of(prediction: Mapping[str, Any], words: Words, captions: Captions, n: 
         without = captions.without.format(
             value=words.amount(reason["prediction_without"], prediction["scale"], prediction.get("currency"))
         )
-        text = _kept_together(f"{words.statement(reason)} · {without}")
+        text = f"{_kept_together(words.statement(reason))}{NO_BREAK}· {without.replace(' ', NO_BREAK)}"
         found.append(Bar(text, place, place + reason["contribution"]))
         place = found[-1].end
     if abs(prediction["raw_output"] - place) > LEAST:
@@ -51,8 +51,8 @@ def bars_of(prediction: Mapping[str, Any], words: Words, captions: Captions, n: 
 
 
 def _kept_together(text: str) -> str:
-    """The text with no break between a number and its unit, and none before the dot."""
-    return re.sub(r"(?<=\d) (?=\S)| (?=·)", NO_BREAK, text)
+    """The text with no break between a number and its unit."""
+    return re.sub(r"(?<=\d) (?=\S)", NO_BREAK, text)
 
 
 def _others(prediction: Mapping[str, Any], captions: Captions, n_shown: int) -> str:

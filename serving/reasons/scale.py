@@ -13,7 +13,8 @@ from models.artefact import Artefact
 from models.distribution import OFFSET
 from models.model import Model, Prediction
 
-RISKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, *(tenth / 10 for tenth in range(1, 10)), 0.95, 0.98, 0.99)
+_RARE = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07)
+RISKS = (*_RARE, *(percent / 100 for percent in range(10, 100, 5)), 0.98, 0.99)
 STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
 """Of amounts, with every power of ten."""
 N_PLACES = 257

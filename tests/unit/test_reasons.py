@@ -156,9 +156,10 @@ def test_the_base_and_the_marks_of_the_scale_come_with_all_reasons_alone():
     assert list(explain(model, prediction)[0]) == ["reasons"]
     (explanation,) = explain(model, prediction, limit=None, with_scale=True)
     assert explanation["base_prediction"] == pytest.approx(1 / (1 + np.e))
-    # From -1.5 (18.2 %) to 0.5 (62.2 %): every tenth between them, at its log-odds.
-    assert [mark["prediction"] for mark in explanation["marks"]] == [0.2, 0.3, 0.4, 0.5, 0.6]
-    log_odds = [np.log(p / (1 - p)) for p in (0.2, 0.3, 0.4, 0.5, 0.6)]
+    # From -1.5 (18.2 %) to 0.5 (62.2 %): every 5 % between them, at its log-odds.
+    shares = [0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6]
+    assert [mark["prediction"] for mark in explanation["marks"]] == shares
+    log_odds = [np.log(share / (1 - share)) for share in shares]
     # Between two of 257 places the map is taken for straight.
     assert [mark["raw_output"] for mark in explanation["marks"]] == pytest.approx(log_odds, abs=1e-4)
 
