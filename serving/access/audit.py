@@ -208,4 +208,4 @@ def _ends_with(file: Path, n_bytes: int, head: Head, key: AuditKey) -> bool:
                 break
             n_read *= 2
     (last,) = read(lines[-1:], key)
-    return last.record is not None and Head(last.record["sequence"], last.digest or "") == head
+    return last.record is not None and Head(last.record["sequence"], last.digest) == head

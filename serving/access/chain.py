@@ -86,7 +86,7 @@ class Line:
 
     number: int
     record: dict[str, Any] | None
-    digest: str | None
+    digest: str
 
 
 def read(lines: Iterable[bytes], key: AuditKey) -> Iterator[Line]:
@@ -94,7 +94,7 @@ def read(lines: Iterable[bytes], key: AuditKey) -> Iterator[Line]:
     for number, line in enumerate(lines, start=1):
         end = _END.fullmatch(line, max(0, len(line) - _END_BYTES))
         if end is None:
-            yield Line(number, None, None)
+            yield Line(number, None, "")
             continue
         content, digest = line[:-_END_BYTES] + b"}", end[1].decode("ascii")
         is_right = hmac.compare_digest(key.digest(content), digest)

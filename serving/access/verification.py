@@ -11,6 +11,7 @@ from serving.access.chain import START, AuditKey, Head, Line, read
 MAX_GROUP = 100
 """The most lines that are written at once, and so the most that the log may be ahead of the head kept."""
 MAX_FINDINGS = 20
+_UNKNOWN = ""
 
 
 @dataclass(frozen=True)
@@ -77,18 +78,16 @@ class _Walk:
         expected = self.last.sequence + 1
         if line.record is None:
             self._find(f"line {line.number} was altered")
-            # The line after an altered one still tells the digest that it had.
-            self._go_on(Head(expected, line.digest or ""))
+            self._go_on(Head(expected, _UNKNOWN))
             return
         sequence, previous = line.record["sequence"], line.record["previous"]
-        assert line.digest is not None
         if sequence < expected:
             self._find(f"line {line.number} has the number {sequence}: it was moved, or written twice")
             return
         if sequence > expected:
             missing = f"number {expected}" if sequence == expected + 1 else f"{expected} to {sequence - 1}"
             self._find(f"line {line.number} has the number {sequence}: {missing} missing before it")
-        elif self.last.digest not in ("", previous):
+        elif self.last.digest not in (_UNKNOWN, previous):
             self._find(f"line {line.number} does not follow the line before it: one of them was replaced")
         self._go_on(Head(sequence, line.digest))
 

@@ -278,6 +278,21 @@ def test_a_stop_loses_one_group_at_most_so_a_head_further_behind_was_set_back(fi
     assert "the head was set back" in checked(file, engine).findings[0]
 
 
+def test_lines_written_while_a_log_is_verified_are_no_finding(file: Path, engine: Engine):
+    lines = with_lines(file, engine, 1)
+    first = head_of(engine, file.name)
+    ahead(file, 2 * MAX_GROUP)
+    last = json.loads(file.read_bytes().splitlines()[-1])
+    # The head as it was before the log was read, and after.
+    heads = iter([first, Head(last["sequence"], last["digest"])])
+    found = verify(file, KEY, lambda: next(heads))
+    assert (found.findings, found.n_newer) == ((), 0)
+    # The log as it was read before those lines were written.
+    heads = iter([first, Head(last["sequence"], last["digest"])])
+    file.write_bytes(lines[0])
+    assert verify(file, KEY, lambda: next(heads)).findings == ()
+
+
 def test_a_broken_log_is_not_written_on(file: Path, engine: Engine):
     lines = with_lines(file, engine, 3)
     for broken in (lines[:2], [], [lines[0], altered(lines[1]), lines[2][:-1]], [*lines[:2], b"{}\n"]):
