@@ -41,7 +41,7 @@ def serving(champions: Path, built: Path, out: Path, soak_minutes: float) -> Mea
         starts = []
         for _ in range(STARTS):
             with wardcast_server(work, out / "wardcast.log") as server:
-                starts.append(server.ready_s)
+                starts.append({"ready_s": server.ready_s, "cpu_s": server.cpu_s()})
         with (
             wardcast_server(work, out / "wardcast.log") as server,
             mlflow_server(model, out / "mlflow.log") as mlflow,
@@ -61,7 +61,7 @@ def serving(champions: Path, built: Path, out: Path, soak_minutes: float) -> Mea
         "body_bytes": round(float(np.mean([len(body) for body in requests]))),
         "models": [record.parent.name for record in champion_records(champions)],
         "mlflow_model": MLFLOW_MODEL,
-        "ready_s": starts,
+        "starts": starts,
         "alone": alone,
         "clients": CLIENTS,
         "rounds": rounds,
