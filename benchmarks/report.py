@@ -146,8 +146,8 @@ def _serving(part: dict[str, Any]) -> Iterator[str]:
     models = ", ".join(part["models"])
     yield (
         f"wardcast answers {ratios[len(ratios) // 2]:.2f} × as many requests as MLflow's server "
-        f"({ratios[0]:.2f} to {ratios[-1]:.2f}), and {cpu_ratios[len(cpu_ratios) // 2]:.2f} × as many for the "
-        "same processor time. A request to wardcast holds {part['body_bytes']:,} bytes of "
+        f"({ratios[0]:.2f} to {ratios[-1]:.2f}), and {cpu_ratios[len(cpu_ratios) // 2]:.2f} × as many for "
+        f"the same processor time. A request to wardcast holds {part['body_bytes']:,} bytes of "
         "records (5 earlier stays, 40 diagnoses, 30 laboratory values) and is answered with reasons by "
         f"{len(part['models'])} models ({models}); one to MLflow a ready row of features, answered by "
         f"{part['mlflow_model']} alone without reasons. Trained on {part['trained_on']:,} admissions."
