@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from sqlalchemy import Engine
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 
+from features.errors import UserError
 from serving.access.caller import Caller, insecure_demo_caller
 from serving.access.credentials import credential
 from serving.access.keys import PREFIX, KeyRing
@@ -22,6 +24,17 @@ from serving.problems import FORBIDDEN, Problem
 # For the description of the API alone; the credential is read from the headers.
 _BEARER = HTTPBearer(auto_error=False, description="An API key or an OpenID Connect access token")
 _API_KEY = APIKeyHeader(name="X-API-Key", auto_error=False, description="An API key")
+
+INSECURE_DEMO = (
+    "WARNING: --insecure-demo: NOBODY IS ASKED WHO THEY ARE. Every program and every account on this machine "
+    "can send records, read all predictions and the metrics. For made-up patients alone."
+)
+
+_log = logging.getLogger("wardcast.serving")
+
+
+class InsecureDemoError(UserError):
+    """A server without authentication would be reached from other machines."""
 
 
 class Access:
@@ -50,9 +63,28 @@ class Access:
         return caller
 
 
-def open_access(settings: AccessSettings, engine: Engine) -> Access:
-    """Access by the API keys of the store and the tokens of the issuers that the settings trust."""
-    return access_by(KeyRing(engine, keys_seconds=settings.keys_seconds), Tokens(settings.issuers))
+def open_access(
+    settings: AccessSettings,
+    engine: Engine,
+    *,
+    insecure_demo: bool = False,
+    is_loopback: bool = True,
+) -> Access:
+    """Access by the API keys of the store and the tokens of the issuers that the settings trust.
+
+    With `insecure_demo` everybody may do everything, and the log says so. Raises InsecureDemoError for that
+    on an address that other machines reach (not `is_loopback`), KeySetError for an issuer whose keys cannot
+    be used.
+    """
+    if not insecure_demo:
+        return access_by(KeyRing(engine, keys_seconds=settings.keys_seconds), Tokens(settings.issuers))
+    if not is_loopback:
+        raise InsecureDemoError(
+            "--insecure-demo lets everybody who reaches the server do everything, and other machines would "
+            "reach it. Leave out --host, or leave out --insecure-demo and make keys: wardcast keys create."
+        )
+    _log.warning(INSECURE_DEMO)
+    return insecure_demo_access()
 
 
 def access_by(keys: KeyRing, tokens: Tokens) -> Access:

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from serving.access.caller import Caller
-from serving.access.guard import Access, access_by, insecure_demo_access, open_access
+from serving.access.guard import Access, InsecureDemoError, access_by, open_access
 from serving.access.keys import KeyRing, create_key, revoke_key
 from serving.access.roles import Permission, Role
 from serving.access.settings import AccessSettings
@@ -156,13 +156,14 @@ def test_a_revoked_key_is_refused(client: TestClient, engine: Engine, key: str):
 
 
 def test_answers_hold_nothing_of_the_credential(client: TestClient, key: str):
-    for credential in (key[:-4] + "0000", token(claims(aud="x")), "patient-4711"):
+    wrong_key = key[:-4] + "0000"
+    foreign = token(claims(aud="x"))
+    parts = {wrong_key: wrong_key.split("_")[1:], foreign: foreign.split("."), "patient-4711": ["4711"]}
+    for credential, secrets in parts.items():
         answer = client.get("/reads", headers=bearer(credential))
-        shown = answer.text + str(answer.headers)
         assert answer.status_code == 401
-        assert not [
-            part for part in credential.replace("_", ".").split(".") if part != "wc" and part in shown
-        ]
+        shown = answer.text + str(answer.headers)
+        assert not [secret for secret in secrets if secret in shown]
 
 
 def test_the_settings_open_access(engine: Engine, key: str):
@@ -172,9 +173,28 @@ def test_the_settings_open_access(engine: Engine, key: str):
         refused(client.get("/reads"), 401, *WITHOUT)
 
 
-def test_in_the_insecure_demo_nobody_is_asked():
-    with TestClient(app_of(insecure_demo_access())) as client:
+def test_in_the_insecure_demo_nobody_is_asked_and_the_log_says_so(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+):
+    access = open_access(AccessSettings(), engine, insecure_demo=True)
+    with TestClient(app_of(access)) as client:
         assert client.get("/reads").json()["name"] == "insecure-demo"
+    assert "NOBODY IS ASKED WHO THEY ARE" in caplog.text
+
+
+def test_the_insecure_demo_is_for_this_machine_alone(engine: Engine):
+    with pytest.raises(InsecureDemoError, match="other machines"):
+        open_access(AccessSettings(), engine, insecure_demo=True, is_loopback=False)
+
+
+def test_authentication_is_on_whatever_the_address(
+    engine: Engine, key: str, caplog: pytest.LogCaptureFixture
+):
+    for is_loopback in (True, False):
+        access = open_access(AccessSettings(), engine, is_loopback=is_loopback)
+        with TestClient(app_of(access)) as client:
+            refused(client.get("/reads"), 401, *WITHOUT)
+    assert caplog.text == ""
 
 
 def test_the_description_names_both_ways_to_send_a_credential(client: TestClient):
