@@ -1,0 +1,136 @@
+"""Requests of many clients at once are answered as each is answered alone."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving.answers import Answers
+from serving.documents import EXAMPLE_REQUEST
+from serving.gathering import WORKERS
+from serving.loaded import LiveChampions
+from serving.problems import INTERNAL, Problem
+from serving.settings import ServingSettings
+from tests.service.test_api import promote
+
+
+@pytest.fixture(scope="module")
+def champions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("together") / "champions"
+    promote(folder, "readmission")
+    promote(folder, "cost")
+    return folder
+
+
+@pytest.fixture
+def answers(champions: Path) -> Answers:
+    return Answers(LiveChampions(champions), ServingSettings(champions))
+
+
+class Watched:
+    """`Answers._computed` that notes how many it computes together, and waits before the first of them."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._computed = answers._computed
+        self.busy, self.go_on = threading.Semaphore(0), threading.Event()
+        self.groups: list[list[str]] = []
+
+    def __call__(self, group: Sequence[Any]) -> list[dict[str, Any]]:
+        self.groups.append([asked.records.stay_id for asked in group])
+        self.busy.release()
+        assert self.go_on.wait(60)
+        if any(asked.records.stay_id == "BROKEN" for asked in group):
+            raise RuntimeError
+        return self._computed(group)
+
+
+def request_of(stay_id: str, n_earlier: int) -> dict[str, Any]:
+    """Of the same patient under the same identifiers, with another history."""
+    content = copy.deepcopy(EXAMPLE_REQUEST)
+    stay, earlier = content["records"]["stays"]
+    content["stay_id"] = stay["stay_id"] = stay_id
+    content["records"]["diagnoses"] = []
+    content["records"]["stays"] = [stay] + [
+        earlier | {"stay_id": f"E{n}", "admitted_at": f"2025-0{n}-02T09:00:00",
+                   "discharged_at": f"2025-0{n}-09T09:00:00"}
+        for n in range(1, n_earlier + 1)
+    ]  # fmt: skip
+    return content
+
+
+def together(
+    answers: Answers, monkeypatch: pytest.MonkeyPatch, contents: Sequence[dict[str, Any]]
+) -> tuple[list[dict[str, Any] | Problem], list[list[str]]]:
+    """What is answered to requests that come while every worker is busy, and what was computed together."""
+    watched = Watched(answers)
+    monkeypatch.setattr(answers, "_computed", watched)
+
+    def asked(content: dict[str, Any]) -> dict[str, Any] | Problem:
+        try:
+            return answers.one(content, n_reasons=5)
+        except Problem as problem:
+            return problem
+
+    with ThreadPoolExecutor(WORKERS + len(contents)) as pool:
+        for n_reasons in range(1, WORKERS + 1):
+            pool.submit(answers.one, request_of("FIRST", 0), n_reasons=n_reasons)
+            assert watched.busy.acquire(timeout=60)
+        found = []
+        for place, content in enumerate(contents, start=1):
+            found.append(pool.submit(asked, content))
+            while len(answers._gathering._waiting) < place:
+                threading.Event().wait(0.001)
+        watched.go_on.set()
+        return [each.result() for each in found], watched.groups[WORKERS:]
+
+
+def test_each_is_answered_from_its_own_records_alone(answers, monkeypatch):
+    contents = [request_of("S9", n_earlier) for n_earlier in (0, 3, 1, 3, 0)]
+    alone = [answers.one(content, n_reasons=5) for content in contents]
+    # The histories differ, and so do the answers.
+    assert alone[0]["predictions"] != alone[1]["predictions"] != alone[2]["predictions"]
+    found, groups = together(answers, monkeypatch, contents)
+    assert groups == [["S9"] * 5]
+    for each, expected in zip(found, alone, strict=True):
+        assert isinstance(each, dict)
+        assert each | {"scored_at": ""} == expected | {"scored_at": ""}
+
+
+def test_one_that_fails_unforeseen_fails_alone(answers, monkeypatch):
+    names = ["A", "BROKEN", "C", "D"]
+    found, groups = together(answers, monkeypatch, [request_of(name, 1) for name in names])
+    assert groups == [names, names[:2], ["A"], ["BROKEN"], names[2:]]
+    assert [each["stay_id"] for each in found if isinstance(each, dict)] == ["A", "C", "D"]
+    (failed,) = [each for each in found if isinstance(each, Problem)]
+    assert failed.kind == INTERNAL
+
+
+def test_every_answer_is_of_the_champions_that_were_in_force_when_it_was_asked(tmp_path, monkeypatch):
+    folder = tmp_path / "champions"
+    promote(folder, "readmission", version=1)
+    answers = Answers(LiveChampions(folder, reload_seconds=0.0), ServingSettings(folder))
+    answers.one(request_of("S9", 1), n_reasons=5)
+    watched = Watched(answers)
+    monkeypatch.setattr(answers, "_computed", watched)
+    with ThreadPoolExecutor(WORKERS + 2) as pool:
+        first = []
+        for n_reasons in range(1, WORKERS + 1):
+            first.append(pool.submit(answers.one, request_of("BUSY", 1), n_reasons=n_reasons))
+            assert watched.busy.acquire(timeout=60)
+        waiting = []
+        for version in (1, 2):
+            if version == 2:
+                promote(folder, "readmission", version=2, seed=2)
+            waiting.append(pool.submit(answers.one, request_of(f"V{version}", 1), n_reasons=5))
+            while len(answers._gathering._waiting) < version:
+                threading.Event().wait(0.001)
+        watched.go_on.set()
+        models = [[each["model"] for each in found.result()["predictions"]] for found in (*first, *waiting)]
+    assert models == [["readmission-admission/1"]] * (WORKERS + 1) + [["readmission-admission/2"]]
+    assert sorted(watched.groups[WORKERS:]) == [["V1"], ["V2"]]
