@@ -21,8 +21,12 @@ def answer(
     percentile: float = 0.9,
     cost: float | None = None,
     model: str = "readmission-admission/7",
+    in_words: bool = False,
 ) -> Stored:
-    """The API's example answer with these facts; with `cost` it holds that target too."""
+    """The API's example answer with these facts; with `cost` it holds that target too.
+
+    Its reasons are without words, as they are stored, unless it is to be `in_words`.
+    """
     document: dict[str, Any] = copy.deepcopy(EXAMPLE_ANSWER)
     document |= {
         "stay_id": stay_id,
@@ -37,4 +41,4 @@ def answer(
         amount |= {"target": "cost", "expected": cost, "interval": None, "unit": "money", "currency": "CNY"}
         amount["scale"] = "log_money"
         document["predictions"].append(amount | {"model": "cost-admission/2"})
-    return Stored(document, department)
+    return Stored(document if in_words else Stored(document).kept, department)

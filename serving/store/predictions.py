@@ -40,7 +40,7 @@ class PredictionStore:
     def latest(self, stay_id: str, point: Point | None = None) -> Stored | None:
         """The prediction of a stay that was made last, at one point or at any; None if none is stored.
 
-        Raises StoreError.
+        Its reasons are without words: `serving.reasons.tell` tells them in a language. Raises StoreError.
         """
         if "\0" in stay_id:
             return None

@@ -81,7 +81,7 @@ def _before(answer: Stored, places: Sequence[_Place]) -> int | None:
 
 
 def _saying(answer: Stored) -> dict[str, Any]:
-    timeless = {name: value for name, value in answer.document.items() if name != "scored_at"}
+    timeless = {name: value for name, value in answer.kept.items() if name != "scored_at"}
     return timeless | {"department": answer.department}
 
 
@@ -121,7 +121,7 @@ def _row(answer: Stored, now: dt.datetime) -> dict[str, object]:
         "prediction_point": answer.key[1],
         "prediction_time": answer.prediction_time,
         "department": answer.department,
-        "document": json.dumps(answer.document, allow_nan=False, ensure_ascii=False, separators=(",", ":")),
+        "document": json.dumps(answer.kept, allow_nan=False, ensure_ascii=False, separators=(",", ":")),
         "provisional": answer.document["provisional"],
         "scored_at": answer.scored_at,
         "stored_at": now,

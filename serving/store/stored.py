@@ -41,6 +41,25 @@ class Stored:
         return [prediction["model"] for prediction in self.document["predictions"]]
 
     @property
+    def kept(self) -> dict[str, Any]:
+        """The document as it is stored: without the words, which whoever reads it is told in a language of
+        their own, and which would be more than half of it."""
+        predictions = [_wordless(prediction) for prediction in self.document["predictions"]]
+        return {**self.document, "predictions": predictions}
+
+    @property
     def key(self) -> Key:
         """Of the predictions of one key only the latest stands on a worklist."""
         return self.stay_id, str(self.document["prediction_point"])
+
+
+_WORDS = frozenset({"sentence", "effect"})
+
+
+def _wordless(told: Mapping[str, Any]) -> dict[str, Any]:
+    """A prediction, a group of reasons or a reason without its words."""
+    return {
+        name: [_wordless(each) for each in value] if name in ("reasons", "groups") else value
+        for name, value in told.items()
+        if name not in _WORDS
+    }

@@ -56,7 +56,7 @@ PREDICTIONS = Table(
     Column("prediction_time", DateTime),
     # Of the stay that is asked about; null: not sent.
     Column("department", Text),
-    # The answer as the API gave it, JSON.
+    # The answer as the API gave it, JSON; without the words of its reasons.
     Column("document", Text, nullable=False),
     Column("provisional", Boolean, nullable=False),
     Column("scored_at", UtcInstant, nullable=False),

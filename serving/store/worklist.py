@@ -27,7 +27,7 @@ _ONE_DAY = dt.timedelta(days=1)
 class WorklistRow:
     """One stay on a worklist: its latest prediction of the list's target at a prediction point.
 
-    `prediction` is the target's part of the stored answer.
+    `prediction` is the target's part of the stored answer, its reasons without words.
     """
 
     stay_id: str

@@ -223,6 +223,13 @@ class TestPredictions:
             store.save([answer(stay_id)])
             assert store.latest(stay_id) == answer(stay_id)
 
+    def test_words_are_not_stored_and_new_ones_make_no_new_prediction(self, store):
+        told = answer("S1", in_words=True)
+        store.save([told])
+        assert store.latest("S1") == answer("S1")
+        told.document["predictions"][0]["reasons"][0]["sentence"] = "过去一年住院3次"
+        assert store.save([told], skip_repeated=True) == 0
+
     def test_all_answers_are_stored_or_none(self, store, engine):
         good, bad = answer("S1"), answer("S2")
         # The target stands twice, which its table does not take.
