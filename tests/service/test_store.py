@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import stat
-import threading
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,6 +34,7 @@ from serving.store.database import (
 from serving.store.feedback import Feedback, FeedbackStore
 from serving.store.predictions import PredictionStore, Stored
 from serving.store.tables import CDS_FEEDBACK, METADATA, PREDICTED_TARGETS, PREDICTIONS
+from tests.command import ROOT
 from tests.postgres import OWNER, Postgres, postgres
 from tests.stored import answer
 from wardcast.commands.store import app
@@ -98,18 +100,26 @@ class TestMigrations:
         assert set(sa.inspect(engine).get_table_names()) == tables == {*METADATA.tables, VERSION_TABLE}
 
     def test_processes_that_start_at_once_wait_for_the_one_that_migrates(self, url):
-        start = threading.Barrier(4)
-
-        def open_at_once(_: int) -> list[str]:
-            start.wait()
-            engine = open_database(url)
-            names = sa.inspect(engine).get_table_names()
-            engine.dispose()
-            return names
-
-        with ThreadPoolExecutor(4) as pool:
-            found = list(pool.map(open_at_once, range(4)))
-        assert all(set(names) == {*METADATA.tables, VERSION_TABLE} for names in found)
+        # Each says that it is ready, and opens the database when all are told to.
+        script = (
+            "import sys; from serving.store.database import open_database; print(flush=True); "
+            "sys.stdin.readline(); open_database(sys.argv[1])"
+        )
+        command = [sys.executable, "-c", script, url]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        starting = [subprocess.Popen(command, text=True, cwd=ROOT, **pipes) for _ in range(3)]
+        for process in starting:
+            process.stdout.readline()
+        for process in starting:
+            process.stdin.write("\n")
+            process.stdin.flush()
+        told = [process.communicate(timeout=60)[1] for process in starting]
+        assert [(process.returncode, text) for process, text in zip(starting, told, strict=True)] == [
+            (0, "")
+        ] * 3
+        engine = open_database(url)
+        assert set(sa.inspect(engine).get_table_names()) == {*METADATA.tables, VERSION_TABLE}
+        engine.dispose()
 
     def test_a_database_of_a_newer_version_is_left_alone(self, engine, url):
         with writing(engine) as connection:
