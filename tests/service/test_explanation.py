@@ -20,7 +20,7 @@ from serving.access.caller import Caller
 from serving.access.guard import Access
 from serving.access.roles import Role
 from serving.answers import Answers
-from serving.documents import EXAMPLE_REQUEST
+from serving.documents import EXAMPLE_REQUEST, AnswerDocument
 from serving.http.description import describe
 from serving.http.responses import answer_problems
 from serving.loaded import ChampionSet, LiveChampions, Loaded
@@ -34,7 +34,7 @@ from serving.store.database import open_database
 from serving.store.predictions import PredictionStore, Stored
 from tests.explained import risk_model
 from tests.pictured import pictured
-from tests.service.test_api import promote
+from tests.service.test_api import client_of, promote
 
 PICTURE = "/v1/admissions/S9/explanation.svg"
 
@@ -272,3 +272,25 @@ def test_the_scale_from_the_stored_numbers_is_that_of_the_model(answers):
         ]
         for mine, theirs in zip(found["marks"], one["marks"], strict=True):
             assert mine["raw_output"] == pytest.approx(theirs["raw_output"], abs=1e-6)
+
+
+def test_the_parameters_of_a_prediction_say_how_it_is_told(tmp_path):
+    folder = tmp_path / "champions"
+    promote(folder, "readmission")
+    with client_of(folder) as client:
+
+        def told(query: str = "", **headers: str) -> dict[str, Any]:
+            response = client.post(f"/v1/predictions{query}", json=EXAMPLE_REQUEST, headers=headers)
+            assert response.status_code == 200, response.text
+            AnswerDocument.model_validate(response.json())
+            return dict(response.json()["predictions"][0])
+
+        plain, full = told(), told("?explain=full&group=family&language=zh")
+        assert "raises the risk" in plain["reasons"][0]["sentence"]
+        assert "使风险升高" in told(**{"Accept-Language": "zh"})["reasons"][0]["sentence"]
+        assert "使风险升高" in full["groups"][0]["sentence"]
+        assert full.keys() - plain.keys() == {"groups", "n_contributing", "base_prediction", "marks"}
+        many = client.post("/v1/predictions/batch?language=zh", json={"items": [EXAMPLE_REQUEST]}).json()
+        assert "使风险升高" in many["items"][0]["predictions"][0]["reasons"][0]["sentence"]
+        for query in ("language=de", "group=ward", "explain=half"):
+            assert client.post(f"/v1/predictions?{query}", json=EXAMPLE_REQUEST).status_code == 422
