@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from features.dataset import CodeSystems
 from features.online import AdmissionError, OnlineFeatures, prediction_time
 from features.points import Point
 from features.records import AdmissionRecords
 from serving.gathering import Gathering
 from serving.loaded import ChampionSet, LiveChampions, Loaded
-from serving.predictor import fact_features, predict, prediction_document, settings_for
+from serving.operation.metrics import Metrics
+from serving.predictor import Scores, fact_features, predict, prediction_document, settings_for
 from serving.problems import INTERNAL, NO_MODEL, NOT_READY, FieldError, Problem, invalid
 from serving.reading import read_request, to_admission
 from serving.reasons import Telling, tell
@@ -53,12 +56,16 @@ class _Asked:
 class Answers:
     """Answers requests from the champions in force. May be used from many threads at once."""
 
-    def __init__(self, champions: LiveChampions, settings: ServingSettings) -> None:
+    def __init__(
+        self, champions: LiveChampions, settings: ServingSettings, metrics: Metrics | None = None
+    ) -> None:
         self._champions = champions
         self._settings = settings
         self._features: dict[str, OnlineFeatures] = {}
         self._lock = threading.Lock()
-        self._gathering = Gathering[_Asked, Answer](self._isolated)
+        self._metrics = metrics or Metrics()
+        self._gathering = Gathering[_Asked, Answer](self._isolated, self._metrics.gathered)
+        self._metrics.watch_queue(lambda: len(self._gathering))
 
     def present(self) -> ChampionSet:
         """The champions in force, which may be none."""
@@ -166,6 +173,7 @@ class Answers:
             )
             for model in models
         ]
+        self._count(models[0].point, rows.features, scores)
         scored_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         return [
             {
@@ -188,6 +196,12 @@ class Answers:
             }
             for row, admission in enumerate(records)
         ]
+
+    def _count(self, point: Point, features: pd.DataFrame, scores: Sequence[Scores]) -> None:
+        self._metrics.features_built(point, features)
+        for score in scores:
+            target, model_id = score.loaded.model.artefact.target, score.loaded.model_id
+            self._metrics.predicted(target, model_id, score.prediction.band, score.prediction.percentile)
 
     def _features_for(self, models: Sequence[Loaded]) -> OnlineFeatures:
         """The feature builder for models of one basis; made once, since it holds a data engine."""

@@ -7,6 +7,7 @@ workers are busy are computed together as soon as one is free.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,20 +28,31 @@ class _Waiting(Generic[Item, Answer]):
     alike: Hashable
     item: Item
     answer: Future[Answer] = field(default_factory=Future)
+    since: float = field(default_factory=time.perf_counter)
 
 
 class Gathering(Generic[Item, Answer]):
     """Answers items in the order in which they come, those that are alike together.
 
     Every item is answered, so that the wait is bounded by the items before it; how many may wait is the
-    callers' to bound. `compute` gives each item's answer or what it failed with, in their order.
+    callers' to bound. `compute` gives each item's answer or what it failed with, in their order; `gathered`
+    is told how many seconds each of those computed together has waited.
     """
 
-    def __init__(self, compute: Callable[[Sequence[Item]], Sequence[Answer | Exception]]) -> None:
+    def __init__(
+        self,
+        compute: Callable[[Sequence[Item]], Sequence[Answer | Exception]],
+        gathered: Callable[[Sequence[float]], None] = lambda _waited: None,
+    ) -> None:
         self._compute = compute
+        self._gathered = gathered
         self._waiting: deque[_Waiting[Item, Answer]] = deque()
         self._lock = threading.Lock()
         self._workers = ThreadPoolExecutor(WORKERS, "gathering")
+
+    def __len__(self) -> int:
+        """How many wait whose computation has not begun."""
+        return len(self._waiting)
 
     def answer(self, item: Item, *, alike: Hashable) -> Answer:
         """The item's answer, computed with that of others that are `alike`; raises what it failed with."""
@@ -56,6 +68,8 @@ class Gathering(Generic[Item, Answer]):
         if not together:
             return
         try:
+            now = time.perf_counter()
+            self._gathered([now - each.since for each in together])
             answers = self._compute([each.item for each in together])
             for each, answer in zip(together, answers, strict=True):
                 if isinstance(answer, Exception):

@@ -45,8 +45,10 @@ def answer_problems(app: FastAPI) -> None:
     """Answer all that is raised or refused in the application as a problem document."""
 
     @app.exception_handler(Problem)
-    def problem_raised(_request: Request, error: Exception) -> Response:
+    def problem_raised(request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)
+        # Counted and logged by its kind.
+        request.state.problem = error.kind.name
         return problem_response(error)
 
     @app.exception_handler(RequestValidationError)

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from serving.access.guard import insecure_demo_access
+from serving.gathering import Gathering
 from serving.loaded import ChampionSet, LiveChampions
 from serving.middleware import QuietRequests
 from serving.operation.logs import JsonLines, logging_config
@@ -60,6 +62,15 @@ def test_the_queue_is_read_when_asked_and_gatherings_tell_size_and_waiting():
     assert found['wardcast_gathered_requests_bucket{le="2.0"}'] == 1
     assert found["wardcast_queue_wait_seconds_count"] == 2
     assert found["wardcast_queue_wait_seconds_sum"] == pytest.approx(0.031)
+
+
+def test_those_who_are_computed_together_tell_how_long_they_waited():
+    waited: list[Sequence[float]] = []
+    gathering = Gathering[str, str](lambda items: [item.upper() for item in items], waited.append)
+    assert gathering.answer("a", alike=1) == "A"
+    ((seconds,),) = waited
+    assert 0 <= seconds < 30
+    assert len(gathering) == 0
 
 
 def test_predictions_are_counted_by_band_and_scores_in_tenths_that_tell_no_single_score():
