@@ -7,7 +7,6 @@ import tempfile
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import duckdb
 
@@ -159,7 +158,7 @@ def examine(
         )
     for done, (name, table) in enumerate(staged.items()):
         progress("checking tables", done, len(staged))
-        judge(data, table, declaration)
+        _judge(data, table, declaration)
         rules += _report(data, table)
         warnings += _left_out_columns(table)
         if name == "stays":
@@ -273,48 +272,46 @@ def _duplicates(data: duckdb.DuckDBPyConnection, staged: Staged, declaration: De
     return int(found[0][0]), int(found[0][1])
 
 
-class Typed(Protocol):
-    """A table whose rows can be read with the declared types, their number and `_unreadable`."""
-
-    @property
-    def table(self) -> Table: ...
-
-    def typed_sql(self, time_zone: str) -> str: ...
+def _judge(data: duckdb.DuckDBPyConnection, staged: Staged, declaration: Declaration) -> None:
+    typed = staged.typed_sql(declaration.time_zone)
+    for name, sql in verdicts(staged.table, f"({typed})", declaration).items():
+        data.execute(f"CREATE TABLE {name} AS {sql}")
 
 
-def judge(data: duckdb.DuckDBPyConnection, staged: Typed, declaration: Declaration) -> None:
-    """Make `bad_<table>` (_row, reason) of a table; of patients and stays also those kept.
+def verdicts(table: Table, typed: str, declaration: Declaration) -> dict[str, str]:
+    """SQL of relations by name, in their order: `bad_<table>` (_row, reason), and of patients and stays those
+    kept, which what refers to them needs: tables are judged in the order of `TABLES`.
 
-    Tables are judged in the order of `TABLES`: what refers to patients and stays needs those kept.
+    `typed` is the relation of the table's rows with declared types, their `_row` and `_unreadable`.
     """
-    table, typed = staged.table, staged.typed_sql(declaration.time_zone)
     broken = " ".join(f"WHEN {c.sql} THEN '{c.reason}'" for c in conditions(table, declaration))
-    data.execute(
-        f"CREATE OR REPLACE TABLE bad_{table.name} AS SELECT _row, reason FROM ("
-        f"SELECT t._row, CASE {broken} END AS reason FROM ({typed}) t {_references(table)}) "
-        "WHERE reason IS NOT NULL"
+    bad = (
+        f"SELECT _row, reason FROM (SELECT t._row, CASE {broken} END AS reason "
+        f"FROM {typed} t {_references(table)}) WHERE reason IS NOT NULL"
     )
-    kept = f"FROM ({typed}) t ANTI JOIN bad_{table.name} b ON t._row = b._row"
+    kept = f"FROM {typed} t ANTI JOIN bad_{table.name} b ON t._row = b._row"
     if table.name == "patients":
-        data.execute(
-            f"CREATE OR REPLACE TABLE kept_patients AS SELECT patient_id, birth_date, death_date {kept}"
+        alive = f"SELECT patient_id, birth_date, death_date {kept}"
+        return {"bad_patients": bad, "kept_patients": alive}
+    if table.name == "stays":
+        theirs = (
+            "SELECT t.stay_id, t.patient_id, t.total_cost, p.birth_date, p.death_date "
+            f"{kept} JOIN kept_patients p ON t.patient_id = p.patient_id"
         )
-    elif table.name == "stays":
-        data.execute(
-            "CREATE OR REPLACE TABLE kept_stays AS SELECT t.stay_id, t.patient_id, t.total_cost, "
-            f"p.birth_date, p.death_date {kept} JOIN kept_patients p ON t.patient_id = p.patient_id"
-        )
-    elif table.name == "charges":
-        data.execute(
-            "INSERT INTO bad_charges "
-            f"SELECT t._row, 'beyond_total' {kept} WHERE t.stay_id IN ("
-            f"SELECT t.stay_id {kept} JOIN kept_stays s ON t.stay_id = s.stay_id "
+        return {"bad_stays": bad, "kept_stays": theirs}
+    if table.name == "charges":
+        single = f"FROM {typed} t ANTI JOIN bad_single_charges b ON t._row = b._row"
+        beyond = (
+            f"FROM bad_single_charges UNION ALL SELECT t._row, 'beyond_total' {single} WHERE t.stay_id IN ("
+            f"SELECT t.stay_id {single} JOIN kept_stays s ON t.stay_id = s.stay_id "
             # Antimicrobials are a part of drugs.
             "GROUP BY t.stay_id, s.total_cost HAVING greatest("
             "sum(t.amount) FILTER (t.category = 'antimicrobials'), "
             "sum(t.amount) FILTER (t.category <> 'antimicrobials')"
             f") > s.total_cost * {BEYOND_TOTAL})"
         )
+        return {"bad_single_charges": bad, "bad_charges": beyond}
+    return {f"bad_{table.name}": bad}
 
 
 def _references(table: Table) -> str:

@@ -50,7 +50,7 @@ from features.sources.fhir.flat import Flat, Terms
 from features.sources.fhir.joined import open_flat
 from features.sources.fhir.stream import files_of
 from features.sources.fhir.take import Reading, read
-from features.sources.fhir.written import any_row, canonical_tables
+from features.sources.fhir.written import FOUND, held_tables, written_sql
 from features.sources.reading import Reader, reader
 from features.tables import TableError
 
@@ -89,22 +89,31 @@ def _written(tables: Reader, reading: Reading, time_zone: str, hospital: str | N
     if not reading.has("Patient"):
         raise TableError("No resource of type Patient is in the extract. Export the patients too.")
     _refuse_without_stays(tables)
-    for name, sql in canonical_tables(tables.data, reading, time_zone, hospital):
-        tables.write(name, sql)
+    queries = written_sql(time_zone, hospital)
+    held = held_tables(reading, lambda what: _any(tables, FOUND[what]))
+    for name in ("payers", "claim_owners", "costs"):
+        tables.data.execute(f"CREATE TABLE {name} AS {queries[name]}")
+    for name in held:
         if name == "diagnoses":
+            tables.data.execute(f"CREATE TABLE found_diagnoses AS {queries['found_diagnoses']}")
             yield from _counted(tables, staged_tables.DIAGNOSIS_COUNTS)
+        tables.write(name, queries[name])
     yield from _counted(tables, staged_tables.COUNTS)
 
 
 def _refuse_without_stays(tables: Reader) -> None:
-    if any_row(tables.data, "encounter", "becomes = 'stay'"):
+    if _any(tables, "FROM encounter WHERE becomes = 'stay'"):
         return
-    if any_row(tables.data, "encounter", "becomes = ''"):
+    if _any(tables, "FROM encounter WHERE becomes = ''"):
         raise TableError(
             "No Encounter has a class of v3-ActCode that makes it a stay (IMP, ACUTE, NONACUTE, OBSENC, SS). "
             "Export Encounter.class in that code system."
         )
     raise TableError("No Encounter of inpatients (class IMP, ACUTE …) is in the extract. Export them too.")
+
+
+def _any(tables: Reader, rows: str) -> bool:
+    return bool(tables.data.execute(f"SELECT EXISTS ({rows})").fetchall()[0][0])
 
 
 def _counted(tables: Reader, counts: Mapping[str, str]) -> Iterator[str]:

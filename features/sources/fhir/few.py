@@ -5,27 +5,29 @@ They go the way of an extract: the same translation, the same joins, the same ru
 
 from __future__ import annotations
 
+import json
 import threading
-from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-import pyarrow as pa
+import duckdb
 
 from features.dataset import Declaration, connect
-from features.quality.check import judge
+from features.quality.check import verdicts
 from features.quality.staged import TypedColumn, typed_columns
 from features.sources.fhir.flat import FLAT_TABLES, Terms
-from features.sources.fhir.joined import join_flat
+from features.sources.fhir.joined import DIFFERING, LEFT_OUT, joined_sql, refuse_differing, version_notes
 from features.sources.fhir.stream import Found
 from features.sources.fhir.take import Reading, take
 from features.sources.fhir.validate import fault_of
-from features.sources.fhir.written import canonical_tables
+from features.sources.fhir.written import FOUND, held_tables, written_sql
+from features.sql import literal
 from features.tables import TABLES, Table, TableError
 
 _MEMORY_MB = 300
-_SCHEMAS = {
-    name: pa.schema([("n", pa.int64()), *((column, pa.string()) for column in columns)])
+_TYPES = {
+    name: json.dumps([{"n": "BIGINT", **dict.fromkeys(columns, "VARCHAR")}])
     for name, columns in FLAT_TABLES.items()
 }
 
@@ -47,36 +49,17 @@ class PatientRows:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Typed:
-    """A canonical table that the engine holds with its declared types."""
-
-    table: Table
-
-    def typed_sql(self, _time_zone: str) -> str:
-        return f"SELECT * FROM typed_{self.table.name}"
-
-
 class _Taken:
     """The rows of the flat tables."""
 
     def __init__(self) -> None:
-        self.rows: defaultdict[str, list[tuple[int | str | None, ...]]] = defaultdict(list)
+        self._rows: dict[str, list[dict[str, object]]] = {name: [] for name in FLAT_TABLES}
 
     def add(self, table: str, n: int, values: tuple[str | None, ...]) -> None:
-        self.rows[table].append((n, *values))
+        self._rows[table].append({"n": n, **dict(zip(FLAT_TABLES[table], values, strict=True))})
 
-    def filled(self) -> frozenset[str]:
-        """The flat tables that make a difference: without two of one id, no version is looked for."""
-        filled = {name for name in FLAT_TABLES if self.rows[name]}
-        ids = [row[1:3] for row in self.rows["resources"]]
-        return frozenset(filled if len(set(ids)) < len(ids) else filled - {"resources"})
-
-    def as_arrow(self, name: str) -> pa.Table:
-        schema, rows = _SCHEMAS[name], self.rows[name]
-        values = zip(*rows, strict=True) if rows else iter(() for _ in schema)
-        columns = [pa.array(column, kind) for column, kind in zip(values, schema.types, strict=True)]
-        return pa.table(columns, schema=schema)
+    def as_json(self) -> list[str]:
+        return [json.dumps(rows) for rows in self._rows.values()]
 
 
 class FewResources:
@@ -84,17 +67,16 @@ class FewResources:
 
     `declaration` says what the rows mean: time zone, currency, cost basis and code systems; `hospital` is as
     in `stage`.
+
+    Everything is one prepared statement, since planning takes the engine longer by far than executing it: it
+    plans anew what reads a table or a view. So no value of a resource may ever become part of its SQL.
     """
 
     def __init__(self, declaration: Declaration, hospital: str | None = None) -> None:
         self._declaration = declaration
-        self._hospital = hospital
         self._con = connect(threads=1, memory_limit_mb=_MEMORY_MB)
-        # For so few rows, thinking longer about a query than it takes is no gain.
-        self._con.execute("PRAGMA disable_optimizer")
         self._lock = threading.Lock()
-        self._touched: frozenset[str] = frozenset(FLAT_TABLES)
-        self._typed: dict[str, list[TypedColumn]] = {}
+        self._con.execute(f"PREPARE few AS {_statement(self._con, declaration, hospital)}")
         fault_of({}, "Patient")  # loads the models now, not while somebody waits
 
     def rows(self, resources: Iterable[Found], answered: Collection[str] = ()) -> PatientRows:
@@ -110,62 +92,94 @@ class FewResources:
             if not isinstance(found.resource.get("resourceType"), str):
                 raise TableError(f"{found.place}: an object without resourceType. Send resources.")
             take(found, n, taken, terms, reading)
+        values = ", ".join(literal(rows) for rows in taken.as_json())
         with self._lock:
-            self._con.execute("BEGIN")
-            try:
-                joined = self._joined(taken, reading)
-                self._con.execute("COMMIT")
-            except BaseException:
-                self._con.execute("ROLLBACK")
-                raise
-            self._touched = taken.filled()
-        return joined
-
-    def _joined(self, taken: _Taken, reading: Reading) -> PatientRows:
-        touched = self._touched | taken.filled()
-        for name in touched:
-            self._con.register(f"every_{name}", taken.as_arrow(name))
-        notes = join_flat(self._con, touched, resolved_as="TABLE")
-        tables, quarantined = {}, {}
-        zone = self._declaration.time_zone
-        for name, sql in canonical_tables(self._con, reading, zone, self._hospital, touched):
-            tables[name], quarantined[name] = self._checked(TABLES[name], sql)
-        found = self._con.execute("SELECT id, CASE WHEN is_stay THEN owner_id END FROM belongs").fetchall()
-        counts = {name: count for name, count in quarantined.items() if count}
-        return PatientRows(tables, dict(found), counts, (*reading.notes(), *notes))
-
-    def _checked(self, table: Table, sql: str) -> tuple[Rows, int]:
-        """The rows that keep every rule, in the order of their keys, and how many do not."""
-        name = table.name
-        self._con.execute(
-            f"CREATE OR REPLACE TABLE raw_{name} AS SELECT *, row_number() OVER () AS _row FROM ({sql})"
+            joined = self._con.execute(f"EXECUTE few({values})")
+            names = [column[0] for column in joined.description]
+            result: dict[str, Any] = dict(zip(names, joined.fetchall()[0], strict=True))
+        refuse_differing((one["type"], one["n"]) for one in result["differing"] or ())
+        judged = {name: result[name] or [] for name in held_tables(reading, result["found"].__getitem__)}
+        bad = {name: sum(not row["_is_kept"] for row in rows) for name, rows in judged.items()}
+        left_out = result["left_out"]
+        return PatientRows(
+            {name: [_kept(row) for row in rows if row["_is_kept"]] for name, rows in judged.items()},
+            {one["id"]: one["stay"] for one in result["stay_of"] or ()},
+            {name: n for name, n in bad.items() if n},
+            (*reading.notes(), *version_notes(left_out["older"], left_out["again"])),
         )
-        self._con.execute(f"CREATE OR REPLACE TABLE typed_{name} AS {self._typed_sql(table)}")
-        judge(self._con, _Typed(table), self._declaration)
-        names = [column.name for column in table.columns]
-        order = [f't."{column}"' for column in table.key or names]
-        judged = self._con.execute(
-            f"SELECT b._row IS NULL, {_listed(names, 't.')} FROM typed_{name} t "
-            f"LEFT JOIN bad_{name} b ON t._row = b._row ORDER BY {', '.join(order)}"
-        ).fetchall()
-        kept = [dict(zip(names, values, strict=True)) for is_kept, *values in judged if is_kept]
-        return kept, len(judged) - len(kept)
 
-    def _typed_sql(self, table: Table) -> str:
-        """SQL of the raw rows with declared types; each value is worked out once: that is what takes time."""
-        if table.name not in self._typed:
-            types = {row[0]: row[1] for row in self._con.execute(f"DESCRIBE raw_{table.name}").fetchall()}
-            self._typed[table.name] = typed_columns(table, types, self._declaration.time_zone)
-        columns = self._typed[table.name]
-        values = [f'{column.value} AS "{column.name}"' for column in columns]
-        doubtful = [column.name for column in columns if column.present]
-        values += [f'{column.present} AS "_{column.name}"' for column in columns if column.present]
-        cases = [f"""WHEN "_{one}" IS NOT NULL AND "{one}" IS NULL THEN '{one}'""" for one in doubtful]
-        unreadable = f"CASE {' '.join(cases)} END" if cases else "NULL::VARCHAR"
-        return (
-            f"SELECT {_listed([column.name for column in columns])}, _row, {unreadable} AS _unreadable "
-            f"FROM (SELECT {', '.join(values)}, _row FROM raw_{table.name})"
-        )
+
+def _kept(row: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in row.items() if name != "_is_kept"}
+
+
+def _statement(data: duckdb.DuckDBPyConnection, declaration: Declaration, hospital: str | None) -> str:
+    """SQL whose parameters are the rows of the flat tables as JSON; it answers with one row."""
+    raw = joined_sql() | written_sql(declaration.time_zone, hospital)
+    tables = [table for name, table in TABLES.items() if name in raw]
+    kinds = _types(data, raw, tables)
+    relations = {
+        f"every_{name}": f"SELECT unnest(from_json(${place}::VARCHAR, '{types}'), recursive := true)"
+        for place, (name, types) in enumerate(_TYPES.items(), start=1)
+    } | raw
+    for table in tables:
+        relations[f"raw_{table.name}"] = f"SELECT *, row_number() OVER () AS _row FROM {table.name}"
+        columns = typed_columns(table, kinds[table.name], declaration.time_zone)
+        relations[f"typed_{table.name}"] = _typed(table.name, columns)
+        relations |= verdicts(table, f"typed_{table.name}", declaration)
+    found = ", ".join(f"'{what}': EXISTS ({rows})" for what, rows in FOUND.items())
+    answers = {
+        **{table.name: _judged(table) for table in tables},
+        "stay_of": "SELECT list({'id': id, 'stay': CASE WHEN is_stay THEN owner_id END}) FROM belongs",
+        "differing": f"SELECT list(t) FROM ({DIFFERING}) t",
+        "left_out": f"SELECT t FROM ({LEFT_OUT}) t",
+        "found": f"SELECT {{{found}}}",
+    }
+    chain = ",\n".join(f"{name} AS MATERIALIZED ({sql})" for name, sql in relations.items())
+    return f"WITH {chain} SELECT {', '.join(f'({sql}) AS {name}' for name, sql in answers.items())}"
+
+
+def _types(
+    data: duckdb.DuckDBPyConnection, raw: Mapping[str, str], tables: Iterable[Table]
+) -> dict[str, dict[str, str]]:
+    """The types of the columns of every table as its query gives them."""
+    nothing = {
+        f"every_{name}": f"SELECT unnest(from_json('[]', '{types}'), recursive := true)"
+        for name, types in _TYPES.items()
+    }
+    chain = ", ".join(f"{name} AS ({sql})" for name, sql in (nothing | dict(raw)).items())
+    return {
+        table.name: {
+            row[0]: row[1]
+            for row in data.execute(f"DESCRIBE WITH {chain} SELECT * FROM {table.name}").fetchall()
+        }
+        for table in tables
+    }
+
+
+def _typed(name: str, columns: Iterable[TypedColumn]) -> str:
+    """SQL of the raw rows with declared types; each value is worked out once."""
+    columns = list(columns)
+    values = [f'{column.value} AS "{column.name}"' for column in columns]
+    doubtful = [column.name for column in columns if column.present]
+    values += [f'{column.present} AS "_{column.name}"' for column in columns if column.present]
+    cases = [f"""WHEN "_{one}" IS NOT NULL AND "{one}" IS NULL THEN '{one}'""" for one in doubtful]
+    unreadable = f"CASE {' '.join(cases)} END" if cases else "NULL::VARCHAR"
+    return (
+        f"SELECT {_listed(column.name for column in columns)}, _row, {unreadable} AS _unreadable "
+        f"FROM (SELECT {', '.join(values)}, _row FROM raw_{name})"
+    )
+
+
+def _judged(table: Table) -> str:
+    """SQL of the list of all rows of a table in the order of their keys, and whether they keep every rule."""
+    names = [column.name for column in table.columns]
+    order = _listed(table.key or names)
+    rows = (
+        f"SELECT {_listed(names, 't.')}, b._row IS NULL AS _is_kept FROM typed_{table.name} t "
+        f"LEFT JOIN bad_{table.name} b ON t._row = b._row"
+    )
+    return f"SELECT list(r ORDER BY {order}) FROM ({rows}) r"
 
 
 def _listed(names: Iterable[str], prefix: str = "") -> str:

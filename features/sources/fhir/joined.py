@@ -6,9 +6,8 @@ count, with every reference resolved to an id; what cannot be resolved stays as 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
 import duckdb
 
@@ -51,8 +50,78 @@ NO_VISIT = "(b.id IS NULL OR b.is_stay)"
 """SQL: the row may belong to a stay; its encounter is one, or is not in the extract."""
 
 
+# Resources of which there are several, each with its age: 1 is the newest.
+_VERSIONS = """
+    SELECT n, type, id, coalesce(digest, n::VARCHAR) AS digest, rank() OVER (
+        PARTITION BY type, id ORDER BY TRY_CAST(updated AS TIMESTAMPTZ) DESC NULLS LAST
+    ) AS age
+    FROM every_resources SEMI JOIN (
+        SELECT type, id FROM every_resources WHERE id IS NOT NULL GROUP BY ALL HAVING count(*) > 1
+    ) USING (type, id)"""
+
+_SUPERSEDED = """
+    SELECT n, age > 1 AS is_older
+    FROM (SELECT *, min(n) OVER (PARTITION BY type, id, age) AS first FROM versions)
+    WHERE age > 1 OR n <> first"""
+
+_LINKS = """
+    SELECT address, any_value(id) AS id FROM every_links ANTI JOIN superseded USING (n)
+    GROUP BY address HAVING count(DISTINCT id) = 1"""
+
+# A part of a stay (Encounter.partOf), other than its emergency phase, belongs to the stay. A chain of parts
+# that closes on itself, or is longer than any real one, is left as it is.
+_PART = """
+    SELECT id, any_value(part_of) AS part_of FROM encounter
+    WHERE id IS NOT NULL AND becomes NOT IN ('emergency', '') AND fault = ''
+        AND part_of IN (SELECT id FROM encounter WHERE becomes = 'stay')
+    GROUP BY id"""
+
+_WHOLE = f"""
+    WITH RECURSIVE up(id, whole, depth) AS (
+        SELECT id, part_of, 1 FROM part
+        UNION ALL
+        SELECT up.id, part.part_of, depth + 1 FROM up JOIN part ON up.whole = part.id
+        WHERE depth < {MOST_PARTS}
+    )
+    SELECT id, arg_max(whole, depth) AS whole FROM up GROUP BY id
+    HAVING arg_max(whole, depth) NOT IN (SELECT id FROM part)"""
+
+# Encounter → owner_id (stay or visit) and whether that is a stay.
+_BELONGS = """
+    SELECT e.id, any_value(coalesce(w.whole, e.id)) AS owner_id,
+        bool_or(w.whole IS NOT NULL OR e.becomes IN ('stay', '')) AS is_stay
+    FROM encounter e LEFT JOIN whole w ON e.id = w.id WHERE e.id IS NOT NULL GROUP BY e.id"""
+
+DIFFERING = """
+    SELECT type, count(*) AS n FROM (
+        SELECT type, id FROM versions WHERE age = 1 GROUP BY ALL HAVING count(DISTINCT digest) > 1
+    ) GROUP BY type ORDER BY type"""
+"""SQL: the types of resources that differ and share their id, none being newer, and how many ids."""
+
+LEFT_OUT = (
+    "SELECT count(*) FILTER (is_older) AS older, count(*) FILTER (NOT is_older) AS again FROM superseded"
+)
+"""SQL: how many resources are older versions, and how many the same again."""
+
+
+def joined_sql() -> dict[str, str]:
+    """SQL of relations by name, each over those before it and `every_<flat table>`."""
+    return {
+        "versions": _VERSIONS,
+        "superseded": _SUPERSEDED,
+        "links": _LINKS,
+        **{name: _resolved(name) for name in FLAT_TABLES if name != "links"},
+        "part": _PART,
+        "whole": _WHOLE,
+        "belongs": _BELONGS,
+    }
+
+
 def open_flat(data: duckdb.DuckDBPyConnection, folder: Path) -> list[str]:
-    """Make the views of the flat tables in `folder`, and join them as `join_flat` does."""
+    """Join the flat tables in `folder`; return notes on what is there more than once.
+
+    Raises TableError where two resources of one type and id differ and none is the newer one.
+    """
     for name, columns in FLAT_TABLES.items():
         file = folder / f"{name}.parquet"
         nothing = ", ".join(f"NULL::VARCHAR AS {identifier(column)}" for column in columns)
@@ -62,59 +131,28 @@ def open_flat(data: duckdb.DuckDBPyConnection, folder: Path) -> list[str]:
             else f"SELECT NULL::BIGINT AS n, {nothing} WHERE false"
         )
         data.execute(f"CREATE VIEW every_{name} AS {rows}")
-    return join_flat(data)
+    for name, sql in joined_sql().items():
+        # Every row of every resource is read again rather than kept.
+        kind = "VIEW" if name in FLAT_TABLES and name != "links" else "TABLE"
+        data.execute(f"CREATE {kind} {name} AS {sql}")
+        if name == "versions":
+            refuse_differing(data.execute(DIFFERING).fetchall())
+    older, again = data.execute(LEFT_OUT).fetchall()[0]
+    return version_notes(older, again)
 
 
-def join_flat(
-    data: duckdb.DuckDBPyConnection,
-    touched: Collection[str] = FLAT_TABLES.keys(),
-    *,
-    resolved_as: Literal["VIEW", "TABLE"] = "VIEW",
-) -> list[str]:
-    """Join what the relations `every_<flat table>` hold; return notes on what is there more than once.
-
-    Only what comes of the `touched` flat tables is made (again): at first that is all of them. Few rows are
-    read faster from tables, many from views.
-    Raises TableError where two resources of one type and id differ and none is the newer one.
-    """
-    notes = _leave_out_versions(data) if "resources" in touched else []
-    data.execute(
-        "CREATE OR REPLACE TABLE links AS SELECT address, any_value(id) AS id FROM every_links "
-        "ANTI JOIN superseded USING (n) GROUP BY address HAVING count(DISTINCT id) = 1"
-    )
-    for name in FLAT_TABLES:
-        if name != "links" and name in touched:
-            data.execute(f"CREATE OR REPLACE {resolved_as} {name} AS {_resolved(name)}")
-    if "encounter" in touched:
-        _find_stays(data)
-    return notes
-
-
-def _leave_out_versions(data: duckdb.DuckDBPyConnection) -> list[str]:
-    """The table `superseded`: resources of which there is a newer version, or the same again."""
-    data.execute(
-        "CREATE OR REPLACE TABLE versions AS SELECT n, type, id, coalesce(digest, n::VARCHAR) AS digest, "
-        "rank() OVER (PARTITION BY type, id ORDER BY TRY_CAST(updated AS TIMESTAMPTZ) DESC NULLS LAST) "
-        "AS age FROM every_resources SEMI JOIN (SELECT type, id FROM every_resources WHERE id IS NOT NULL "
-        "GROUP BY ALL HAVING count(*) > 1) USING (type, id)"
-    )
-    differing = data.execute(
-        "SELECT type, count(*) FROM (SELECT type, id FROM versions WHERE age = 1 "
-        "GROUP BY ALL HAVING count(DISTINCT digest) > 1) GROUP BY type ORDER BY type"
-    ).fetchall()
-    if differing:
-        found = ", ".join(f"{count} ids of type {kind}" for kind, count in differing)
+def refuse_differing(differing: Iterable[tuple[str, int]]) -> None:
+    """Raise TableError for what `DIFFERING` finds."""
+    found = ", ".join(f"{count} ids of type {kind}" for kind, count in differing)
+    if found:
         raise TableError(
             f"Resources that differ share their id, and none is newer by meta.lastUpdated: {found}. "
             "Leave one resource for each id in the export."
         )
-    data.execute(
-        "CREATE OR REPLACE TABLE superseded AS SELECT n, age > 1 AS is_older FROM (SELECT *, "
-        "min(n) OVER (PARTITION BY type, id, age) AS first FROM versions) WHERE age > 1 OR n <> first"
-    )
-    older, again = data.execute(
-        "SELECT count(*) FILTER (is_older), count(*) FILTER (NOT is_older) FROM superseded"
-    ).fetchall()[0]
+
+
+def version_notes(older: int, again: int) -> list[str]:
+    """What `LEFT_OUT` counts, in words."""
     notes = []
     if older:
         notes.append(f"Resources left out, since there is a newer version (meta.lastUpdated): {older}.")
@@ -136,31 +174,6 @@ def _resolved(name: str) -> str:
     columns = f"t.* REPLACE ({', '.join(replaced)})" if replaced else "t.*"
     rows = f"(SELECT * FROM every_{name} ANTI JOIN superseded USING (n))"
     return f"SELECT {columns} FROM {rows} t {' '.join(joins)}"
-
-
-def _find_stays(data: duckdb.DuckDBPyConnection) -> None:
-    """The table `belongs`: encounter → owner_id (stay or visit) and whether that is a stay.
-
-    A part of a stay (Encounter.partOf), other than its emergency phase, belongs to the stay. A chain
-    of parts that closes on itself, or is longer than any real one, is left as it is.
-    """
-    data.execute(
-        "CREATE OR REPLACE TABLE part AS SELECT id, any_value(part_of) AS part_of FROM encounter "
-        "WHERE id IS NOT NULL AND becomes NOT IN ('emergency', '') AND fault = '' "
-        "AND part_of IN (SELECT id FROM encounter WHERE becomes = 'stay') GROUP BY id"
-    )
-    data.execute(
-        "CREATE OR REPLACE TABLE whole AS "
-        "WITH RECURSIVE up(id, whole, depth) AS (SELECT id, part_of, 1 FROM part "
-        "UNION ALL SELECT up.id, part.part_of, depth + 1 FROM up JOIN part ON up.whole = part.id "
-        f"WHERE depth < {MOST_PARTS}) SELECT id, arg_max(whole, depth) AS whole FROM up GROUP BY id "
-        "HAVING arg_max(whole, depth) NOT IN (SELECT id FROM part)"
-    )
-    data.execute(
-        "CREATE OR REPLACE TABLE belongs AS SELECT e.id, any_value(coalesce(w.whole, e.id)) AS owner_id, "
-        "bool_or(w.whole IS NOT NULL OR e.becomes IN ('stay', '')) AS is_stay "
-        "FROM encounter e LEFT JOIN whole w ON e.id = w.id WHERE e.id IS NOT NULL GROUP BY e.id"
-    )
 
 
 def stay_of(column: str) -> str:
