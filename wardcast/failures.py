@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -16,6 +17,8 @@ from typing import NoReturn
 INTERRUPTED = 130
 TERMINATED = 143
 _AGAIN_SECONDS = 0.05
+_ASIDE = re.compile(r"\.(.+)\.[a-z0-9_]{8}")
+"""The name of a folder in which `features.atomic` makes what will bear the name within."""
 DEBUG = "WARDCAST_DEBUG"
 """Environment variable: set to anything, whatever is no `UserError` shows its traceback."""
 _INTERRUPTION = "Interrupted. Nothing half-written was left."
@@ -126,9 +129,17 @@ def _of_the_machine(error: Exception) -> str | None:
         return f"{_NO_STORE} ({getattr(error, 'error_code', 'no code')})"
     if isinstance(error, OSError) and error.errno:
         # Never the message: a library that raises it may write its own into it.
-        place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        place = "" if error.filename is None else f"{_as_named(Path(os.fsdecode(error.filename)))}: "
         return f"{place}{os.strerror(error.errno)}. Mend that and run the command again."
     return None
+
+
+def _as_named(file: Path) -> Path:
+    """The file or folder that was asked for, where the error names a place aside in which it is made."""
+    for place, part in enumerate(file.parts):
+        if made_for := _ASIDE.fullmatch(part):
+            return Path(*file.parts[:place], made_for[1])
+    return file
 
 
 def _defect(error: Exception) -> str:

@@ -5,6 +5,7 @@ One Parquet or CSV file, or one (hive-partitioned) folder, per table, and `datas
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from features.dataset import UNSEEN_STAYS, Declaration, read_declaration
@@ -20,7 +21,7 @@ def stage(path: Path | None, staging: Path, *, progress: Progress = silent) -> D
 
     Nothing is copied and the folder stays untouched.
 
-    Raises TableError if there is no folder, no `dataset.toml`, or a table is there twice.
+    Raises TableError if there is no folder, no `dataset.toml`, or a table is there twice or cannot be read.
     """
     if path is None:
         raise TableError("The source canonical reads a folder of tables. Name one.")
@@ -38,6 +39,9 @@ def stage(path: Path | None, staging: Path, *, progress: Progress = silent) -> D
             f"The data set cannot be used.\n{', '.join(twice)}: there is more than one file or folder of "
             "the table. Leave only one."
         )
+    closed = [str(entry) for entry in entries if not os.access(entry, os.R_OK)]
+    if closed:
+        raise TableError(f"{', '.join(closed)}: cannot be read by this account. Let it read them.")
     progress("linking tables", 0, len(entries))
     for name, entry in zip(names, entries, strict=True):
         target = staging / name

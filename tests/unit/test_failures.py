@@ -59,6 +59,13 @@ def test_a_full_disk_is_named_with_its_file(capsys):
     assert ended(capsys, full) == (1, said)
 
 
+def test_what_is_made_aside_is_named_as_it_was_asked_for(capsys):
+    for aside in ("out/.scores.csv.a1b2c3d4", "out/.scores.csv.a1b2c3d4/scores.csv"):
+        denied = OSError(errno.EACCES, "no", aside)
+        said = "out/scores.csv: Permission denied. Mend that and run the command again.\n"
+        assert ended(capsys, denied) == (1, said)
+
+
 def test_too_little_memory_is_told_with_the_setting(capsys):
     def fill() -> None:
         with duckdb.connect(config={"memory_limit": "1MB", "temp_directory": ""}) as con:

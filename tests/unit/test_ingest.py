@@ -310,6 +310,13 @@ def test_a_table_that_is_there_twice_is_refused(tmp_path: Path) -> None:
         ingest("canonical", folder, tmp_path / "out")
 
 
+def test_a_table_that_cannot_be_read_is_named_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = write_folder(tmp_path / "in", CLEAN)
+    monkeypatch.setattr("os.access", lambda place, _mode: Path(place).name != "stays.csv")
+    with pytest.raises(TableError, match=r"stays\.csv: cannot be read by this account"):
+        ingest("canonical", folder, tmp_path / "out")
+
+
 def test_an_unknown_source_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(TableError, match="Choose one of: canonical, diabetes130"):
         ingest("sap", tmp_path, tmp_path / "out")
