@@ -186,6 +186,36 @@ class TestAddresses:
         with pytest.raises(StoreError, match="No such file or directory"):
             open_database("sqlite:////proc/wardcast/store.db")
 
+    def test_without_its_driver_postgresql_is_told_to_need_it(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "psycopg2", None)
+        with pytest.raises(StoreError, match=r"install wardcast\[postgres\]"):
+            open_database("postgresql://wardcast@h/x")
+
+    def test_a_file_that_another_process_keeps_on_writing_is_told(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+        engine = open_database(f"sqlite:///{tmp_path}/store.db")
+        store = PredictionStore(engine)
+        store.save([answer("S1")])
+        with writing(engine):
+            with pytest.raises(StoreError, match=r"store\.db: another process has been writing it"):
+                store.save([answer("S2")])
+            # Who reads need not wait.
+            assert store.latest("S1") == answer("S1")
+        store.save([answer("S2")])
+        engine.dispose()
+
+    def test_a_damaged_file_is_told(self, tmp_path):
+        file = tmp_path / "store.db"
+        engine = open_database(f"sqlite:///{file}")
+        PredictionStore(engine).save([answer(f"S{n}") for n in range(200)])
+        engine.dispose()
+        content = bytearray(file.read_bytes())
+        # All but the first page, which says that it is a database.
+        content[4096:] = bytes(len(content) - 4096)
+        file.write_bytes(content)
+        with pytest.raises(StoreError, match=r"store\.db: the file is damaged"):
+            open_database(f"sqlite:///{file}")
+
     def test_nobody_else_may_read_the_file(self, tmp_path):
         file = tmp_path / "new" / "100% of #1?" / "store.db"
         engine = open_database(file_address(file))
