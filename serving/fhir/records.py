@@ -48,6 +48,11 @@ class FhirRecords:
             # Names types and places, never a value.
             raise invalid([FieldError("prefetch", str(error))]) from None
 
+    def prepare(self, contexts: Iterable[Context]) -> None:
+        """Have the translation into these terms planned now, which takes a second, not while somebody waits."""
+        for context in contexts:
+            self._translator(context)
+
     def _translator(self, context: Context) -> FewResources:
         key = repr(context)
         with self._lock:

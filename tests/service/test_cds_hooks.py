@@ -31,12 +31,14 @@ from serving.cds_hooks.routes import router
 from serving.cds_hooks.settings import REQUIRED_PREFETCH, CdsSettings, read_settings
 from serving.fhir.records import FhirRecords
 from serving.http.responses import answer_problems
+from serving.loaded import LiveChampions
 from serving.problems import NO_MODEL, Problem
 from serving.settings import ServingSettings
 from serving.store.database import open_database, reading
 from serving.store.feedback import FeedbackStore
 from serving.store.tables import CDS_FEEDBACK
 from tests.fhir_records import PATIENT, Resource, condition, encounter, prefetch, searchset
+from tests.service.test_api import promote
 from tests.stored import answer
 
 CONTEXT = Context("Asia/Shanghai", "CNY", {"diagnosis": "icd10", "procedure": "icd9cm3"}, "billed")
@@ -703,3 +705,45 @@ def test_no_feedback_is_422(service: Service) -> None:
 def test_a_stored_answer_of_a_card_is_what_the_api_gives() -> None:
     # The made-up predictions above have the fields of the API's own.
     assert set(risk("readmission", 0.2, "high")) == set(answer("S9").document["predictions"][0])
+
+
+def test_from_resources_to_a_card_with_models_in_force(
+    engine: sa.Engine, cds: CdsSettings, tmp_path: Path
+) -> None:
+    # The stay before ended 58 days ago; the models' output rises with such stays.
+    for target in ("readmission", "complication", "cost"):
+        promote(tmp_path / "champions", target)
+    settings = ServingSettings(tmp_path / "champions")
+    champions = LiveChampions(settings.champions)
+    orders = cds.model_copy(update={"indicators": {"low": "info", "medium": "info", "high": "warning"}})
+    app = FastAPI()
+    answer_problems(app)
+    app.include_router(
+        router(
+            insecure_demo_access(),
+            cast("AuditLog", Recorded()),
+            Answers(champions, settings),
+            FeedbackStore(engine),
+            orders,
+            settings,
+            records=FhirRecords(),
+            now=lambda: NOW,
+        )
+    )
+    before = encounter("S3", "2025-11-02T09:00:00+08:00", "2025-11-09T11:00:00+08:00")
+    sent = prefetch(before, OPEN_STAY, conditions=searchset([condition("C1", "S3", "I50.0")]))
+    context = {"userId": "Practitioner/D1", "patientId": "P7", "encounterId": "S9"}
+    with TestClient(app) as client:
+        body = {"hook": "encounter-start", "hookInstance": INSTANCE, "context": context, "prefetch": sent}
+        response = client.post("/cds-services/wardcast-encounter-start", json=body)
+        assert response.status_code == 200, response.text
+        cards = CardsDocument.model_validate(response.json()).cards
+        assert len(cards) == 2
+        assert "1 admission in the last year" in cards[0].detail
+        drafts = {"draftOrders": searchset([]), "selections": ["MedicationRequest/M1"]}
+        body |= {"hook": "order-select", "context": {**context, **drafts}}
+        response = client.post("/cds-services/wardcast-order-select", json=body)
+        assert response.status_code == 200, response.text
+        [card] = CardsDocument.model_validate(response.json()).cards
+        assert card.summary.startswith("Expected cost of the episode: ")
+        assert "Unplanned readmission" in card.detail
