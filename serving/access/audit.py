@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import fcntl
 import json
 import logging
@@ -90,6 +91,13 @@ class AuditLog:
                 self._write_group()
         if not waiting.is_written:
             raise Problem(AUDIT_UNAVAILABLE, "Reads must be recorded, and the audit log cannot be written.")
+
+    def check(self) -> None:
+        """Raise OSError if no line could be written now: the file was changed, or the disk is full."""
+        with self._writing:
+            self._refuse_foreign_change()
+            if os.fstatvfs(self._descriptor).f_bavail == 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:
         """Let another process write the log."""

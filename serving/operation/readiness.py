@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from sqlalchemy import Engine, select
+
 from serving.loaded import ChampionSet
 from serving.problems import NOT_READY, Problem
+from serving.store.database import reading
+from serving.store.tables import AUDIT_HEADS
+
+
+def store_answers(engine: Engine) -> None:
+    """Raise StoreError unless the database answers."""
+    with reading(engine) as connection:
+        # A table, since SQLite looks at no file for less.
+        connection.execute(select(AUDIT_HEADS.c.log).limit(1))
 
 
 class Readiness:

@@ -15,15 +15,18 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from serving.access.audit_files import open_audit_log
 from serving.access.guard import insecure_demo_access
+from serving.access.settings import AccessSettings
 from serving.gathering import Gathering
 from serving.loaded import ChampionSet, LiveChampions
 from serving.middleware import QuietRequests
 from serving.operation.logs import JsonLines, logging_config
 from serving.operation.metrics import MEDIA_TYPE, Metrics
-from serving.operation.readiness import Readiness
+from serving.operation.readiness import Readiness, store_answers
 from serving.operation.routes import router
 from serving.problems import NOT_READY, Problem
+from serving.store.database import open_database
 
 SECRET = "Zhang-Wei-4711"
 
@@ -180,6 +183,24 @@ def test_readiness_asks_for_champions_and_for_every_part_and_quotes_no_error():
         readiness.champions()
     assert refused.value.kind is NOT_READY
     assert SECRET not in str(refused.value.document())
+
+
+def test_a_store_and_an_audit_log_that_cannot_be_used_make_the_server_not_ready(tmp_path):
+    engine = open_database(f"sqlite:///{tmp_path}/store.db")
+    log = open_audit_log(AccessSettings(), tmp_path, engine)
+    checks = {"store": lambda: store_answers(engine), "audit log": log.check}
+    readiness = Readiness(ChampionSet, checks)
+    assert readiness.champions() == ChampionSet()
+    (tmp_path / "audit.jsonl").write_text("another hand\n")
+    with pytest.raises(Problem, match="The audit log cannot be used"):
+        readiness.champions()
+    log.close()
+    engine.dispose()
+    for file in tmp_path.glob("store.db*"):
+        file.write_bytes(b"no database")
+    with pytest.raises(Problem, match="The store cannot be used \\(StoreError\\)"):
+        readiness.champions()
+    engine.dispose()
 
 
 def formatted(name: str, message: str, *args: object, exc_info: Any = None) -> dict[str, Any]:
