@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -14,6 +15,7 @@ import duckdb
 
 from features.dataset import DataSet, connect
 from features.points import Point
+from features.progress import Progress, silent
 from features.settings import FeatureSettings
 from features.sql import parquet_rows
 from features.tables import STAYS
@@ -36,6 +38,7 @@ def store_scored(
     dataset: DataSet,
     champions: ChampionSet,
     settings: FeatureSettings,
+    progress: Progress = silent,
 ) -> int:
     """Store the scored rows of each point's buckets, in their order; returns the answers that were new.
 
@@ -44,17 +47,21 @@ def store_scored(
     interruption, or a night in which nothing changed, adds nothing.
     Raises StoreError if the database fails: what was stored until then is whole and stays.
     """
+    files = [(point, *each) for point, some in parts.items() for each in enumerate(some)]
+    not_sent = frozenset(name for name in REQUEST_TABLES if not dataset.has(name))
     n_new = 0
-    with TemporaryDirectory(prefix="wardcast-") as spill:
-        con = connect(threads=settings.threads, memory_limit_mb=settings.memory_limit_mb, spill=Path(spill))
-        with con:
-            for point, files in parts.items():
-                models = {loaded.model_id: loaded for loaded in champions.at(point)}
-                not_sent = frozenset(name for name in REQUEST_TABLES if not dataset.has(name))
-                for bucket, file in enumerate(files):
-                    answers = _answers(_rows(con, dataset, bucket, file), point, models, not_sent)
-                    while some := list(islice(answers, SAVED_AT_ONCE)):
-                        n_new += store.save(some, skip_repeated=True)
+    progress("storing", 0, len(files))
+    with ExitStack() as ending:
+        spill = Path(ending.enter_context(TemporaryDirectory(prefix="wardcast-")))
+        con = ending.enter_context(
+            connect(threads=settings.threads, memory_limit_mb=settings.memory_limit_mb, spill=spill)
+        )
+        for n_done, (point, bucket, file) in enumerate(files, start=1):
+            models = {loaded.model_id: loaded for loaded in champions.at(point)}
+            answers = _answers(_rows(con, dataset, bucket, file), point, models, not_sent)
+            while some := list(islice(answers, SAVED_AT_ONCE)):
+                n_new += store.save(some, skip_repeated=True)
+            progress("storing", n_done, len(files))
     return n_new
 
 
