@@ -14,6 +14,9 @@ from serving.problems import FieldError, Kind, Problem, invalid
 
 MISSING_DATA = Kind("missing-data", 412, "Records that the prediction needs were not prefetched")
 
+MAX_RESOURCES = 10_000
+"""More would keep all others waiting: every resource is validated."""
+
 _TYPE = re.compile(r"[A-Z][A-Za-z]+")
 
 
@@ -43,6 +46,9 @@ def prefetched(prefetch: Mapping[str, Any], templates: Mapping[str, str]) -> Pre
             answered.add(kind[0])
         if own:
             found.add(key)
+    if len(resources) > MAX_RESOURCES:
+        message = f"has {len(resources)} resources; at most {MAX_RESOURCES}. Set _count in the templates"
+        raise invalid([FieldError("prefetch", message)])
     if missing := [key for key in REQUIRED_PREFETCH if key not in found]:
         raise missing_data(missing)
     return Prefetched(tuple(resources), frozenset(answered), tally.n_further_pages > 0)

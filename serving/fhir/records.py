@@ -49,7 +49,7 @@ class FhirRecords:
             raise invalid([FieldError("prefetch", str(error))]) from None
 
     def prepare(self, contexts: Iterable[Context]) -> None:
-        """Have the translation into these terms planned now, which takes a second, not while somebody waits."""
+        """Have the translation into these terms planned now, for a second, not while somebody waits."""
         for context in contexts:
             self._translator(context)
 

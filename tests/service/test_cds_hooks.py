@@ -747,3 +747,36 @@ def test_from_resources_to_a_card_with_models_in_force(
         [card] = CardsDocument.model_validate(response.json()).cards
         assert card.summary.startswith("Expected cost of the episode: ")
         assert "Unplanned readmission" in card.detail
+
+
+def test_half_of_a_character_in_a_resource_is_no_failure(service: Service) -> None:
+    # JSON may hold one half of a surrogate pair; nothing can write it out again.
+    body = {
+        **EXAMPLE_REQUEST,
+        "prefetch": prefetch(OPEN_STAY, conditions=searchset([{**PATIENT, "resourceType": "\ud800"}])),
+    }
+    wrong = {**condition("C1", "S9", "I50.0"), "subject": {"resourceType": "\ud800"}, "id": "\u0000"}
+    for conditions in (body["prefetch"]["conditions"], searchset([wrong])):
+        body["prefetch"]["conditions"] = conditions
+        response = service.client.post(
+            "/cds-services/wardcast-encounter-start",
+            content=json.dumps(body),
+            headers={"content-type": "application/json"},
+        )
+        assert response.status_code == 200, response.text
+
+
+def test_more_resources_than_can_be_validated_in_time_are_422(service: Service) -> None:
+    many = searchset([OPEN_STAY] * 10_000)
+    told = issue(
+        service.call("encounter-start", {"patient": PATIENT, "encounters": many}), 422, "invalid-request"
+    )
+    assert told == ["prefetch: has 10001 resources; at most 10000. Set _count in the templates"]
+
+
+def test_nesting_as_deep_as_json_may_be_is_no_failure(service: Service) -> None:
+    deep: Any = {"resourceType": "Condition", "id": "C1"}
+    for _ in range(400):
+        deep = {"resourceType": "Condition", "id": "C1", "contained": [deep]}
+    response = service.call("encounter-start", prefetch(OPEN_STAY, conditions=searchset([deep])))
+    assert response.status_code in (200, 422)

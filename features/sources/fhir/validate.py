@@ -30,7 +30,10 @@ def fault_of(resource: Resource, kind: str) -> str:
     try:
         _model(kind).model_validate(resource)
     except ValidationError as error:
-        return _path(error)
+        try:
+            return _path(error)
+        except UnicodeError:
+            return "(text with half of a character)"  # the message that goes with the path quotes it
     except (LookupError, TypeError, AttributeError, ValueError, RecursionError):
         return "contained or nested resources"  # the models do not say where
     return ""
