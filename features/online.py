@@ -8,11 +8,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from features.catalogue import features_at
 from features.codes.measures import has_unknown_unit
@@ -109,14 +106,14 @@ class OnlineFeatures:
             code for table in meanings.values() for code, meaning in table.items() if not meaning.is_known
         }
         warnings = [
-            scope_warnings(left_at, continues, point, self._settings, has_timeline=has_timeline)
+            scope_warnings(left_at, bool(continues), point, self._settings, has_timeline=has_timeline)
             + _unknown_codes(unknown, sent)
             for left_at, continues, sent in zip(columns["left_at"], columns["continues"], codes, strict=True)
         ]
-        features = {each.name: each for each in features_at(point, optional=self._settings.optional_features)}
-        own = {each.name: each for each in facts} | features
-        names = [*features, *(name for name in own if name not in features)]
-        return pd.DataFrame({name: _column(own[name], columns[name]) for name in names}), warnings
+        features = features_at(point, optional=self._settings.optional_features)
+        own = {feature.name for feature in features}
+        names = [*(each.name for each in features), *(each.name for each in facts if each.name not in own)]
+        return pd.DataFrame({name: columns[name] for name in names}), warnings
 
     def _codes(self, admission: AdmissionRecords) -> dict[str, set[CodedAs]]:
         defaults = {
@@ -130,10 +127,6 @@ class OnlineFeatures:
             }
             for table, default in defaults.items()
         }
-
-
-def _column(feature: Feature, values: Sequence[Any]) -> NDArray[np.object_] | NDArray[np.float64]:
-    return np.array(values, dtype=object if feature.type == "category" else np.float64)
 
 
 def prediction_time(admission: AdmissionRecords, settings: FeatureSettings) -> dt.datetime | None:

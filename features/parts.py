@@ -1,7 +1,7 @@
-"""Features in parts that can be computed side by side, each by a statement of its own.
+"""Features in parts, by the relations that they rest on.
 
-The engine's work to start a statement grows faster than its width, so that narrow parts cost less together
-than all features at once.
+The engine's work to start on a row grows faster than the row's width: many narrow rows cost it less than one
+wide one.
 """
 
 from __future__ import annotations
@@ -12,13 +12,6 @@ from dataclasses import dataclass
 
 from features.feature import Feature, Relation
 
-# Relations whose features are computed together: about as many in each part at every point.
-_TOGETHER: tuple[frozenset[Relation], ...] = (
-    frozenset({"this_stay", "earlier_diagnoses"}),
-    frozenset({"earlier_stays", "earlier_visits", "these_charges"}),
-    frozenset({"measured_values", "medication_courses"}),
-    frozenset({"these_diagnoses", "these_procedures"}),
-)
 _NAME = re.compile(r"\w+")
 
 
@@ -31,19 +24,19 @@ class Part:
 
 
 def parts(features: Sequence[Feature]) -> list[Part]:
-    """All features, each in exactly one part; those that rest on relations of several are in the last."""
+    """All features, each in exactly one part: with those that rest on the same relations."""
     by_name = {feature.name: feature for feature in features}
-    own: dict[int, list[Feature]] = {}
+    of_relations: dict[frozenset[Relation], dict[str, list[Feature]]] = {}
     for feature in features:
-        computed = {*_with_what_it_reads(feature, by_name)}
-        relations = {made.relation for each in computed for made in (each, *each.needs)} - {"features"}
-        places = (place for place, together in enumerate(_TOGETHER) if relations <= together)
-        own.setdefault(next(places, len(_TOGETHER)), []).append(feature)
+        read = [*_with_what_it_reads(feature, by_name)]
+        relations = frozenset(made.relation for each in read for made in (each, *each.needs)) - {"features"}
+        of_relations.setdefault(relations, {})[feature.name] = read
     found = []
-    for _, some in sorted(own.items()):
-        names = {each.name for feature in some for each in _with_what_it_reads(feature, by_name)}
+    for own in of_relations.values():
+        names = {each.name for read in own.values() for each in read}
         # In the order given: a feature follows those that its expression reads.
-        found.append(Part(tuple(some), tuple(feature for feature in features if feature.name in names)))
+        computed = tuple(feature for feature in features if feature.name in names)
+        found.append(Part(tuple(by_name[name] for name in own), computed))
     return found
 
 

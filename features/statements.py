@@ -12,12 +12,11 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import duckdb
+import numpy as np
 
 from features.assemble import features_sql
 from features.catalogue import features_at
@@ -25,15 +24,13 @@ from features.chain import codes_and_episodes, index_rows
 from features.coding import flag_types
 from features.dataset import CodeSystems, connect
 from features.feature import Feature
-from features.parts import Part, parts
+from features.parts import parts
 from features.points import Point
 from features.scope import scope_sql
 from features.settings import FeatureSettings
 from features.sql import literal
 from features.tables import SQL_TYPES, TABLES
 
-# On each lane the statements of a question run one after another, the lanes side by side.
-_LANES = 2
 _MOST_KEPT = 16
 """Questions whose statements are kept: points, with dates and without, with facts and without."""
 _REQUEST_TYPES = {
@@ -44,16 +41,33 @@ _REQUEST_TYPES = {
     **{f"has_{name}": "BOOLEAN" for name in TABLES},
 }
 
-Columns = dict[str, tuple[Any, ...]]
+Columns = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Question:
-    """What decides the statements: nothing that belongs to one admission alone."""
+    """What decides the statement: nothing that belongs to one admission alone."""
 
     point: Point
     has_timeline: bool
     facts: tuple[Feature, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Narrow:
+    """A part of the answer, by SQL that has `index_id`: names of columns of numbers and of texts."""
+
+    sql: str
+    numbers: tuple[str, ...]
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A statement that the engine has planned, and the parts that its rows are of."""
+
+    name: str
+    parts: tuple[_Narrow, ...]
 
 
 class Statements:
@@ -62,92 +76,83 @@ class Statements:
     def __init__(self, systems: CodeSystems, settings: FeatureSettings) -> None:
         self._systems = systems
         self._settings = settings
-        engine = connect(threads=1, memory_limit_mb=settings.memory_limit_mb)
-        self._lanes = tuple(engine.cursor() for _ in range(_LANES))
-        self._beside = ThreadPoolExecutor(_LANES, "features")
-        self._kept: OrderedDict[Question, list[list[str]]] = OrderedDict()
+        self._con = connect(threads=1, memory_limit_mb=settings.memory_limit_mb)
+        self._kept: OrderedDict[Question, _Prepared] = OrderedDict()
         self._n_prepared = 0
 
     def answer(self, question: Question, inputs: Mapping[str, str]) -> Columns:
         """The columns of the features by name, of `left_at` and `continues`, with a value for each request.
 
         `inputs` holds, by name, the JSON list of rows of `requests`, of every canonical table and of every
-        table of flags. Values keep the order of `index_id`.
+        table of flags. Values keep the order of `index_id`; numbers are doubles, NaN where unknown.
         """
-        names = self.prepare(question)
+        prepared = self.prepare(question)
         values = ", ".join(literal(inputs[name]) for name in input_types())
+        rows: list[list[tuple[list[float | None], list[str | None]]]] = [[] for _ in prepared.parts]
+        for place, numbers, texts in self._con.execute(f"EXECUTE {prepared.name}({values})").fetchall():
+            rows[place].append((numbers, texts))
+        columns: Columns = {}
+        for part, found in zip(prepared.parts, rows, strict=True):
+            matrix = np.array([numbers for numbers, _ in found], dtype=np.float64)
+            columns |= {name: matrix[:, place] for place, name in enumerate(part.numbers)}
+            columns |= {name: [texts[place] for _, texts in found] for place, name in enumerate(part.texts)}
+        return columns
 
-        def asked(lane: duckdb.DuckDBPyConnection, statements: Sequence[str]) -> Columns:
-            columns: Columns = {}
-            for name in statements:
-                found = lane.execute(f"EXECUTE {name}({values})")
-                described = [column[0] for column in found.description]
-                columns |= zip(described, zip(*found.fetchall(), strict=True), strict=True)
-            return columns
-
-        answered: Columns = {}
-        for columns in self._beside.map(asked, self._lanes, names):
-            answered |= columns
-        return answered
-
-    def prepare(self, question: Question) -> list[list[str]]:
-        """Have the question's statements planned, if they are not; returns their names by lane."""
+    def prepare(self, question: Question) -> _Prepared:
+        """Have the question's statement planned, if it is not."""
         if question in self._kept:
             self._kept.move_to_end(question)
             return self._kept[question]
         while len(self._kept) >= _MOST_KEPT:
             _, forgotten = self._kept.popitem(last=False)
-            for lane, names in zip(self._lanes, forgotten, strict=True):
-                for name in names:
-                    lane.execute(f"DEALLOCATE {name}")
-        by_lane: list[dict[str, str]] = [{} for _ in self._lanes]
-        for place, sql in enumerate(statements_sql(question, self._systems, self._settings)):
-            self._n_prepared += 1
-            # 0, 1, 1, 0: the first part is the longest.
-            by_lane[(place + 1) // 2 % _LANES][f"features_{self._n_prepared}"] = sql
-
-        def prepare(lane: duckdb.DuckDBPyConnection, statements: Mapping[str, str]) -> list[str]:
-            for name, sql in statements.items():
-                lane.execute(f"PREPARE {name} AS {sql}")
-            return [*statements]
-
-        self._kept[question] = [*self._beside.map(prepare, self._lanes, by_lane)]
-        return self._kept[question]
+            self._con.execute(f"DEALLOCATE {forgotten.name}")
+        self._n_prepared += 1
+        prepared = _Prepared(f"features_{self._n_prepared}", _parts_of(question, self._settings))
+        sql = _statement_sql(question, prepared.parts, self._systems, self._settings)
+        self._con.execute(f"PREPARE {prepared.name} AS {sql}")
+        self._kept[question] = prepared
+        return prepared
 
 
-def statements_sql(question: Question, systems: CodeSystems, settings: FeatureSettings) -> list[str]:
-    """SQL whose parameters are the inputs in their order; together all features, each statement a part."""
-    features = features_at(question.point, optional=settings.optional_features)
-    found = parts(features)
-    names = {feature.name for feature in features}
-    supplied = tuple(fact for fact in question.facts if fact.name not in names)
-    chain = _chain_sql(question, systems, settings)
-    return [
-        f"WITH {chain}\n{_part_sql(part, question, settings, () if place else supplied, is_first=not place)}"
-        for place, part in enumerate(found)
-    ]
+def statement_sql(question: Question, systems: CodeSystems, settings: FeatureSettings) -> str:
+    """SQL whose parameters are the inputs in their order."""
+    return _statement_sql(question, _parts_of(question, settings), systems, settings)
 
 
-def _part_sql(
-    part: Part, question: Question, settings: FeatureSettings, supplied: Sequence[Feature], *, is_first: bool
+def _statement_sql(
+    question: Question, narrow: Sequence[_Narrow], systems: CodeSystems, settings: FeatureSettings
 ) -> str:
-    """SQL of a part's features; the first has the facts that are no features, and what the cohort says."""
-    computed = {each.name for feature in part.computed for each in (feature, *feature.needs)}
-    filling = tuple(fact for fact in question.facts if fact.name in computed)
-    has_timeline = question.has_timeline
-    sql = features_sql(
-        part.computed,
-        question.point,
-        has_timeline=has_timeline,
-        settings=settings,
-        facts=(*filling, *supplied),
+    """SQL of one row for each part and admission, all of one form: a list of numbers and one of texts."""
+    rows = " UNION ALL ".join(
+        f"SELECT {place} AS part, index_id, [{', '.join(part.numbers)}]::DOUBLE[] AS numbers, "
+        f"[{', '.join(part.texts)}]::VARCHAR[] AS texts FROM ({part.sql})"
+        for place, part in enumerate(narrow)
     )
-    columns = [f'f."{feature.name}"' for feature in (*part.features, *supplied)]
-    if not is_first:
-        return f"SELECT {', '.join(columns)} FROM ({sql}) f ORDER BY index_id"
-    scope = scope_sql(question.point, settings, has_timeline=has_timeline)
-    columns += ["s.left_at", "s.continues"]
-    return f"SELECT {', '.join(columns)} FROM ({sql}) f JOIN ({scope}) s USING (index_id) ORDER BY index_id"
+    chain = _chain_sql(question, systems, settings)
+    return f"WITH {chain}\nSELECT part, numbers, texts FROM ({rows}) ORDER BY part, index_id"
+
+
+def _parts_of(question: Question, settings: FeatureSettings) -> tuple[_Narrow, ...]:
+    """The parts of the features, of the facts that are no features, and what the cohort says."""
+    point, has_timeline = question.point, question.has_timeline
+    features = features_at(point, optional=settings.optional_features)
+    names = {feature.name for feature in features}
+
+    def part(own: Sequence[Feature], computed: Sequence[Feature], facts: Sequence[Feature]) -> _Narrow:
+        sql = features_sql(computed, point, has_timeline=has_timeline, settings=settings, facts=facts)
+        texts = tuple(feature.name for feature in own if feature.type == "category")
+        return _Narrow(sql, tuple(feature.name for feature in own if feature.name not in texts), texts)
+
+    found = []
+    for each in parts(features):
+        read = {made.name for feature in each.computed for made in (feature, *feature.needs)}
+        filling = [fact for fact in question.facts if fact.name in read]
+        found.append(part(each.features, each.computed, filling))
+    supplied = [fact for fact in question.facts if fact.name not in names]
+    if supplied:
+        found.append(part(supplied, (), supplied))
+    scope = scope_sql(point, settings, has_timeline=has_timeline)
+    return (*found, _Narrow(scope, ("continues",), ("left_at",)))
 
 
 def _chain_sql(question: Question, systems: CodeSystems, settings: FeatureSettings) -> str:

@@ -23,7 +23,7 @@ from features.parts import parts
 from features.points import Point
 from features.records import AdmissionRecords
 from features.settings import DEFAULT_SETTINGS
-from features.statements import Question, Statements, input_types, statements_sql
+from features.statements import Question, Statements, input_types, statement_sql
 
 SYSTEMS = CodeSystems(diagnosis="icd10", procedure="icd9cm3")
 ADMITTED_AT = dt.datetime(2024, 3, 1, 10)
@@ -134,12 +134,12 @@ def test_values_come_through_json_as_they_are(online):
 
 def planning(statements: Statements, sql: str, out: Path) -> float:
     """The seconds that the engine planned, as its own profile tells them."""
-    lane = statements._lanes[0]
-    lane.execute("PRAGMA enable_profiling = 'json'")
-    lane.execute("PRAGMA profiling_mode = 'detailed'")
-    lane.execute(f"SET profiling_output = '{out}'")
-    lane.execute(sql).fetchall()
-    lane.execute("PRAGMA disable_profiling")
+    con = statements._con
+    con.execute("PRAGMA enable_profiling = 'json'")
+    con.execute("PRAGMA profiling_mode = 'detailed'")
+    con.execute(f"SET profiling_output = '{out}'")
+    con.execute(sql).fetchall()
+    con.execute("PRAGMA disable_profiling")
     profile = json.loads(out.read_text())
     steps = ("planner", "optimizer", "physical_planner")
     return sum(float(profile[step]["total_time"]) for step in steps)
@@ -150,15 +150,15 @@ def test_the_engine_does_not_plan_again(tmp_path, point):
     """An engine that does not keep these plans makes every request wait for its planner again."""
     statements = Statements(SYSTEMS, DEFAULT_SETTINGS)
     question = Question(point, True)
-    names = statements.prepare(question)
-    assert statements.prepare(question) is names
+    prepared = statements.prepare(question)
+    assert statements.prepare(question) is prepared
     inputs = inputs_json([FULL], [ADMITTED_AT + DAY], CodeMeanings().of({"diagnoses": [], "procedures": []}))
     values = [f"'{inputs[name]}'" for name in input_types()]
-    sql = statements_sql(question, SYSTEMS, DEFAULT_SETTINGS)[0]
+    sql = statement_sql(question, SYSTEMS, DEFAULT_SETTINGS)
     for place in reversed(range(len(values))):
         sql = sql.replace(f"${place + 1}::", f"{values[place]}::")
     planned = planning(statements, sql, tmp_path / "planned.json")
-    kept = planning(statements, f"EXECUTE {names[0][0]}({', '.join(values)})", tmp_path / "kept.json")
+    kept = planning(statements, f"EXECUTE {prepared.name}({', '.join(values)})", tmp_path / "kept.json")
     # It is hundreds of times less; where it is planned again it is about as much.
     assert kept < planned / 5
 
@@ -202,10 +202,11 @@ def test_every_feature_is_in_exactly_one_part_with_all_that_it_reads(point):
     for part in found:
         assert set(part.features) <= set(part.computed)
     if point is Point.DISCHARGE:
-        # LACE rests on stay, codes and visits: on relations of three parts.
-        last = found[-1]
-        assert "lace_index" in {each.name for each in last.features}
-        assert "n_emergency_visits_prior_180d" in {each.name for each in last.computed}
+        # LACE rests on stay, codes and visits: it stands alone, with what it reads computed for it.
+        (part,) = [part for part in found if "lace_index" in {each.name for each in part.features}]
+        assert [each.name for each in part.features] == ["lace_index"]
+        reads = {"length_of_stay_days", "lace_comorbidity_weight", "n_emergency_visits_prior_180d"}
+        assert {each.name for each in part.computed} == {"lace_index", *reads}
 
 
 def test_codes_mean_in_memory_what_they_mean_in_a_data_set():
