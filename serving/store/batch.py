@@ -27,7 +27,8 @@ from serving.requests import REQUEST_TABLES
 from serving.store.predictions import PredictionStore
 from serving.store.stored import Stored
 
-SAVED_AT_ONCE = 500
+# While one transaction writes, no audit line and no key can be: it is kept short.
+SAVED_AT_ONCE = 200
 _FETCHED_AT_ONCE = 2_000
 _COLUMNS = ("s.*", "d.admission_department", "d.discharge_department")
 

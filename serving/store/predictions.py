@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import time
 from collections.abc import Sequence
 
 from sqlalchemy import Engine, delete, select
@@ -17,7 +18,9 @@ from serving.store.worklist import Band, Sort, WorklistRow, worklist
 
 __all__ = ["PredictionStore", "Stored", "WorklistRow"]
 
-PRUNED_AT_ONCE = 5_000
+# While one transaction writes, no audit line and no key can be: each is short, and lets others in.
+PRUNED_AT_ONCE = 1_000
+_LET_IN_SECONDS = 0.05
 
 
 class PredictionStore:
@@ -84,7 +87,7 @@ class PredictionStore:
             )
 
     def prune(self, before: dt.datetime) -> int:
-        """Remove what was scored before an instant, a few thousand at a time; returns how many.
+        """Remove what was scored before an instant, a thousand at a time; returns how many.
 
         Of a stay whose latest prediction is younger the older ones go too. Raises StoreError.
         """
@@ -98,3 +101,4 @@ class PredictionStore:
             n_removed += removed
             if removed < PRUNED_AT_ONCE:
                 return n_removed
+            time.sleep(_LET_IN_SECONDS)
