@@ -240,12 +240,13 @@ def amount_calibration_plot(
 
 
 @drawing()
-def base_rate_plot(months: Sequence[Mapping[str, Any]], *, y_label: str) -> Figure:
+def base_rate_plot(months: Sequence[Mapping[str, Any]], *, y_label: str, is_share: bool = False) -> Figure:
     """Rate of the outcome or mean amount by month, with the periods of the split.
 
-    `months`: month (such as 2024-03), slice, value; withheld ones without value leave a gap.
+    `months`: month (such as 2024-03), slice, value; withheld ones without value leave a gap. `is_share`
+    writes the axis in per cent.
     """
-    from matplotlib.ticker import StrMethodFormatter
+    from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
     figure, axes = new_figure("By month", "", y_label, (8.6, 3.2))
     # A month in which one period ends and the next begins has a point of each.
@@ -259,17 +260,18 @@ def base_rate_plot(months: Sequence[Mapping[str, Any]], *, y_label: str) -> Figu
     step = -(-len(names) // 10) or 1
     axes.set_xticks(range(0, len(names), step), names[::step])
     axes.set_ylim(bottom=0)
-    if axes.get_ylim()[1] >= 1000:
+    if is_share:
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    elif axes.get_ylim()[1] >= 1000:
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.legend(frameon=False, loc="lower left", ncols=3, fontsize=8)
     return figure
 
 
 @drawing()
-def learning_curve_plot(steps: Sequence[Mapping[str, Any]]) -> Figure:
-    """The metric over the training rows, with its interval: n_rows, metric, value, low, high of each step."""
-    metric = str(steps[0]["metric"]).upper()
-    figure, axes = new_figure("Learning curve", "Training rows", metric, (5.6, 3.4))
+def learning_curve_plot(steps: Sequence[Mapping[str, Any]], *, y_label: str) -> Figure:
+    """The metric over the training rows, with its interval: n_rows, value, low, high of each step."""
+    figure, axes = new_figure("Learning curve", "Training rows", y_label, (5.6, 3.4))
     n_rows = [step["n_rows"] for step in steps]
     axes.plot(n_rows, [step["value"] for step in steps], "o-", color=MARKED, markersize=4)
     if all(step.get("low") is not None and step.get("high") is not None for step in steps):
@@ -310,12 +312,15 @@ def groups_plot(
     x_label: str,
     overall: Mapping[str, Any] | None,
     ideal: float | None = None,
+    is_share: bool = False,
 ) -> Figure:
     """A metric with its interval by group (forest plot).
 
     `groups` are entries of the results that are not withheld: group, level, n, metrics. The grey band is
-    everyone's interval, the dashed line the ideal value.
+    everyone's interval, the dashed line the ideal value. `is_share` writes the axis in per cent.
     """
+    from matplotlib.ticker import PercentFormatter
+
     figure, axes = new_figure(title, x_label, "", (6.4, 1.1 + 0.24 * len(groups)))
     if overall is not None and overall.get("value") is not None:
         axes.axvline(overall["value"], color=GUIDE, linewidth=1.2, label="everyone")
@@ -332,6 +337,8 @@ def groups_plot(
             axes.plot([low, high], [place, place], color=MARKED, linewidth=1.6)
         if value is not None:
             axes.plot([value], [place], "D", color=MARKED, markersize=5)
+    if is_share:
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     if axes.get_legend_handles_labels()[0]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from models.artefact import Artefact
 from models.calibration import KnotsCalibration
 from models.distribution import FEWEST_SHAPE_ROWS, Distribution
+from models.measures import amount, estimate, measure_name, percent
+from models.words import made_up_warning, model_title, outcome_words, unit_of_feature, unit_words
 
 LIMITS = (
     "Its reasons are associations in past records. They describe the model, not the patient's biology, "
@@ -47,6 +48,8 @@ ICI_INTERVAL = (
 ASSUMED = (
     "The capacity and the thresholds that measures are taken at are assumed, not asked of this hospital."
 )
+TOLD_APART = ("groups", "findings")
+"""Facts of training with places of their own on the card."""
 COMPLICATIONS_REST_ON = {
     "flags": "the codes that the records flag as not present on admission",
     "impossible_codes": "the codes that cannot be present on admission by their definition, since the "
@@ -60,6 +63,14 @@ def group_inputs(artefact: Artefact) -> str:
     read = {spec.name for spec in artefact.features}
     *others, last = [words for name, words in GROUP_FEATURES.items() if name in read] or [""]
     return f"{', '.join(others)} and {last}" if others else last
+
+
+def band_cuts(artefact: Artefact) -> str:
+    """Where the bands are cut: risks as percentages, amounts in their unit."""
+    unit = unit_words(artefact.unit, artefact.context.currency)
+    return " and ".join(
+        percent(cut) if artefact.kind == "risk" else amount(cut, unit) for cut in artefact.bands
+    )
 
 
 def interval_words(distribution: Distribution) -> str:
@@ -89,15 +100,22 @@ class Section:
 def card(artefact: Artefact, evidence: Sequence[Section] | None = None, *, version: int | None = None) -> str:
     """The card as Markdown. `evidence` stands where the artefact's own metrics would."""
     heading = artefact.name if version is None else f"{artefact.name}, version {version}"
+    warning = made_up_warning(artefact.training.facts.get("source"))
     sections = (
+        Section("What to watch", [f"- {finding}" for finding in artefact.training.facts.get("findings", ())]),
         Section("What must never be claimed", [f"- {limit}" for limit in LIMITS]),
         Section("Data", _data(artefact)),
         Section("Calibration", _calibration(artefact)),
-        *([Section("Metrics", _metrics(artefact.metrics))] if evidence is None else evidence),
+        *([Section("Metrics", _metrics(artefact))] if evidence is None else evidence),
         Section("Reading the reasons", [READING_REASONS[artefact.scale]]),
         Section("Features", _features(artefact)),
     )
-    parts = (f"# {heading}", artefact.intended_use, *(str(section) for section in sections if section.lines))
+    parts = (
+        f"# {heading}",
+        *([f"**{warning}**"] if warning else []),
+        f"{model_title(artefact.target, artefact.point)}. {artefact.intended_use}",
+        *(str(section) for section in sections if section.lines),
+    )
     return "\n\n".join(parts) + "\n"
 
 
@@ -119,24 +137,16 @@ def reading_notes(metrics: Mapping[str, object]) -> list[str]:
     ]
 
 
-def estimate(value: object) -> str:
-    """A number with its 95 % interval, given as `{"value", "low", "high"}` or bare; a dash for none."""
-    parts = value if isinstance(value, Mapping) else {"value": value}
-    found, low, high = (_number(parts.get(name)) for name in ("value", "low", "high"))
-    if found is None:
-        return "–"
-    return found if low is None or high is None else f"{found} ({low} to {high})"
-
-
-def _number(value: object) -> str | None:
-    return f"{value:.4g}" if isinstance(value, int | float) and math.isfinite(value) else None
-
-
 def _data(artefact: Artefact) -> list[str]:
     context = artefact.context
     codes = ", ".join(f"{kind} {system}" for kind, system in context.code_systems.items())
-    training = [f"- {name}: {_words(value)}" for name, value in artefact.training.document().items()]
+    training = [
+        f"- {name}: {_words(value)}"
+        for name, value in artefact.training.document().items()
+        if name not in TOLD_APART
+    ]
     return [
+        f"- outcome: {outcome_words(artefact.target, artefact.training.label)}",
         f"- target {artefact.target}, predicted at {artefact.point} "
         f"(the landmark is {artefact.landmark_hours:g} h after admission)",
         *_complications(artefact),
@@ -172,8 +182,9 @@ def _calibration(artefact: Artefact) -> list[str]:
     return [f"Method {calibration.method.replace('_', '-')}: {numbers}{reason}."]
 
 
-def _metrics(metrics: Mapping[str, object]) -> list[str]:
-    rows = [(name, estimate(metric)) for name, metric in metrics.items()]
+def _metrics(artefact: Artefact) -> list[str]:
+    metrics, unit = artefact.metrics, unit_words(artefact.unit, artefact.context.currency)
+    rows = [(measure_name(name), estimate(name, metric, unit)) for name, metric in metrics.items()]
     notes = reading_notes(metrics)
     return (
         [*table(("metric", "value (95 % interval)"), rows), *(["", *notes] if notes else [])] if rows else []
@@ -181,7 +192,11 @@ def _metrics(metrics: Mapping[str, object]) -> list[str]:
 
 
 def _features(artefact: Artefact) -> list[str]:
-    rows = [(spec.name, spec.label, spec.unit, spec.available_from) for spec in artefact.features]
+    currency = artefact.context.currency
+    rows = [
+        (spec.name, spec.label, unit_of_feature(spec.unit, currency), spec.available_from)
+        for spec in artefact.features
+    ]
     return table(("feature", "meaning", "unit", "known from"), rows)
 
 

@@ -7,92 +7,66 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from features.page import page
+from features.page import banner, page, prose
 from features.pictures import html_text
 from models.artefact import Artefact
-from models.card import LIMITS, READING_REASONS, estimate, group_inputs, interval_words
+from models.card import LIMITS, READING_REASONS, band_cuts, group_inputs, interval_words
+from models.card_metrics import KeyMetric, metrics_table, own_metrics
+from models.words import made_up_warning, model_title, outcome_words, target_name, unit_words
 
 _STYLE = """
 body { font-size: 12px; line-height: 1.35; max-width: 54rem; margin: 1rem auto; }
 h1 { font-size: 1.4rem; margin: .2rem 0 .4rem; } h2 { font-size: 1rem; margin: .8rem 0 .2rem; }
 table { margin: 0; } td, th { padding: .14rem .5rem .14rem 0; overflow-wrap: break-word; font-weight: 400; }
 th[scope=row] { width: 11rem; color: #444; } th[scope=col] { font-weight: 600; }
-.metrics th[scope=row] { width: 5rem; }
+.metrics th[scope=row] { width: 5rem; } .metrics td:nth-child(2) { width: 19%; }
+.metrics td:nth-child(3) { width: 44%; }
 td ul { margin: 0; padding-left: 1rem; } .open { color: #444; font-style: italic; }
 @page { size: A4; margin: 12mm 13mm; } @media print { body { font-size: 8.2pt; } h2 { margin-top: .5rem; } }
 """
 HOSPITAL = "For the hospital to write"
-RANKED = "Rank patients better than simple predictions do, so that limited help reaches those who need it."
-ALIKE = "Be as right for every group of patients as for all together."
-GOALS = {
-    "risk": {
-        "usefulness": RANKED,
-        "fairness": ALIKE,
-        "safety": "Mean what it says: of patients with the same risk, that share has the outcome.",
-    },
-    "amount": {
-        "usefulness": RANKED,
-        "fairness": ALIKE,
-        "safety": "Mean what it says: patients with the same expected amount need that much on average, and "
-        "intervals hold as many as they promise.",
-    },
-}
-NAMES = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "ici": "ICI (its interval lies too high)",
-    "wape": "WAPE",
-    "mae": "MAE",
-    "r2": "R²",
-    "d2": "D² (deviance explained)",
-    "bias": "predicted ÷ actual",
-    "calibration_in_the_large": "calibration-in-the-large",
-}
-"""Of measures; the others are called what they are called."""
-HEADLINE = {
-    "risk": {
-        "usefulness": ("auroc", "auprc", "prevalence", "scaled_brier"),
-        "safety": ("calibration_slope", "calibration_in_the_large", "ici"),
-    },
-    "amount": {
-        "usefulness": ("d2", "wape", "mae"),
-        "safety": ("bias", "interval_coverage"),
-    },
-}
 
 
 @dataclass(frozen=True)
-class KeyMetric:
-    """One of the card's three kinds of metric: its results as sentences, and how to read them."""
+class Release:
+    """What only the registry knows of a model; without it a card says where it stands."""
 
-    anchor: str
-    results: Sequence[str]
-    interpretation: str
+    version: int
+    digest: str = ""
+    promoted_at: str = ""
 
 
 def card_page(
-    artefact: Artefact, metrics: Sequence[KeyMetric] | None = None, *, version: int | None = None
+    artefact: Artefact,
+    metrics: Sequence[KeyMetric] | None = None,
+    *,
+    findings: Sequence[str] | None = None,
+    release: Release | None = None,
 ) -> str:
     """The card's text; the same artefact gives the same text.
 
-    Without `metrics` those of the artefact itself are shown; groups are not in it.
+    Without `metrics` and `findings` (what to watch, as sentences) the artefact's own are shown. The card
+    within an artefact has no `release`: it is part of what the version and the digest are given to.
     """
-    name = artefact.name if version is None else f"{artefact.name}, version {version}"
-    told = _own_metrics(artefact) if metrics is None else metrics
+    facts = artefact.training.facts
+    named = "" if release is None else f", version {release.version}"
+    title = f"{model_title(artefact.target, artefact.point)} ({artefact.name}{named})"
+    told = own_metrics(artefact) if metrics is None else metrics
+    to_watch = facts.get("findings", ()) if findings is None else findings
     body = [
-        f"<h1>Model card: {html_text(name)}</h1>",
-        *_section("Release", _release(artefact, version)),
+        f"<h1>Model card: {html_text(title)}</h1>",
+        banner(made_up_warning(facts.get("source"))),
+        *_section("Release", _release(artefact, release)),
         *_section("Summary", _summary(artefact)),
         *_section("Uses and directions", _uses(artefact)),
-        *_section("Warnings", _warnings(artefact)),
+        *_section("Warnings", _warnings(artefact, to_watch)),
         *_section("Trust ingredients", _ingredients(artefact)),
         "<h2>Key metrics</h2>",
-        _metrics_table(artefact, told),
+        metrics_table(artefact, told),
         *_section("Resources", _resources()),
     ]
-    return page(f"Model card: {name}", body, style=_STYLE)
+    return page(f"Model card: {title}", filter(None, body), style=_STYLE)
 
 
 Rows = Mapping[str, tuple[str, str | Sequence[str]]]
@@ -111,22 +85,35 @@ def _section(title: str, rows: Rows) -> Iterator[str]:
 def _content(content: str | Sequence[str]) -> str:
     if isinstance(content, str):
         is_open = content.startswith(HOSPITAL)
-        return f'<span class="open">{html_text(content)}</span>' if is_open else html_text(content)
-    return f"<ul>{''.join(f'<li>{html_text(item)}</li>' for item in content)}</ul>"
+        return f'<span class="open">{prose(content)}</span>' if is_open else prose(content)
+    return f"<ul>{''.join(f'<li>{prose(item)}</li>' for item in content)}</ul>"
 
 
-def _release(artefact: Artefact, version: int | None) -> Rows:
-    number = f"version {version}" if version is not None else "the registry knows the version"
-    program = artefact.training.facts.get("versions", {}).get("wardcast", "not recorded")
+def _release(artefact: Artefact, release: Release | None) -> Rows:
+    facts = artefact.training.facts
+    program = facts.get("versions", {}).get("wardcast", "not recorded")
+    number = (
+        "given by the registry after this card was written: `champion.json` beside the model's folder, and "
+        "the card beside it, name version, digest and day of promotion"
+    )
+    if release is not None:
+        number = f"version {release.version}" + (f", digest {release.digest[:12]}" if release.digest else "")
+    until = f"learned from records until {facts['observed_until']}" if "observed_until" in facts else ""
+    since = "the day of promotion is in the registry's audit trail"
+    if release is not None and release.promoted_at:
+        since = f"in service since {release.promoted_at[:16].replace('T', ' ')} UTC"
     return {
-        "model-name": ("Model", artefact.name),
+        "model-name": (
+            "Model",
+            f"{model_title(artefact.target, artefact.point)}; `{artefact.name}`",
+        ),
         "model-developer": (
             "Developer",
             f"trained by the hospital with wardcast {program}; {HOSPITAL.lower()}: who answers for it",
         ),
         "developer-contact": ("Contact", f"{HOSPITAL}: name, telephone, address"),
         "release-stage": ("Stage", "in service only while the registry names it champion, after its gate"),
-        "release-date": ("Date", "the day of promotion is in the registry's audit trail"),
+        "release-date": ("Date", "; ".join(filter(None, (until, since)))),
         "release-version": ("Version", f"{number}; features {artefact.fingerprint[:12]}"),
         "global-availability": ("Availability", "for the hospitals whose records it learned from"),
         "ehr-compatibility": (
@@ -142,7 +129,7 @@ def _summary(artefact: Artefact) -> Rows:
         "summary": ("Summary", artefact.intended_use),
         "keywords": (
             "Keywords",
-            f"{artefact.target}, {artefact.point}, inpatients, planning, {artefact.kind}",
+            f"{target_name(artefact.target)}, {artefact.point}, inpatients, planning, {artefact.kind}",
         ),
     }
 
@@ -153,8 +140,8 @@ def _uses(artefact: Artefact) -> Rows:
         "intended-users": ("Users", "clinicians, discharge planners, bed managers"),
         "how-to-use": (
             "How to use",
-            "look at band, interval and reasons together; a clinician confirms every recommendation. "
-            + READING_REASONS[artefact.scale],
+            f"look at {_shown_together(artefact)} and reasons together; a clinician confirms every "
+            f"recommendation. {READING_REASONS[artefact.scale]}",
         ),
         "patients": ("Patients", f"adult inpatients, as the cohort flow counts them, at {artefact.point}"),
         "out-of-scope": (
@@ -165,13 +152,19 @@ def _uses(artefact: Artefact) -> Rows:
     }
 
 
-def _warnings(artefact: Artefact) -> Rows:
+def _shown_together(artefact: Artefact) -> str:
+    return "risk, band" if artefact.kind == "risk" else "expected amount, interval, band"
+
+
+def _warnings(artefact: Artefact, findings: Sequence[str]) -> Rows:
     undated = (
         ["The onset of a complication is undated: one before the prediction counts too."]
         if artefact.target == "complication"
         else []
     )
+    watch: Rows = {"to-watch": ("What to watch", list(findings))} if findings else {}
     return {
+        **watch,
         "risks": ("Risks and limits", [*LIMITS, *undated]),
         "biases": (
             "Biases and ethics",
@@ -187,14 +180,16 @@ def _ingredients(artefact: Artefact) -> Rows:
     rows, window = facts.get("rows", {}), facts.get("window", {})
     interval = artefact.distribution
     promise = "" if interval is None else f". The interval is {interval_words(interval)}"
-    output = "probability" if artefact.kind == "risk" else "expected amount with interval"
+    unit = unit_words(artefact.unit, context.currency)
+    output = "a probability" if artefact.kind == "risk" else f"the expected amount in {unit} with an interval"
     counted = ", ".join(f"{name} {n:,}" for name, n in rows.items()) or "not recorded"
     dates = f"{window['training_from']} to {window['test_until']}" if "test_until" in window else "no dates"
     codes = ", ".join(f"{kind} {system}" for kind, system in context.code_systems.items()) or "none"
     return {
         "outcomes-and-outputs": (
             "Outcome and output",
-            f"{artefact.target}: {output}, band, percentile, reasons{promise}",
+            f"{outcome_words(artefact.target, artefact.training.label)}. Output: {output}, a band (cut at "
+            f"{band_cuts(artefact)}), percentile, reasons{promise}",
         ),
         "model-type": ("Kind of model", "gradient-boosted trees (LightGBM), calibrated; prognostic"),
         "foundation-models": ("Foundation models", "none"),
@@ -227,46 +222,6 @@ def _ingredients(artefact: Artefact) -> Rows:
         "third-parties": ("Third parties", "none takes part in a prediction"),
         "stakeholders": ("Consulted", f"{HOSPITAL}: clinicians, patients and others who were asked"),
     }
-
-
-def _own_metrics(artefact: Artefact) -> list[KeyMetric]:
-    names = HEADLINE[artefact.kind]
-    return [
-        KeyMetric("usefulness", metric_lines(artefact.metrics, names["usefulness"]), ""),
-        KeyMetric("fairness", ["not within the model's own folder: see its report"], ""),
-        KeyMetric("safety", metric_lines(artefact.metrics, names["safety"]), ""),
-    ]
-
-
-def metric_lines(metrics: Mapping[str, Any], names: Sequence[str]) -> list[str]:
-    """Measures with their intervals, one a line."""
-    return [f"{measure_name(name)} {estimate(metrics[name])}" for name in names if name in metrics]
-
-
-def measure_name(name: str) -> str:
-    """A measure's name as people write it."""
-    return NAMES.get(name, name.replace("_", " "))
-
-
-def _metrics_table(artefact: Artefact, metrics: Sequence[KeyMetric]) -> str:
-    facts = artefact.training.facts
-    n_test = facts.get("rows", {}).get("test")
-    tested = (
-        f"{facts.get('estimate', 'way of validation not recorded')}, {n_test:,} rows; 95 % intervals over "
-        "resampled patients; rows and patients that the trees did not learn from"
-        if n_test is not None
-        else "not recorded"
-    )
-    head = "".join(
-        f'<th scope="col">{name}</th>' for name in ("", "goal", "results", "interpretation", "tested on")
-    )
-    lines = "\n".join(
-        f'<tr id="{html_text(metric.anchor)}"><th scope="row">{html_text(metric.anchor)}</th>'
-        f"<td>{html_text(GOALS[artefact.kind][metric.anchor])}</td><td>{_content(list(metric.results))}</td>"
-        f"<td>{html_text(metric.interpretation)}</td><td>{html_text(tested)}</td></tr>"
-        for metric in metrics
-    )
-    return f'<table class="metrics"><thead><tr>{head}</tr></thead><tbody>\n{lines}\n</tbody></table>'
 
 
 def _resources() -> Rows:

@@ -48,10 +48,8 @@ def outcome_words(target: str, label: Mapping[str, Any]) -> str:
     if target == "cost" and label.get("kind") == "given":
         return "cost of the episode, as the extract gives it"
     if target == "cost":
-        return (
-            f"cost of the episode: this stay and the {days or 'window'} after it, "
-            "every acute stay that starts then included"
-        )
+        after = f"within {days or 'the window of its label'} after discharge"
+        return f"cost of the episode (this stay and every acute stay that starts {after})"
     return {"charges": "charges of the stay itself", "stay_days": "length of the stay in midnights"}.get(
         target, target_name(target)
     )
@@ -86,7 +84,7 @@ def made_up(source: str | None) -> str:
     return MADE_UP.get((source or "").split(" ")[0], "")
 
 
-def made_up_warning(source: str | None, *, what: str = "It was made on") -> str:
+def made_up_warning(source: str | None, *, what: str = "This model was made on") -> str:
     """A sentence for whoever may take the numbers for a hospital's; empty where records may be real."""
     records = made_up(source)
     if not records:

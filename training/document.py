@@ -9,20 +9,23 @@ from typing import Any
 
 from features.build import PatientLevelData
 from models.artefact import Artefact
+from models.card_metrics import spread_of_groups
 from training.counts import told_patients, told_split
 from training.fit import Fitted
 from training.made import Made
+from training.report.findings import to_watch
 from training.targets import Target
 
 VERSIONED = ("wardcast", "lightgbm", "numpy", "pandas")
 
 
-def facts_of(made: Made) -> dict[str, Any]:
-    """What the artefact tells people of its training."""
+def facts_of(made: Made, evidence: Mapping[str, Any]) -> dict[str, Any]:
+    """What the artefact tells people of its training, with what its card must say of groups and limits."""
     declaration, split = made.data.declaration, made.split
     dates = ("training_from", "calibration_from", "test_until")
     return {
         "data_set": declaration.name,
+        "source": declaration.source,
         "data_hash": made.data.data_hash,
         "window": {name: split.facts[name] for name in dates if name in split.facts},
         **({"observed_until": until.isoformat()} if (until := declaration.observed_until) else {}),
@@ -31,6 +34,8 @@ def facts_of(made: Made) -> dict[str, Any]:
         "seed": made.recipe.seed,
         "parameters": made.fitted.parameters,
         "versions": {name: version(name) for name in VERSIONED},
+        "groups": spread_of_groups(evidence["groups"], made.recipe.target.kind),
+        "findings": to_watch(evidence),
     }
 
 

@@ -74,6 +74,7 @@ def _performance(made: Made) -> dict[str, Any]:
     found = assess(made.frame, made.recipe.target, made.judged, made.resampling, has_calendar=has_calendar)
     distribution = made.fitted.model.artefact.distribution
     if distribution is not None:
+        found["distribution"]["level"] = distribution.level
         found["distribution"]["coverage_apart"] = coverage_apart(found["groups"], distribution.level)
     return found
 

@@ -56,6 +56,11 @@ class Target:
             meaning = (
                 f"the probability of a readmission ({label.get('definition', 'as the extract gives it')})"
             )
+        if "window_days" in label:
+            days = f"{label['window_days']} days"
+            meaning = meaning.replace("the window after discharge", f"{days} after discharge").replace(
+                "cost of the episode", f"cost of the episode and of stays within {days} after discharge"
+            )
         before = "" if point is Point.DISCHARGE or self.name != "readmission" else IF_DISCHARGED
         caution = f" {self.caution}" if self.caution else ""
         purpose = "to help clinicians and planners set priorities"

@@ -98,7 +98,7 @@ def train_model(
     progress(f"evaluating {step}", 1, 1)
     if effort.validates:
         evidence |= validation_of(made, progress)
-    training = replace(made.recipe.training, test_from=made.split.test_from, facts=facts_of(made))
+    training = replace(made.recipe.training, test_from=made.split.test_from, facts=facts_of(made, evidence))
     artefact = replace(model.artefact, training=training, metrics=evidence["metrics"])
     results = results_of(made, artefact, evidence)
     pictures = figures(model, chosen, frame, judged, explained, results, made.resampling)

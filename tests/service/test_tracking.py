@@ -177,14 +177,15 @@ def test_the_card_shows_metrics_beside_baselines_groups_and_what_must_not_be_cla
         {"group": "sex", "level": "unknown", "suppressed": True, "reason": "fewer than 50 rows"},
     ]
     card = model_card(trained_risk().artefact, {**results(), "groups": groups, "version": 4})
-    assert card.startswith("# readmission-discharge, version 4\n\nPlanning of follow-up after discharge.\n")
-    assert "| auroc | 0.74 (0.72 to 0.76) | 0.66 (0.64 to 0.68) |" in card
-    # The slope could not be computed, and LACE has none here.
-    assert "| calibration_slope | – | – |" in card
-    assert "- hospital: not computed, for want of haemoglobin" in card
-    assert "- lace: on the 90.0% of rows that have it (90)" in card
-    assert "| AUROC: model minus baseline on the same rows; better above 0 |  | 0.07 (0.05 to 0.09) |" in card
-    assert "| sex | female | 60 | 0.7 |" in card
+    assert card.startswith("# readmission-discharge, version 4\n\nUnplanned readmission, predicted at ")
+    assert "| AUROC (0.5 chance, 1 perfect) | 0.740 (0.720 to 0.760) | 0.660 (0.640 to 0.680) |" in card
+    # The slope could not be computed, which says why, and LACE has none here.
+    assert "| Calibration slope (1 ideal; below 1, predictions are too extreme) | – (too few) | – |" in card
+    assert "- HOSPITAL score: not computed, for want of haemoglobin" in card
+    assert "- LACE index: on the 90.0% of rows that have it (90)" in card
+    ahead = "| AUROC: model minus baseline on the same rows; better above 0 |  | +0.070 (+0.050 to +0.090) |"
+    assert ahead in card
+    assert "| sex | female | 60 | 0.700 |" in card
     assert "| sex | unknown | fewer than 50 rows | – |" in card
     assert "never a limit for, a ranking of, or a pay input for one physician" in card
     assert "+0.69 about doubles the odds" in card
@@ -201,8 +202,8 @@ def test_the_card_says_since_when_the_model_is_acted_upon():
     card = model_card(trained_risk().artefact, {**results(), "exposed": exposed})
     assert (
         "From 2025-04-01 on, labels are changed by acting on the model: 30 judged rows, and 7 that it "
-        "learned from.\n\n| rows | auroc | calibration_slope |\n| --- | --- | --- |\n"
-        "| since | fewer than 50 rows | – |\n| before | 0.7 (0.6 to 0.8) | 1 |\n"
+        "learned from.\n\n| rows | AUROC | Calibration slope |\n| --- | --- | --- |\n"
+        "| since | fewer than 50 rows | – |\n| before | 0.700 (0.600 to 0.800) | 1.000 |\n"
     ) in card
     assert "acting on" not in model_card(trained_risk().artefact, results())
 

@@ -67,7 +67,7 @@ def test_every_picture_is_labelled_and_can_be_saved() -> None:
         ),
         "Mean actual (CNY)": amount_calibration_plot(ACTUAL, ACTUAL * 1.1, unit="CNY"),
         "Share": base_rate_plot(months, y_label="Share"),
-        "AUROC": learning_curve_plot(steps),
+        "AUROC": learning_curve_plot(steps, y_label="AUROC"),
         "Share of rows": pit_plot([0.1] * 10),
         "": groups_plot([group("female", 0.7)], "auroc", title="By group", x_label="AUROC", overall=everyone),
     }

@@ -81,7 +81,7 @@ def test_names_of_a_machine_become_words() -> None:
     [
         ("readmission", {"kind": "derived", "window_days": 30}, "within 30 days after discharge"),
         ("readmission", {"kind": "given", "definition": "within 31 days"}, "readmission (within 31 days)"),
-        ("cost", {"window_days": 30}, "this stay and the 30 days after it"),
+        ("cost", {"window_days": 30}, "every acute stay that starts within 30 days after discharge"),
         ("cost", {"kind": "given"}, "as the extract gives it"),
         ("charges", {}, "charges of the stay itself"),
         ("stay_days", {"counts": "midnights"}, "length of the stay in midnights"),

@@ -21,13 +21,13 @@ from models.card import (
     ICI_INTERVAL,
     LIMITS,
     card,
-    estimate,
     group_inputs,
     interval_words,
     reading_notes,
     table,
 )
 from models.champions import champion_named, install_champion, load_champion
+from models.measures import estimate
 from models.model import load_model
 from models.storage import digest, read_artefact, write_artefact
 from tests.admission_rows import DISTRIBUTION, fitted
@@ -136,6 +136,18 @@ def test_a_card_says_which_groups_the_model_reads(read: tuple[str, ...], told: s
     assert group_inputs(replace(artefact, features=specs)) == told
 
 
+def test_the_champions_card_names_version_and_day(tmp_path: Path) -> None:
+    made = fitted("readmission")
+    artefact = made.model.artefact
+    written = write_artefact(tmp_path / "made", artefact, made.boosters)
+    champion = install_champion(
+        tmp_path / "champions", tmp_path / "made", name=artefact.name, version=4, digest=written
+    )
+    card_to_print = (tmp_path / "champions" / artefact.name / "card.html").read_text("utf-8")
+    assert f"version 4, digest {written[:12]}" in card_to_print
+    assert f"in service since {champion.promoted_at[:10]}" in card_to_print
+
+
 def test_the_groups_of_the_report_are_known_as_inputs() -> None:
     assert {feature for feature, _ in _ROW_GROUPS.values()} <= set(GROUP_FEATURES)
 
@@ -143,9 +155,7 @@ def test_the_groups_of_the_report_are_known_as_inputs() -> None:
 def test_a_cards_tables_hold_any_text_and_its_numbers_say_when_there_is_none() -> None:
     assert table(("group", "n"), [("A|B", 3)]) == ["| group | n |", "| --- | --- |", "| A\\|B | 3 |"]
     assert table(("group",), [("A\n\n# B\r\nC",)])[2] == "| A  # B C |"
-    assert estimate({"value": 0.71, "low": 0.7, "high": 0.72}) == "0.71 (0.7 to 0.72)"
-    assert estimate({"value": 0.71, "low": None, "high": None}) == "0.71"
-    assert [estimate(value) for value in (None, math.nan, {"value": None}, "much")] == ["–"] * 4
+    assert [estimate("auroc", value) for value in (None, math.nan, {"value": None}, "much")] == ["–"] * 4
 
 
 @pytest.mark.parametrize("name", ["artefact.json", "card.md", "card.html", "model.txt"])

@@ -6,25 +6,20 @@ from collections.abc import Iterator
 
 from features.page import table
 from models.card import ICI_INTERVAL, group_inputs
+from models.measures import estimate, measure_name, number, short_name
 from training.report.parts import (
     Evidence,
     Section,
     entries_table,
+    groups_note,
+    groups_table,
     not_done,
     section,
     shown,
     text,
 )
 from training.report.performance import AGREEMENT, INTERVAL_NOTE
-from training.report.words import (
-    STEPS,
-    count_or_withheld,
-    estimate,
-    group_name,
-    metric_name,
-    number,
-    short_name,
-)
+from training.report.words import STEPS, count_or_withheld, plain_number
 
 RISK_GROUPS = ("auroc", "calibration_in_the_large", "calibration_slope", "ici")
 AMOUNT_GROUPS = ("wape", "bias", "interval_coverage")
@@ -43,11 +38,7 @@ def _groups(evidence: Evidence) -> Section:
     groups = evidence.results.get("groups")
     if not groups:
         return section("groups", "Groups of patients", not_done("no groups are known in this extract"))
-    entries = [{**group, "group": group_name(group["group"])} for group in groups]
-    first = {"group": "group", "level": "level", "n": "rows"}
     names = RISK_GROUPS if evidence.is_risk else AMOUNT_GROUPS
-    if evidence.is_risk:
-        first["n_events"] = "with the outcome"
     body = [
         shown(
             evidence,
@@ -65,15 +56,13 @@ def _groups(evidence: Evidence) -> Section:
         body.append(
             shown(evidence, "groups_coverage", "Share of actual amounts within the interval, by group.")
         )
-    rounded = any(group.get("counts_rounded") for group in groups)
     return section(
         "groups",
         "Groups of patients",
         body,
-        entries_table(f"By group. {INTERVAL_NOTE}", first, entries, names),
+        groups_table(f"By group. {INTERVAL_NOTE}", groups, names),
         text(
-            "Groups of fewer than 50 rows, or of 10 with or without the outcome, are withheld.",
-            "Counts beside a withheld level are rounded down." if rounded else "",
+            groups_note(groups),
             ICI_INTERVAL if evidence.is_risk else "",
             "A difference between groups may lie in the records, in the care or in the model; the page "
             "cannot tell which.",
@@ -132,7 +121,7 @@ def _other_uses(evidence: Evidence) -> Section:
     ]
     deaths = results.get("deaths_as_not_readmitted")
     if deaths:
-        n_deaths = number(deaths.get("n_deaths"))
+        n_deaths = plain_number(deaths.get("n_deaths"))
         uses.append({"use": f"deaths in hospital counted as not readmitted ({n_deaths})", **deaths})
     names = ("auroc", "calibration_in_the_large", "calibration_slope") if evidence.is_risk else ("d2", "bias")
     if not uses:
@@ -148,18 +137,19 @@ def _other_uses(evidence: Evidence) -> Section:
 def _exposed(evidence: Evidence) -> Section:
     found = evidence.results.get("exposed")
     title = "Since models are in service"
-    why_apart = text(
+    why_apart = (
         "Where a prediction leads to help, the outcome it foretold may not come. Rows of the time since "
         "models are in service are therefore judged apart: whose prediction was acted on is not known."
     )
     if not found:
         why = "no judged row is of a time when a model was in service"
-        return section("exposed", title, not_done(why), why_apart)
+        return section("exposed", title, not_done(why))
     names = ("auroc", *AGREEMENT) if evidence.is_risk else ("d2", "bias", "interval_coverage")
     apart = {"since": found.get("metrics") or {}, "before": found.get("metrics_unexposed") or {}}
     there = [name for name in names if any(name in metrics for metrics in apart.values())]
     rows = [
-        [metric_name(name), *(estimate(metrics.get(name)) for metrics in apart.values())] for name in there
+        [measure_name(name), *(estimate(name, metrics.get(name)) for metrics in apart.values())]
+        for name in there
     ]
     withheld = dict.fromkeys(metrics["missing"] for metrics in apart.values() if "missing" in metrics)
     n_judged = count_or_withheld(found.get("n"))
@@ -171,7 +161,7 @@ def _exposed(evidence: Evidence) -> Section:
         text(f"From {found.get('from', '?')} on, {n_judged} rows of the test.{learned}"),
         table("Judged since a model is in service, and before", ["measure", *apart], rows) if rows else [],
         [not_done(f"measures since and before, of which one has {reason}") for reason in withheld],
-        why_apart,
+        text(why_apart),
     )
 
 
@@ -181,7 +171,12 @@ def _optimism(evidence: Evidence) -> Section:
     if not steps:
         return section("optimism", title, not_done("the steps of training were not judged apart"))
     rows = [
-        [step["step"], STEPS.get(step["step"], ""), number(step.get("n")), number(step.get("value"))]
+        [
+            step["step"],
+            STEPS.get(step["step"], ""),
+            plain_number(step.get("n")),
+            number(step["metric"], step.get("value")),
+        ]
         for step in steps
     ]
     return section(

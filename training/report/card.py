@@ -11,10 +11,14 @@ from typing import Any
 
 from evaluation.primary import PRIMARY
 from models.artefact import Artefact
-from models.card import Section, card, estimate, reading_notes, table
-from models.card_page import HEADLINE, KeyMetric, card_page, measure_name, metric_lines
+from models.card import Section, card, reading_notes, table
+from models.card_metrics import HEADLINE, READING, KeyMetric, fairness, metric_lines, spread_of_groups
+from models.card_page import Release, card_page
+from models.measures import difference, estimate, measure_name, percent, short_name
 from models.units import Kind
-from training.report.words import count_or_withheld
+from models.words import group_name, plain_words, unit_words
+from training.report.findings import to_watch
+from training.report.words import BASELINES, count_or_withheld
 
 GROUP_METRICS = ("auroc", "calibration_in_the_large", "ici", "wape", "bias", "interval_coverage")
 SENSITIVITY_METRICS = ("auroc", "calibration_in_the_large", "calibration_slope", "d2", "bias")
@@ -23,7 +27,7 @@ SENSITIVITY_METRICS = ("auroc", "calibration_in_the_large", "calibration_slope",
 def model_card(artefact: Artefact, results: Mapping[str, Any]) -> str:
     """Return the card as Markdown with the evidence of the results of training."""
     evidence = (
-        Section("Metrics", _metrics(results["metrics"], results.get("baselines", {}), artefact.kind)),
+        Section("Metrics", _metrics(results["metrics"], results.get("baselines", {}), artefact)),
         Section("Subgroups", _groups(results.get("groups", ()))),
         Section("Asked before its landmark, or with deaths counted in", _sensitivity(results)),
         Section("Since it is acted upon", _exposed(results.get("exposed"))),
@@ -34,26 +38,32 @@ def model_card(artefact: Artefact, results: Mapping[str, Any]) -> str:
 
 def model_card_page(artefact: Artefact, results: Mapping[str, Any]) -> str:
     """Return the card as one or two pages of HTML, in CHAI's sections, with the evidence of training."""
-    kind = artefact.kind
-    names = HEADLINE[kind]
-    metrics = results.get("metrics", {})
-    gate = results.get("gate")
+    kind, level = artefact.kind, artefact.distribution.level if artefact.distribution else None
+    unit = unit_words(artefact.unit, artefact.context.currency)
+    names, reading = HEADLINE[kind], READING[kind]
+    metrics, gate, version = results.get("metrics", {}), results.get("gate"), results.get("version")
     verdict = "The gate has not looked at it."
     if gate:
         verdict = "It passed the gate." if gate["passed"] else "It did not pass the gate."
+    promised = "" if level is None else f" {level:.0%} of actual amounts should lie within the interval."
     return card_page(
         artefact,
         [
             KeyMetric(
                 "usefulness",
-                [*metric_lines(metrics, names["usefulness"]), *_ahead(results, kind)],
-                "Shown to be better than a baseline only where the whole interval of the difference is "
-                f"{better(kind)}.",
+                [*metric_lines(metrics, names["usefulness"], unit), *_ahead(results, kind)],
+                f"{reading['usefulness']} Shown to be better than a baseline only where the whole interval "
+                f"of the difference is {better(kind)}.",
             ),
-            KeyMetric("fairness", _spread(results.get("groups", ()), kind), _withheld(results)),
-            KeyMetric("safety", metric_lines(metrics, names["safety"]), verdict),
+            fairness(spread_of_groups(results.get("groups", ()), kind), kind),
+            KeyMetric(
+                "safety",
+                metric_lines(metrics, names["safety"], unit),
+                f"{reading['safety']}{promised} {verdict}",
+            ),
         ],
-        version=results.get("version"),
+        findings=to_watch(results, level),
+        release=None if version is None else Release(version),
     )
 
 
@@ -64,70 +74,61 @@ def better(kind: Kind) -> str:
 
 def _ahead(results: Mapping[str, Any], kind: Kind) -> list[str]:
     """The difference from each baseline, by the measure that models are ranked by."""
-    primary = measure_name(PRIMARY[kind].name)
+    primary = PRIMARY[kind].name
     return [
-        f"{primary} minus that of {name.replace('_', ' ')} {estimate(document['difference'])}"
+        f"{short_name(primary)} minus that of {BASELINES.get(name, name)} "
+        f"{difference(primary, document['difference'])}"
         for name, document in results.get("baselines", {}).items()
         if "difference" in document
     ]
 
 
-def _spread(groups: Sequence[Mapping[str, Any]], kind: str) -> list[str]:
-    """The lowest and the highest value of each measure among the groups that are shown."""
-    lines = []
-    for name in (
-        ("auroc", "calibration_in_the_large") if kind == "risk" else ("wape", "bias", "interval_coverage")
-    ):
-        found = [
-            (group["metrics"][name]["value"], f"{group['group'].replace('_', ' ')} {group['level']}")
-            for group in groups
-            if not group["suppressed"] and group["metrics"].get(name, {}).get("value") is not None
-        ]
-        if found:
-            (low, worst), (high, best) = min(found), max(found)
-            lines.append(
-                f"{measure_name(name)} by group: {estimate(low)} ({worst}) to {estimate(high)} ({best})"
-            )
-    return lines or ["no group is large enough to be judged"]
-
-
-def _withheld(results: Mapping[str, Any]) -> str:
-    n_withheld = sum(bool(group["suppressed"]) for group in results.get("groups", ()))
-    note = "A group's own interval is in the report."
-    return f"{note} {n_withheld} levels are too small to be judged." if n_withheld else note
-
-
-def _metrics(metrics: Mapping[str, Any], baselines: Mapping[str, Any], kind: Kind) -> list[str]:
+def _metrics(metrics: Mapping[str, Any], baselines: Mapping[str, Any], artefact: Artefact) -> list[str]:
+    unit = unit_words(artefact.unit, artefact.context.currency)
+    primary = PRIMARY[artefact.kind].name
     computed = {name: document for name, document in baselines.items() if "missing" not in document}
     notes = [
-        f"- {name}: not computed, for want of {document['missing']}"
+        f"- {BASELINES.get(name, name)}: not computed, for want of {document['missing']}"
         for name, document in baselines.items()
         if name not in computed
     ]
     notes += [
-        f"- {name}: on the {document['share_scored']:.1%} of rows that have it ({document['n']})"
+        f"- {BASELINES.get(name, name)}: on the {percent(document['share_scored'])} of rows that have it "
+        f"({document['n']})"
         for name, document in computed.items()
         if document["share_scored"] < 1
     ]
     notes += reading_notes(metrics)
-    columns = {"model": metrics, **computed}
-    rows = [(name, *(estimate(document.get(name)) for document in columns.values())) for name in metrics]
+    columns = {"model": metrics, **{BASELINES.get(name, name): found for name, found in computed.items()}}
+    rows = [
+        (
+            measure_name(name),
+            *(estimate(name, document.get(name), unit) for document in columns.values()),
+        )
+        for name in metrics
+    ]
     if computed:
-        ahead = (estimate(document["difference"]) for document in computed.values())
-        primary = measure_name(PRIMARY[kind].name)
-        rows.append((f"{primary}: model minus baseline on the same rows; better {better(kind)}", "", *ahead))
+        ahead = (difference(primary, document["difference"]) for document in computed.values())
+        on_the_same = "model minus baseline on the same rows; better"
+        rows.append((f"{short_name(primary)}: {on_the_same} {better(artefact.kind)}", "", *ahead))
     return [*table(("metric (95 % interval)", *columns), rows), *(["", *notes] if notes else [])]
 
 
 def _groups(groups: Sequence[Mapping[str, Any]]) -> list[str]:
     shown = [name for name in GROUP_METRICS if any(name in group.get("metrics", {}) for group in groups)]
     rows = [
-        (group["group"], group["level"], group["reason"], *("–" for _ in shown))
-        if group["suppressed"]
-        else (group["group"], group["level"], group["n"], *_shown(group["metrics"], shown))
+        (
+            group_name(group["group"]),
+            plain_words(str(group["level"])),
+            *(
+                (group["reason"], *("–" for _ in shown))
+                if group["suppressed"]
+                else (group["n"], *_shown(group["metrics"], shown))
+            ),
+        )
         for group in groups
     ]
-    return table(("group", "level", "rows", *shown), rows) if rows else []
+    return table(("group", "level", "rows", *map(short_name, shown)), rows) if rows else []
 
 
 def _sensitivity(results: Mapping[str, Any]) -> list[str]:
@@ -142,7 +143,7 @@ def _sensitivity(results: Mapping[str, Any]) -> list[str]:
         uses[f"{deaths['n_deaths']} deaths in hospital counted as not readmitted"] = deaths
     shown = [name for name in SENSITIVITY_METRICS if any(name in use["metrics"] for use in uses.values())]
     rows = [(use, found["n"], *_shown(found["metrics"], shown)) for use, found in uses.items()]
-    return table(("use", "rows", *shown), rows) if shown else []
+    return table(("use", "rows", *map(short_name, shown)), rows) if shown else []
 
 
 def _exposed(found: Mapping[str, Any] | None) -> list[str]:
@@ -167,8 +168,8 @@ def _exposed(found: Mapping[str, Any] | None) -> list[str]:
         f"{count_or_withheld(found['n'])} judged rows, and {count_or_withheld(found['n_learned'])} that it "
         "learned from."
     )
-    return [said, *(["", *table(("rows", *shown), rows)] if shown else [])]
+    return [said, *(["", *table(("rows", *map(short_name, shown)), rows)] if shown else [])]
 
 
 def _shown(metrics: Mapping[str, Any], names: Sequence[str]) -> list[str]:
-    return [estimate(metrics.get(name)) for name in names]
+    return [estimate(name, metrics.get(name)) for name in names]

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from features.flow import FlowStep, flow_svg
 from features.page import picture, table
 from models.card import COMPLICATIONS_REST_ON
+from models.measures import amount
+from models.words import made_up, outcome_words
 from training.report.parts import (
     Evidence,
     Section,
@@ -16,7 +18,7 @@ from training.report.parts import (
     section,
     text,
 )
-from training.report.words import number, target_name, unit_words, words_of
+from training.report.words import words_of
 from training.targets import TARGETS
 
 MATURITY = {
@@ -53,6 +55,7 @@ def _data(evidence: Evidence) -> Section:
             "Source",
             {
                 "data set": facts.get("data_set", "not named"),
+                "source": _source(facts.get("source")),
                 "predictions made from and to": dates,
                 "dates": artefact.training.timeline,
                 "time zone": context.time_zone,
@@ -92,6 +95,12 @@ def _data(evidence: Evidence) -> Section:
     )
 
 
+def _source(source: str | None) -> str:
+    """The declared source of the records, and whether they are of nobody."""
+    records = made_up(source)
+    return f"{source}: {records}" if records else source or "not recorded"
+
+
 def _flow(evidence: Evidence) -> Section:
     steps = evidence.results.get("flow")
     if not steps:
@@ -120,9 +129,9 @@ def _outcome(evidence: Evidence) -> Section:
         "outcome",
         "Outcome",
         facts_table(
-            f"What is predicted: {target_name(artefact.target)}",
+            f"What is predicted: {outcome_words(artefact.target, label)}",
             {
-                "unit": unit_words(artefact.unit, artefact.context.currency) or "probability",
+                "unit": evidence.unit or "probability",
                 "prediction point": _point(evidence),
                 "rule of the label": words_of(label),
                 **({"rests on": rests_on} if rests_on else {}),
@@ -160,7 +169,7 @@ def _truncation(evidence: Evidence) -> str:
     if evidence.is_risk:
         return ""
     at = evidence.results.get("truncated_at")
-    upper = f" (the upper one at {number(at)})" if at is not None else ""
+    upper = f" (the upper one at {amount(at, evidence.unit)})" if at is not None else ""
     return (
         "The outcome itself is not truncated. The amounts that trees learn are drawn in at both half "
         f"percents of the training rows{upper}; the calibration gives their mean back."

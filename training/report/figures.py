@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from evaluation.bootstrap import Resampling
 from evaluation.primary import PRIMARY
 from models.encoding import encode
+from models.measures import short_name
 from models.model import Model
-from training.report.words import SHORT_BASELINES, group_name, unit_words, words_of_score
+from models.words import group_name, plain_words, unit_of_feature, unit_words
+from training.report.words import SHORT_BASELINES, words_of_score
 from training.targets import Target
 from training.validation.explaining import Explained
 from training.validation.results import CAPACITY_SHARE, Judged
@@ -115,8 +117,16 @@ def contributed(model: Model, explained: Explained) -> list[Contributed]:
 
     values, _ = encode(explained.rows, model.artefact.features)
     parts = explained.contributions
+    currency = model.artefact.context.currency
     return [
-        Contributed(spec.name, spec.label, spec.unit, values[:, place], parts[:, place], spec.levels)
+        Contributed(
+            spec.name,
+            spec.label,
+            unit_of_feature(spec.unit, currency),
+            values[:, place],
+            parts[:, place],
+            tuple(map(plain_words, spec.levels)),
+        )
         for place, spec in enumerate(model.artefact.features)
     ]
 
@@ -146,25 +156,29 @@ def document_figures(results: Mapping[str, Any], *, unit: str, level: float | No
     is_risk = results["kind"] == "risk"
     if any("value" in month for month in results.get("base_rate") or ()):
         words = "Share with the outcome" if is_risk else f"Mean ({unit})"
-        found["base_rate"] = base_rate_plot(results["base_rate"], y_label=words)
+        found["base_rate"] = base_rate_plot(results["base_rate"], y_label=words, is_share=is_risk)
     curve = [step for step in results.get("learning_curve") or () if step["value"] is not None]
     if curve:
-        found["learning_curve"] = learning_curve_plot(curve)
+        found["learning_curve"] = learning_curve_plot(curve, y_label=short_name(curve[0]["metric"]))
     tuning = results.get("tuning") or {}
     if any(trial.get("score") is not None for trial in tuning.get("trials", ())):
         found["tuning"] = tuning_plot(tuning["trials"], words_of_score(tuning["score_name"]))
     metrics = results.get("metrics", {})
     # What is withheld has no point; the table beside it names it.
     groups = [
-        group | {"group": group_name(group["group"])}
+        group | {"group": group_name(group["group"]), "level": plain_words(str(group["level"]))}
         for group in results.get("groups") or ()
         if not group["suppressed"]
     ]
     if groups:
         primary = PRIMARY["risk" if is_risk else "amount"]
-        title, words = ("Discrimination", "AUROC") if is_risk else ("Error", "WAPE")
+        title, words = (
+            ("Discrimination", "AUROC") if is_risk else ("Error", "WAPE: absolute error ÷ actual total")
+        )
         name = "auroc" if is_risk else "wape"
-        found["groups"] = groups_plot(groups, name, title=title, x_label=words, overall=metrics.get(name))
+        found["groups"] = groups_plot(
+            groups, name, title=title, x_label=words, overall=metrics.get(name), is_share=not is_risk
+        )
         name = primary.level
         found["groups_calibration"] = groups_plot(
             groups,
@@ -182,6 +196,7 @@ def document_figures(results: Mapping[str, Any], *, unit: str, level: float | No
                 x_label="Share of actual amounts within",
                 overall=metrics.get("interval_coverage"),
                 ideal=level,
+                is_share=True,
             )
     if (results.get("distribution") or {}).get("pit"):
         found["pit"] = pit_plot(results["distribution"]["pit"])

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from features.page import listed, table
-from models.card import interval_words
+from models.card import band_cuts, interval_words
+from models.words import unit_of_feature
 from training.report.parts import (
     Evidence,
     Section,
@@ -18,7 +19,7 @@ from training.report.parts import (
     shown,
     text,
 )
-from training.report.words import counted, number, words_of, words_of_score
+from training.report.words import counted, plain_number, words_of, words_of_score
 
 MOST_TRIALS = 20
 LOSSES = {
@@ -43,7 +44,7 @@ def sections(evidence: Evidence) -> Iterator[Section]:
 def predictor_list(evidence: Evidence) -> Section:
     """Every feature that the model reads."""
     rows = [
-        [spec.label, spec.unit, spec.type, spec.available_from, spec.name]
+        [spec.label, unit_of_feature(spec.unit, evidence.currency), spec.type, spec.available_from, spec.name]
         for spec in evidence.artefact.features
     ]
     return section(
@@ -107,21 +108,31 @@ def _model(evidence: Evidence) -> Section:
             "Settings",
             {
                 "trees": boosters or "not recorded",
-                **{name: words_of(value) for name, value in parameters.items()},
                 "features held to one direction": f"{len(monotone)} by clinical sense"
                 if monotone
                 else "none",
                 "base value": f"{artefact.base_value:.4f} ({artefact.scale.replace('_', ' ')})",
-                "bands cut at": words_of(artefact.bands),
+                "bands cut at": band_cuts(artefact),
                 "interval": interval_words(distribution) if distribution else "none: a risk",
             },
         ),
+        _settings(parameters),
         text(
             "The model is kept as text (trees, calibration, levels of categories, fingerprint of the "
             "features) with a digest; that text and this program give every prediction again. It is read, "
             "never executed.",
         ),
     )
+
+
+def _settings(parameters: Mapping[str, Any]) -> str:
+    """Every setting of the trees, folded away: whoever makes the model again needs them, few others do."""
+    if not parameters:
+        return ""
+    told = facts_table(
+        "As LightGBM names them", {name: words_of(value) for name, value in parameters.items()}
+    )
+    return f"<details><summary>All settings of the trees</summary>{told}</details>"
 
 
 def _tuning(evidence: Evidence) -> Section:
@@ -139,9 +150,9 @@ def _tuning(evidence: Evidence) -> Section:
     rows = [
         [
             trial["number"],
-            number(trial["score"]),
+            plain_number(trial["score"]),
             trial.get("state", ""),
-            number(trial.get("seconds")),
+            plain_number(trial.get("seconds")),
             *(words_of(trial["hyperparameters"].get(name, "–")) for name in searched),
         ]
         for trial in done[:MOST_TRIALS]
@@ -156,8 +167,8 @@ def _tuning(evidence: Evidence) -> Section:
         "tuning",
         "Search of settings",
         text(
-            f"{found.get('n_trials', len(trials))} trials, {found.get('n_pruned', 0)} of them given up "
-            f"early, in {number(found.get('seconds'))} s; ended by {found.get('stopped_by', 'trials')}. "
+            f"{found.get('n_trials', len(trials))} trials, {found.get('n_pruned', 0)} given up early, "
+            f"in {plain_number(found.get('seconds'))} s; ended by {found.get('stopped_by', 'trials')}. "
             f"Scored by {score}{on} in {found.get('folds', 'folds')} within the training rows: the test had "
             "no part in it.",
             f"Chosen: {words_of(found.get('best', {}))}{reason}.",
@@ -197,8 +208,8 @@ def _leaks(evidence: Evidence) -> Section:
         [
             leak.get("feature", ""),
             leak.get("text", leak.get("check", "")),
-            number(leak.get("value")),
-            number(leak.get("limit")),
+            plain_number(leak.get("value")),
+            plain_number(leak.get("limit")),
         ]
         for leak in found
     ]

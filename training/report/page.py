@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from features.page import page
+from features.page import banner, page, prose, scrolling
 from features.pictures import html_text
 from models.artefact import Artefact
+from models.words import made_up_warning, model_title
 from training.report import apart, cohort, making, performance, purpose, slices, using
 from training.report.checklist import TRIPOD_AI, Item, read_items
 from training.report.parts import Evidence, Section, text
@@ -16,20 +17,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _STYLE = """
-th, td { overflow-wrap: break-word; } th.number { white-space: normal; }
-nav ol { columns: 3; column-gap: 2rem; padding-left: 1.4rem; font-size: .92em; }
+nav ol { columns: 3 15rem; column-gap: 2rem; padding-left: 1.8rem; font-size: .92em; }
+.plain { display: grid; grid-template-columns: 9.5rem 1fr; gap: .5rem 1rem; }
+.plain dt { font-weight: 600; } .plain dd { margin: 0; } .plain ul { margin: 0; padding-left: 1.1rem; }
+@media screen and (max-width: 600px) { .plain { grid-template-columns: 1fr; gap: .2rem; }
+  .plain dd { margin-bottom: .6rem; } }
 section { border-top: 1px solid #d0d0d0; margin-top: 1.6rem; } section h2 { margin-top: 1rem; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: .6rem; }
 .facts div { border: 1px solid #d0d0d0; border-radius: 4px; padding: .5rem .7rem; }
 .facts dt { color: #444; font-size: .85em; } .facts dd { margin: .2rem 0 0; font-weight: 600; }
+.facts dd.against { color: #444; font-size: .85em; font-weight: 400; } summary { cursor: pointer; }
 .absent { color: #444; border-left: 3px solid #888; padding-left: .6rem; }
 .open { border: 1px dashed #888; border-radius: 4px; padding: .1rem .8rem; margin: .6rem 0; }
 .open h3 { margin: .5rem 0 0; } #table-one table, #predictor-list table { font-size: .86em; }
 @page { size: A4; margin: 16mm 14mm; }
 @media print { caption { break-after: avoid; } table { font-size: 8.5pt; } nav { break-after: page; }
-  section { border-top: none; } .open { min-height: 3.2rem; } }
+  section { border-top: none; } .open { min-height: 3.2rem; }
+  details::details-content { content-visibility: visible; block-size: auto; } }
 """
 
+CHECKLIST = "checklist"
 LEFT_TO_PEOPLE = {
     "hospital": " (for the hospital to write)",
     "both": " (in part for the hospital to write)",
@@ -45,13 +52,15 @@ def report_page(artefact: Artefact, results: Mapping[str, Any], figures: Mapping
     evidence = Evidence(artefact, results, figures)
     version = results.get("version")
     name = artefact.name if version is None else f"{artefact.name}, version {version}"
-    title = f"Report of {name}"
-    parts = list(sections(evidence))
-    return page(
-        title,
-        [f"<h1>{html_text(title)}</h1>", _contents(parts), *(part.html() for part in parts)],
-        style=_STYLE,
-    )
+    title = f"{model_title(artefact.target, artefact.point)} (report of {name})"
+    parts = list(told_and_not_done(sections(evidence)))
+    body = [
+        f"<h1>{html_text(title)}</h1>",
+        banner(made_up_warning(artefact.training.facts.get("source"))),
+        _contents(parts),
+        *(part.html() for part in parts),
+    ]
+    return page(title, filter(None, body), style=_STYLE)
 
 
 def sections(evidence: Evidence) -> Iterator[Section]:
@@ -67,6 +76,22 @@ def sections(evidence: Evidence) -> Iterator[Section]:
     yield _checklist()
 
 
+def told_and_not_done(parts: Iterable[Section]) -> Iterator[Section]:
+    """The sections that tell something, and before the checklist one short list of those that do not."""
+    empty: list[Section] = []
+    for part in parts:
+        if part.anchor == CHECKLIST and empty:
+            items = "\n".join(
+                f'<li id="{html_text(gone.anchor)}">{html_text(gone.title)}: {" ".join(gone.missing)}</li>'
+                for gone in empty
+            )
+            yield Section("not-done", "Not done", (f'<ul class="absent">\n{items}\n</ul>',))
+        if part.missing:
+            empty.append(part)
+        else:
+            yield part
+
+
 def _contents(parts: list[Section]) -> str:
     items = "\n".join(
         f'<li><a href="#{html_text(part.anchor)}">{html_text(part.title)}</a></li>' for part in parts
@@ -76,7 +101,7 @@ def _contents(parts: list[Section]) -> str:
 
 def _checklist() -> Section:
     rows = [
-        f"<tr><td>{html_text(item.number)}</td><td>{html_text(item.topic)}</td><td>{_where(item)}</td></tr>"
+        f"<tr><td>{html_text(item.number)}</td><td>{prose(item.topic)}</td><td>{_where(item)}</td></tr>"
         for item in read_items(TRIPOD_AI)
     ]
     names = ("item", "what it asks", "where")
@@ -87,9 +112,9 @@ def _checklist() -> Section:
         "Where this page answers the items of TRIPOD+AI (BMJ 2024;385:e078378), and what it leaves to people."
     )
     return Section(
-        "checklist",
+        CHECKLIST,
         "TRIPOD+AI, item by item",
-        (words, f"<table>{head}<tbody>\n{body}\n</tbody></table>"),
+        (words, scrolling(f"<table>{head}<tbody>\n{body}\n</tbody></table>", "TRIPOD+AI", is_wide=False)),
     )
 
 

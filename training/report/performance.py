@@ -7,7 +7,10 @@ from typing import Any
 
 from features.page import table
 from models.card import ICI_INTERVAL, interval_words
+from models.measures import amount, difference, estimate, number, percent, short_name
+from models.words import group_name, plain_words
 from training.report.card import better
+from training.report.findings import groups_missed
 from training.report.parts import (
     Evidence,
     Section,
@@ -17,18 +20,13 @@ from training.report.parts import (
     shown,
     text,
 )
-from training.report.words import (
-    BASELINES,
-    estimate,
-    group_name,
-    number,
-    short_name,
-)
+from training.report.words import BASELINES, plain_number
 from training.validation.results import CAPACITY_SHARE
 
 RANKING = ("auroc", "auprc", "prevalence", "brier", "scaled_brier")
 AGREEMENT = ("calibration_in_the_large", "calibration_slope", "ici", "observed_expected_ratio")
 ERRORS = ("mae", "mdae", "wape", "r2", "d2", "bias", "crps")
+COVERAGE = "interval_coverage"
 INTERVALS = ("interval_coverage", "interval_width", "interval_width_median", "interval_open_share")
 INTERVAL_NOTE = "Intervals are 95 % percentile intervals over resampled patients."
 
@@ -70,8 +68,10 @@ def _error(evidence: Evidence) -> Section:
     truncated = results.get("metrics_truncated") or {}
     extra: list[str] = []
     if truncated:
-        at = number(results.get("truncated_at"))
-        extra.append(metrics_table(f"The same with actual amounts truncated at {at}", truncated, ERRORS))
+        at = results.get("truncated_at")
+        where = f" at {amount(at, evidence.unit)}" if at is not None else ""
+        caption = f"The same with actual amounts truncated{where}"
+        extra.append(metrics_table(caption, truncated, ERRORS, unit=evidence.unit))
     return section(
         "discrimination",
         "Error and overall performance",
@@ -85,6 +85,7 @@ def _error(evidence: Evidence) -> Section:
             f"On the test, against actual amounts as they are. {INTERVAL_NOTE}",
             results.get("metrics", {}),
             ERRORS,
+            unit=evidence.unit,
         ),
         extra,
     )
@@ -135,7 +136,7 @@ def _methods(evidence: Evidence) -> Iterator[str]:
         for name, value in found.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
-    told = ", ".join(f"{name} {number(value)}" for name, value in numbers.items())
+    told = ", ".join(f"{name} {value:.3f}" for name, value in numbers.items())
     method = str(found.get("method", "not recorded")).replace("_", "-")
     numbers_told = f": {told}" if told and method != "none" else ""
     reason = f" ({found['reason']})" if found.get("reason") else ""
@@ -147,13 +148,13 @@ def _methods(evidence: Evidence) -> Iterator[str]:
     names = [n for n in ("log_loss", "brier", "score") if any(n in entry for entry in compared)]
     rows = [
         [
-            entry["method"],
-            *(number(entry.get(name)) for name in names),
+            plain_words(entry["method"]),
+            *(number(name, entry.get(name)) for name in names),
             "chosen" if entry.get("chosen") else entry.get("reason", ""),
         ]
         for entry in compared
     ]
-    headings = ["method", *(name.replace("_", " ") for name in names), ""]
+    headings = ["method", *map(short_name, names), ""]
     yield table("Methods of calibration compared on the calibration slice; less is better", headings, rows)
 
 
@@ -205,10 +206,11 @@ def _baselines(evidence: Evidence) -> Section:
     names = ("auroc", "brier", "calibration_slope") if evidence.is_risk else ("d2", "wape", "mae")
     primary, side = names[0], better(evidence.artefact.kind)
     metrics = evidence.results.get("metrics", {})
-    rows = [["this model", "", *(estimate(metrics.get(name)) for name in names), ""]]
+    unit = evidence.unit
+    rows = [["this model", "", *(estimate(name, metrics.get(name), unit) for name in names), ""]]
     missing = []
-    for name, document in found.items():
-        label = BASELINES.get(name, name)
+    for baseline, document in found.items():
+        label = BASELINES.get(baseline, baseline)
         if "missing" in document:
             missing.append(f"{label}: for want of {document['missing']}")
             continue
@@ -217,8 +219,8 @@ def _baselines(evidence: Evidence) -> Section:
             [
                 label,
                 f"{document.get('n', 0):,} ({share:.0%})",
-                *(estimate(document.get(name)) for name in names),
-                estimate(document.get("difference")),
+                *(estimate(name, document.get(name), unit) for name in names),
+                difference(primary, document.get("difference")),
             ]
         )
     columns = [
@@ -232,8 +234,9 @@ def _baselines(evidence: Evidence) -> Section:
         "Against simpler predictions",
         table(f"On the same rows. {INTERVAL_NOTE}", columns, rows),
         text(
-            "A difference is taken on the rows that both have predicted, in the same resamples. The model "
-            f"is shown to be better than one of these only where the whole interval is {side}.",
+            "A difference is taken on the rows that both have predicted, in the same resamples: where fewer "
+            "rows have the other one, it is not that of the two values shown. The model is "
+            f"shown to be better than one of these only where the whole interval is {side}.",
         ),
         [not_done(reason) for reason in missing],
     )
@@ -248,7 +251,9 @@ def _distribution(evidence: Evidence) -> Section:
     interval = evidence.artefact.distribution
     body = [
         text(f"The interval is {interval_words(interval)}.") if interval else "",
-        metrics_table("The interval on the test", results.get("metrics", {}), ("crps", *INTERVALS)),
+        metrics_table(
+            "The interval on the test", results.get("metrics", {}), ("crps", *INTERVALS), unit=evidence.unit
+        ),
     ]
     if found.get("pit"):
         body.append(
@@ -262,35 +267,56 @@ def _distribution(evidence: Evidence) -> Section:
         )
     else:
         body.append(not_done("no predictive distribution was recorded"))
-    if "coverage_apart" in found:
-        body.append(_coverage_apart(found["coverage_apart"]))
+    body += _coverage_by_group(evidence)
     body.append(_objectives(results.get("models_compared")))
     return section("distribution", title, body)
 
 
-def _coverage_apart(groups: Sequence[Mapping[str, Any]]) -> str:
-    """Groups whose intervals hold too many or too few, or a sentence that there are none."""
-    if not groups:
-        return text("In no large group do the intervals hold clearly more or fewer than they promise.")
-    rows = [
-        [
-            group_name(group["group"]),
-            group["level"],
-            f"{group['n']:,}",
-            estimate(group["interval_coverage"]),
-            "yes" if group["is_sure"] else "may be chance",
-        ]
-        for group in groups
-    ]
-    columns = ["group", "level", "rows", "share within the interval", "sure"]
-    return table("Groups whose intervals hold more or fewer than they promise", columns, rows)
+def _coverage_by_group(evidence: Evidence) -> Iterator[str]:
+    """Every group that the intervals clearly miss, large or small, and what large groups show beside."""
+    results, level = evidence.results, evidence.level
+    if level is None or not results.get("groups"):
+        return
+    missed = groups_missed(results, level)
+    if missed:
+        yield table(
+            f"Look at these groups: their whole 95 % interval misses the {percent(level)} that is promised",
+            ["group", "level", "rows", "within the interval", ""],
+            [
+                [
+                    *_named(group),
+                    estimate("interval_coverage", group["metrics"]["interval_coverage"]),
+                    "look at",
+                ]
+                for group in missed
+            ],
+        )
+    else:
+        yield text(f"No group's 95 % interval of the coverage misses the {percent(level)} that is promised.")
+    apart = (results.get("distribution") or {}).get("coverage_apart")
+    if apart is None:
+        return
+    told = "; ".join(
+        f"{' '.join(_named(group)[:2])} {estimate(COVERAGE, group[COVERAGE])}"
+        f"{'' if group['is_sure'] else ', which may be chance'}"
+        for group in apart
+    )
+    found = told or "none"
+    yield text(
+        f"Of groups of 1,000 rows or more, these lie more than 4 points from {percent(level)}: {found}. "
+        "Smaller ones may be further off, and it is shown only where their interval says so."
+    )
+
+
+def _named(group: Mapping[str, Any]) -> list[str]:
+    return [group_name(group["group"]), plain_words(str(group["level"])), f"{group['n']:,}"]
 
 
 def _objectives(compared: Sequence[Mapping[str, Any]] | None) -> str:
     if not compared:
         return not_done("no objectives of the trees were compared")
     rows = [
-        [entry["objective"], number(entry.get("score")), "chosen" if entry.get("chosen") else ""]
+        [entry["objective"], plain_number(entry.get("score")), "chosen" if entry.get("chosen") else ""]
         for entry in compared
     ]
     return table("Objectives compared; less is better", ["objective", "score", ""], rows)

@@ -1,27 +1,21 @@
-"""Sections that open the page: at a glance, what the model is for, and what must never be claimed."""
+"""Sections that open the page: in plain words, what the model is for, and what must never be claimed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from features.page import listed
-from features.pictures import html_text
 from models.card import LIMITS
 from training.report.parts import (
     Evidence,
     Section,
     facts_table,
     for_the_hospital,
-    not_done,
     section,
     text,
 )
-from training.report.words import METRICS, counted, estimate, number, target_name
+from training.report.plain import moment, summary
 
-HEADLINE = {
-    "risk": ("auroc", "calibration_slope", "calibration_in_the_large", "ici", "prevalence"),
-    "amount": ("d2", "wape", "bias", "interval_coverage"),
-}
 PUBLISHED = {
     "lace": "LACE (van Walraven et al., CMAJ 2010;182:551–557)",
     "hospital": "HOSPITAL (Donzé et al., JAMA Intern Med 2013;173:632–638)",
@@ -30,51 +24,11 @@ PUBLISHED = {
 
 
 def sections(evidence: Evidence) -> Iterator[Section]:
-    """At a glance, intended use, what must never be claimed, background."""
-    yield _summary(evidence)
+    """In plain words, intended use, what must never be claimed, background."""
+    yield summary(evidence)
     yield _intended_use(evidence)
     yield section("never-claimed", "What must never be claimed", listed(LIMITS))
     yield _background(evidence)
-
-
-def _summary(evidence: Evidence) -> Section:
-    results, artefact = evidence.results, evidence.artefact
-    gate = results.get("gate")
-    verdict = not_done("the gate has not looked at it")
-    if gate:
-        kind, words = ("good", "passed") if gate["passed"] else ("bad", "not passed")
-        verdict = f'<p class="{kind}">Gate {words}.</p>'
-    metrics = results.get("metrics", {})
-    n = results.get("n", {})
-    cells = [
-        f"<div><dt>{html_text(METRICS[name])}</dt><dd>{html_text(estimate(metrics.get(name)))}</dd></div>"
-        for name in HEADLINE[artefact.kind]
-        if name in metrics
-    ]
-    n_leaks = len(results.get("leaks") or ())
-    warning = (
-        f'<p class="bad">{counted(n_leaks, "warning")} of leaks: see '
-        '<a href="#leaks">Search for leaks</a>.</p>'
-        if n_leaks
-        else ""
-    )
-    return section(
-        "summary",
-        "At a glance",
-        text(
-            f"Development and evaluation of a prediction model of {target_name(artefact.target)}, from "
-            f"routine records of adult inpatients, at {artefact.point}. {artefact.intended_use}",
-        ),
-        verdict,
-        warning,
-        f'<dl class="facts">{"".join(cells)}</dl>',
-        text(
-            f"Learned from {number(n.get('train'))} rows, calibrated on {number(n.get('calibration'))}, "
-            f"judged on {number(n.get('test'))} "
-            f"({results.get('estimate', 'way of validation not recorded')}). Numbers in brackets are 95 % "
-            "intervals over resampled patients.",
-        ),
-    )
 
 
 def _intended_use(evidence: Evidence) -> Section:
@@ -88,7 +42,7 @@ def _intended_use(evidence: Evidence) -> Section:
                 "purpose": artefact.intended_use,
                 "users": "clinicians, discharge planners and bed managers; the result is advice to them",
                 "patients": "adults admitted to the hospitals of the extract, as the cohort flow counts them",
-                "place in care": f"at {artefact.point}, to choose whom to look at first",
+                "place in care": f"{moment(evidence)}; to choose whom to look at first",
                 "kind of prediction": "prognostic: something that has not happened or is not known yet",
                 "objective": "to develop the model and to evaluate it on rows that it has not seen, of "
                 "patients whom its trees did not learn from",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from features.page import table
+from models.measures import amount, percent
 from training.report.parts import (
     Evidence,
     Section,
@@ -15,7 +16,7 @@ from training.report.parts import (
     text,
 )
 from training.report.table_one import characteristics
-from training.report.words import counted, number, number_or_few, percent
+from training.report.words import counted, number_or_few, plain_number
 
 MOST_MISSING = 25
 WHY_OUT = {
@@ -49,9 +50,9 @@ def _split(evidence: Evidence) -> Section:
     rows = [
         [
             tested if name == "test" else name,
-            number(results.get("n", {}).get(key)),
+            plain_number(results.get("n", {}).get(key)),
             number_or_few(patients[key]) if key in patients else "–",
-            *(number(columns.get(name, {}).get("n_events")) for _ in events),
+            *(plain_number(columns.get(name, {}).get("n_events")) for _ in events),
             split.get(f"{name}_from", "–"),
         ]
         for key, name in (("train", "training"), ("calibration", "calibration"), ("test", "test"))
@@ -117,9 +118,8 @@ def _missing(evidence: Evidence) -> Section:
     found = evidence.results.get("missingness")
     handling = text(
         "Nothing is filled in: the trees send a missing value down the branch that fitted best in training. "
-        "A "
-        "level of a category that is rare or new counts as missing. Missing is never taken for zero or no: a "
-        "history that reaches back before the extract begins is missing.",
+        "A level of a category that is rare or new counts as missing. Missing is never taken for zero or no: "
+        "a history that reaches back before the extract begins is missing.",
     )
     if found is None:
         return section("missing-values", "Missing values", not_done("shares were not recorded"), handling)
@@ -156,7 +156,9 @@ def _base_rates(evidence: Evidence) -> Section:
         f"Withheld for too few rows: {counted(n_withheld, 'month')}."
     )
     values = [month["value"] for month in months if "value" in month]
-    span = (
-        f"The {what} by month lies between {number(min(values))} and {number(max(values))}." if values else ""
+    low, high = (
+        (percent(end) if evidence.is_risk else amount(end, evidence.unit))
+        for end in (min(values, default=0.0), max(values, default=0.0))
     )
+    span = f"The {what} by month lies between {low} and {high}." if values else ""
     return section("base-rates", title, shown(evidence, "base_rate", caption), text(span))

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from features.page import table
+from models.measures import percent
+from models.words import plain_words, target_name, unit_of_feature
 from training.report.parts import Evidence, Section, not_done, section, text
-from training.report.words import number, percent
+from training.report.words import plain_number
 
+INDENT = "\N{EM SPACE}"
 NOTABLE = 0.1
 """A standardised difference beyond which two groups are commonly called different."""
 
@@ -24,10 +27,12 @@ def characteristics(evidence: Evidence) -> Section:
         f"{c['label']} (n {c['n']:,}" + (f", {c['n_events']:,} with the outcome)" if "n_events" in c else ")")
         for c in columns
     ]
-    rows = [
-        [_row_name(row), *_cells(row, len(columns)), _missing_cell(row), _difference(row)]
-        for row in found["rows"]
-    ]
+    currency = evidence.currency
+    rows = []
+    for row in found["rows"]:
+        rows.append([_row_name(row, currency), *_cells(row, len(columns)), _difference(row)])
+        if any(share is None or share > 0 for share in row.get("missing") or ()):
+            rows.append([f"{INDENT}without a value", *map(_share_or_few, row["missing"]), ""])
     different = [
         row["label"]
         for row in found["rows"]
@@ -39,18 +44,26 @@ def characteristics(evidence: Evidence) -> Section:
         title,
         table(
             "By slice and by outcome; difference: standardised, test against training and calibration",
-            ["characteristic", *names, "missing (by column)", "difference"],
+            ["characteristic", *names, "difference"],
             rows,
         ),
         text(f"Standardised differences tell whether the test is like what the model learned from. {note}"),
     )
 
 
-def _row_name(row: Mapping[str, Any]) -> str:
+def _row_name(row: Mapping[str, Any], currency: str) -> str:
     if row.get("level") is not None:
-        return f"\N{EM SPACE}{row['level']}"
-    unit = f", {row['unit']}" if row.get("unit") and row["statistic"] != "share" else ""
-    return f"{row['label']}{unit}, {row['statistic']}"
+        return f"{INDENT}{plain_words(str(row['level']))}"
+    label = row["label"]
+    # The outcome's row is named by its target.
+    if row["feature"].startswith("label_"):
+        label = f"Outcome: {target_name(label.removeprefix('Outcome: '))}"
+    unit = (
+        f", {unit_of_feature(row['unit'], currency)}"
+        if row.get("unit") and row["statistic"] != "share"
+        else ""
+    )
+    return f"{label}{unit}, {row['statistic']}"
 
 
 def _cells(row: Mapping[str, Any], n_columns: int) -> list[str]:
@@ -65,16 +78,13 @@ def _cell(cell: Mapping[str, Any] | None) -> str:
     if "share" in cell:
         return f"{cell['n']:,} ({percent(cell['share'])})"
     if "mean" in cell:
-        return f"{number(cell['mean'])} ({number(cell['sd'])})"
-    return f"{number(cell['median'])} ({number(cell['q1'])}–{number(cell['q3'])})"
+        return f"{plain_number(cell['mean'])} ({plain_number(cell['sd'])})"
+    return f"{plain_number(cell['median'])} ({plain_number(cell['q1'])}–{plain_number(cell['q3'])})"
 
 
-def _missing_cell(row: Mapping[str, Any]) -> str:
-    shares = row.get("missing")
-    if not shares or not any(share is None or share > 0 for share in shares):
-        return "" if shares is None else "none"
-    return " · ".join("few" if share is None else f"{share:.0%}" for share in shares)
+def _share_or_few(share: float | None) -> str:
+    return "few" if share is None else percent(share)
 
 
 def _difference(row: Mapping[str, Any]) -> str:
-    return number(row["difference"]) if "difference" in row else ""
+    return f"{row['difference'] + 0.0:.3f}" if "difference" in row else ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from features.page import listed, table
-from models.card import READING_REASONS
+from models.card import READING_REASONS, band_cuts
+from training.report.findings import findings, to_watch
 from training.report.parts import (
     Evidence,
     Section,
@@ -16,7 +17,7 @@ from training.report.parts import (
     shown,
     text,
 )
-from training.report.words import number, unit_words, words_of
+from training.report.words import plain_number
 
 MOST_IMPORTANT = 20
 GROUPS_OF_ROWS = "Every mark is a group of at least 10 patients' rows, never one patient."
@@ -35,7 +36,7 @@ def _contributions(evidence: Evidence) -> Section:
     found = evidence.results.get("importance")
     scale = evidence.artefact.scale
     rows = [
-        [entry["label"], number(entry["mean_abs_contribution"])] for entry in (found or ())[:MOST_IMPORTANT]
+        [entry["label"], f"{entry['mean_abs_contribution']:.3f}"] for entry in (found or ())[:MOST_IMPORTANT]
     ]
     return section(
         "contributions",
@@ -69,9 +70,11 @@ def _exactness(evidence: Evidence) -> str:
     found = evidence.results.get("explanation")
     if not found:
         return not_done("whether contributions add up to the output was not looked up")
+    gap = found["largest_gap"]
+    within = "a millionth" if gap <= 1e-6 else f"{gap:.6f}"
     return text(
         f"Of {found['n']:,} judged rows, base value and contributions add up to the output within "
-        f"{found['largest_gap']:.0e}; {found['rows_per_second']:,.0f} rows are explained in a second."
+        f"{within}; {found['rows_per_second']:,.0f} rows are explained in a second."
     )
 
 
@@ -86,10 +89,11 @@ def _gate(evidence: Evidence) -> Section:
 
 def _use(evidence: Evidence) -> Section:
     artefact = evidence.artefact
-    unit = unit_words(artefact.unit, artefact.context.currency)
+    unit = evidence.unit
     output = (
         "a probability of 0 to 1" if evidence.is_risk else f"an expected amount in {unit} with an interval"
     )
+    meaning = "band and risk" if evidence.is_risk else "band and interval"
     return section(
         "use",
         "Using the model",
@@ -97,14 +101,14 @@ def _use(evidence: Evidence) -> Section:
             "Output and input",
             {
                 "output": f"{output}, a band (low, medium, high), the place among past patients, and reasons",
-                "bands": f"cut at {words_of(artefact.bands)}, the 70th and 90th percentile of the "
+                "bands": f"cut at {band_cuts(artefact)}, the 70th and 90th percentile of the "
                 "calibration rows unless set otherwise",
                 "missing input": "allowed: what is absent is unknown, and a warning says what was not "
                 "supplied",
                 "poor input": "values that cannot be read count as missing, with a warning; an extract that "
                 "breaks the rules is set aside row by row with reasons",
                 "what users do": "nothing by hand: features are computed from the records; whoever acts "
-                "needs the clinical training that the action needs, and the meaning of band and interval",
+                "needs the clinical training that the action needs, and the meaning of " + meaning,
                 "updating": "recalibrated or trained anew on a new extract, and only put in service "
                 "through the gate; judged on new rows with `wardcast evaluate`",
             },
@@ -146,8 +150,8 @@ def _limits(evidence: Evidence) -> Section:
     limits = [
         "It was judged on the same hospitals that it learned from, unless another place is shown above: "
         "elsewhere it must be judged anew (`wardcast evaluate`).",
-        f"{number(n.get('test'))} rows judged it. Intervals hold the chance of which patients were tested, "
-        "and nothing else: not that of training anew, of another period or of another place.",
+        f"{plain_number(n.get('test'))} rows judged it. Intervals hold the chance of which patients were "
+        "tested, and nothing else: not that of training anew, of another period or of another place.",
         *_lost_to_the_training(evidence),
         "Records are made for care and payment: coding habits, late entries and care elsewhere that is not "
         "in the extract shape what it can know.",
@@ -160,7 +164,14 @@ def _limits(evidence: Evidence) -> Section:
         limits.append("Some groups are too small to be judged; for them nothing is known.")
     if results.get("leaks"):
         limits.append("Warnings of leaks are open: until they are settled, its numbers may be too good.")
-    return section("limits", "Limits", listed(limits))
+    watch = to_watch(results, evidence.level)
+    within = [finding.text for finding in findings(results, evidence.level) if not finding.is_beyond]
+    return section(
+        "limits",
+        "Limits",
+        [text("Beyond the margins that the gate asks for on the test:"), listed(watch)] if watch else [],
+        listed([*limits, *within]),
+    )
 
 
 def _open_questions() -> Section:
