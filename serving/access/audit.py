@@ -11,7 +11,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -37,8 +37,9 @@ class AuditLogError(UserError):
 @dataclass
 class _Waiting:
     entry: Entry
-    is_done: bool = False
+    writes: bool = False
     is_written: bool = False
+    called: threading.Event = field(default_factory=threading.Event)
 
 
 class AuditLog:
@@ -68,6 +69,8 @@ class AuditLog:
         self._adding = threading.Lock()
         self._writing = threading.Lock()
         self._waiting: deque[_Waiting] = deque()
+        # Whether one of those who asked writes now.
+        self._is_being_written = False
         self._head, self._is_head_kept, self._n_bytes = START, True, 0
         self._descriptor = _locked(file)
         try:
@@ -86,9 +89,11 @@ class AuditLog:
         waiting = _Waiting(Entry(caller.name, action, stays, tuple(dict.fromkeys(models))))
         with self._adding:
             self._waiting.append(waiting)
-        with self._writing:
-            while not waiting.is_done:
-                self._write_group()
+            waiting.writes, self._is_being_written = not self._is_being_written, True
+        if not waiting.writes:
+            waiting.called.wait()
+        if waiting.writes:
+            self._write_group()
         if not waiting.is_written:
             raise Problem(AUDIT_UNAVAILABLE, "Reads must be recorded, and the audit log cannot be written.")
 
@@ -105,17 +110,24 @@ class AuditLog:
             os.close(self._descriptor)
 
     def _write_group(self) -> None:
+        """Write for all that wait, and call the first of those who came meanwhile to write next."""
         with self._adding:
             group = [self._waiting.popleft() for _ in range(min(MAX_GROUP, len(self._waiting)))]
         try:
-            self._write([waiting.entry for waiting in group])
+            with self._writing:
+                self._write([waiting.entry for waiting in group])
             for waiting in group:
                 waiting.is_written = True
         except (OSError, StoreError, IntegrityError) as error:
             _log.error(json.dumps({"event": "audit_unwritable", "kind": type(error).__name__}))
         finally:
+            with self._adding:
+                self._is_being_written = bool(self._waiting)
+                if self._waiting:
+                    self._waiting[0].writes = True
+                    self._waiting[0].called.set()
             for waiting in group:
-                waiting.is_done = True
+                waiting.called.set()
 
     def _write(self, entries: Iterable[Entry]) -> None:
         if not self._is_head_kept:

@@ -416,6 +416,94 @@ def test_requests_that_come_at_once_are_each_written_and_share_the_waits(
     assert all(len(list(reads_of(file, f"S{number}", KEY))) == 1 for number in range(20))
 
 
+def test_a_request_that_is_written_does_not_wait_for_those_that_came_later(
+    file: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    log = opened(file, engine)
+    begun = [threading.Event(), threading.Event()]
+    go_on = [threading.Event(), threading.Event()]
+    turns = iter(range(2))
+
+    def slow(_descriptor: int) -> None:
+        turn = next(turns)
+        begun[turn].set()
+        assert go_on[turn].wait(10)
+
+    monkeypatch.setattr(audit.os, "fsync", slow)
+    first, second = (threading.Thread(target=log.record, args=(PLANNER, ROUTE, [], [])) for _ in range(2))
+    first.start()
+    assert begun[0].wait(10)
+    second.start()
+    while not log._waiting:
+        second.join(0.01)
+    go_on[0].set()
+    assert begun[1].wait(10)
+    first.join(10)
+    assert not first.is_alive()
+    go_on[1].set()
+    second.join(10)
+    log.close()
+    assert checked(file, engine).n_lines == 2
+
+
+def test_more_requests_than_one_group_are_all_written(
+    file: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(audit, "MAX_GROUP", 3)
+    log = opened(file, engine)
+    threads = [threading.Thread(target=log.record, args=(PLANNER, ROUTE, [], [])) for _ in range(20)]
+    with log._writing:
+        for thread in threads:
+            thread.start()
+        # The first has taken what it found, and waits to write it.
+        while len(log._waiting) < 17:
+            threads[0].join(0.01)
+    for thread in threads:
+        thread.join(10)
+    log.close()
+    found = checked(file, engine)
+    assert (found.is_intact, found.n_lines) == (True, 20)
+
+
+def test_a_failed_write_refuses_all_who_waited_for_it_and_no_others(
+    file: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    log = opened(file, engine)
+    refused: list[str] = []
+
+    def read_one(stay_id: str) -> None:
+        try:
+            log.record(PLANNER, ROUTE, [stay_id], [])
+        except Problem:
+            refused.append(stay_id)
+
+    fails = iter([False, True, False])
+    begun, go_on = threading.Event(), threading.Event()
+
+    def sync(_descriptor: int) -> None:
+        begun.set()
+        assert go_on.wait(10)
+        if next(fails):
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(audit.os, "fsync", sync)
+    threads = [threading.Thread(target=read_one, args=(f"S{number}",)) for number in range(4)]
+    threads[0].start()
+    assert begun.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    while len(log._waiting) < 3:
+        threads[1].join(0.01)
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    read_one("S4")
+    log.close()
+    assert sorted(refused) == ["S1", "S2", "S3"]
+    found = checked(file, engine)
+    assert (found.is_intact, found.n_lines) == (True, 2)
+
+
 def test_a_log_is_verified_while_it_is_written(file: Path, engine: Engine):
     log = opened(file, engine)
     done = threading.Event()
