@@ -38,6 +38,7 @@ from serving.store.database import open_database, reading
 from serving.store.feedback import FeedbackStore
 from serving.store.tables import CDS_FEEDBACK
 from tests.fhir_records import PATIENT, Resource, condition, encounter, prefetch, searchset
+from tests.issuer import FOREIGN_KEY, claims, settings, token, tokens
 from tests.service.test_api import promote
 from tests.stored import answer
 
@@ -713,8 +714,8 @@ def test_from_resources_to_a_card_with_models_in_force(
     # The stay before ended 58 days ago; the models' output rises with such stays.
     for target in ("readmission", "complication", "cost"):
         promote(tmp_path / "champions", target)
-    settings = ServingSettings(tmp_path / "champions")
-    champions = LiveChampions(settings.champions)
+    serving = ServingSettings(tmp_path / "champions")
+    champions = LiveChampions(serving.champions)
     orders = cds.model_copy(update={"indicators": {"low": "info", "medium": "info", "high": "warning"}})
     app = FastAPI()
     answer_problems(app)
@@ -722,10 +723,10 @@ def test_from_resources_to_a_card_with_models_in_force(
         router(
             insecure_demo_access(),
             cast("AuditLog", Recorded()),
-            Answers(champions, settings),
+            Answers(champions, serving),
             FeedbackStore(engine),
             orders,
-            settings,
+            serving,
             records=FhirRecords(),
             now=lambda: NOW,
         )
@@ -780,3 +781,28 @@ def test_nesting_as_deep_as_json_may_be_is_no_failure(service: Service) -> None:
         deep = {"resourceType": "Condition", "id": "C1", "contained": [deep]}
     response = service.call("encounter-start", prefetch(OPEN_STAY, conditions=searchset([deep])))
     assert response.status_code in (200, 422)
+
+
+def test_an_ehr_signs_every_call_with_a_token_that_is_used_once(engine: sa.Engine, cds: CdsSettings) -> None:
+    # As CDS Hooks has it: `aud` is the address that is called, `jti` makes the token one of a kind.
+    address = "https://cds.hospital.example/cds-services/wardcast-encounter-start"
+    trusted = settings(audiences=(address,), roles={}, granted=("integrator",), one_time=True)
+    accepted = tokens(trusted)
+
+    async def identify(headers: Any) -> Caller:
+        return accepted.caller(headers.get("authorization", "").removeprefix("Bearer "))
+
+    service = Service(KnownAnswers(risk("readmission", 0.231, "high")), engine, cds, access=Access(identify))
+
+    def call(signed: str) -> Any:
+        service.client.headers["authorization"] = f"Bearer {signed}"
+        return service.call("encounter-start", prefetch(OPEN_STAY))
+
+    first = token(claims(aud=address, jti="one"))
+    assert call(first).status_code == 200
+    issue(call(first), 401, "credential-refused")
+    assert call(token(claims(aud=[address], jti="two"))).status_code == 200
+    other = "https://cds.hospital.example/cds-services/another"
+    issue(call(token(claims(aud=other, jti="three"))), 401, "credential-refused")
+    issue(call(token(claims(aud=address, jti="four"), key=FOREIGN_KEY)), 401, "credential-refused")
+    assert len(service.audit.lines) == 2
