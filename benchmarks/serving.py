@@ -94,10 +94,10 @@ def _answered(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def _soak(server: Running, bodies: Path, *, rate: float, minutes: float) -> dict[str, Any]:
-    """A steady load with the memory read from time to time. The warm-up at full load comes first.
+    """A steady load with the memory read from time to time, after a warm-up at full load.
 
-    `slope_mb_per_hour` is of the straight line through all samples; `low` and `high` are the outermost
-    samples relative to their mean.
+    The first tenth of the time is warm-up too: `slope_mb_per_hour` is of the straight line through the later
+    samples; `low` and `high` are the outermost of them relative to their mean. `megabytes` are all.
     """
     _load(server, PREDICTIONS, bodies, clients=CLIENTS, seconds=ROUND_S)
     load = Load(server.port, PREDICTIONS, str(bodies), SOAK_CLIENTS, 60 * minutes, '"reasons"', rate)
@@ -107,15 +107,17 @@ def _soak(server: Running, bodies: Path, *, rate: float, minutes: float) -> dict
         seconds.append(time.perf_counter() - start)
         megabytes.append(server.memory_mb())
         time.sleep(SAMPLE_S)
-    found, mean = _answered(process), float(np.mean(megabytes))
+    found = _answered(process)
+    later = np.array(seconds) >= 6 * minutes
+    settled, mean = np.array(megabytes)[later], float(np.mean(np.array(megabytes)[later]))
     return found | {
         "minutes": minutes,
         "rate": rate,
-        "samples": len(megabytes),
+        "samples": len(settled),
         "mean_mb": mean,
-        "low": min(megabytes) / mean - 1,
-        "high": max(megabytes) / mean - 1,
-        "slope_mb_per_hour": float(np.polyfit(seconds, megabytes, 1)[0]) * 3600,
+        "low": float(settled.min()) / mean - 1,
+        "high": float(settled.max()) / mean - 1,
+        "slope_mb_per_hour": float(np.polyfit(np.array(seconds)[later], settled, 1)[0]) * 3600,
         "megabytes": [round(each, 1) for each in megabytes],
     }
 
