@@ -28,7 +28,7 @@ from features.parts import parts
 from features.points import Point
 from features.scope import scope_sql
 from features.settings import FeatureSettings
-from features.sql import literal
+from features.sql import identifier, literal
 from features.tables import SQL_TYPES, TABLES
 
 _MOST_KEPT = 16
@@ -124,12 +124,16 @@ def _statement_sql(
 ) -> str:
     """SQL of one row for each part and admission, all of one form: a list of numbers and one of texts."""
     rows = " UNION ALL ".join(
-        f"SELECT {place} AS part, index_id, [{', '.join(part.numbers)}]::DOUBLE[] AS numbers, "
-        f"[{', '.join(part.texts)}]::VARCHAR[] AS texts FROM ({part.sql})"
+        f"SELECT {place} AS part, index_id, [{_list(part.numbers)}]::DOUBLE[] AS numbers, "
+        f"[{_list(part.texts)}]::VARCHAR[] AS texts FROM ({part.sql})"
         for place, part in enumerate(narrow)
     )
     chain = _chain_sql(question, systems, settings)
     return f"WITH {chain}\nSELECT part, numbers, texts FROM ({rows}) ORDER BY part, index_id"
+
+
+def _list(columns: Sequence[str]) -> str:
+    return ", ".join(map(identifier, columns))
 
 
 def _parts_of(question: Question, settings: FeatureSettings) -> tuple[_Narrow, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -128,6 +129,8 @@ def has_unknown_unit(code: str, unit: str) -> bool:
     return measure_of(code) is not None and _conversion(code, unit) is None
 
 
+# Bounded: codes and units come from outside.
+@lru_cache(maxsize=10_000)
 def _conversion(code: str, unit: str) -> _Conversion | None:
     meant = _MEANT_BY.get(code.strip().upper())
     return _CONVERSIONS.get((meant[1], _spelled(unit))) if meant else None

@@ -179,7 +179,7 @@ def test_statements_that_were_not_asked_for_long_are_forgotten(monkeypatch):
 
 
 def test_a_fact_fills_a_feature_in_every_part_that_computes_it(online):
-    names = {"payer": "self", "n_stays_prior_30d": "2", "sodium_first_day": "131.5", "own": "x"}
+    names = {"payer": "self", "n_stays_prior_30d": "2", "sodium_first_day": "131.5", "order": "x"}
     sent = tuple({"name": name, "value": value} for name, value in names.items())
     features = {feature.name: feature for feature in features_at(Point.ADMISSION)}
     facts = [
@@ -191,7 +191,7 @@ def test_a_fact_fills_a_feature_in_every_part_that_computes_it(online):
     assert (row["payer"], row["sodium_first_day"]) == ("self", 131.5)
     # The records know of no earlier stay: the fact fills what is missing alone.
     assert row["n_stays_prior_30d"] == 0
-    assert row["own"] == "x"
+    assert row["order"] == "x"
 
 
 @pytest.mark.parametrize("point", list(Point))
