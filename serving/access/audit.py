@@ -82,8 +82,8 @@ class AuditLog:
     def record(self, caller: Caller, action: str, stay_ids: Iterable[str], models: Iterable[str]) -> None:
         """Write that `caller` reads these stays' predictions by these models, before it is answered.
 
-        `action` is the route's method and template. All stays of one request go into one line. Raises Problem
-        (503) if it cannot be written: then nothing may be answered.
+        `action` names what was done, such as read_worklist. All stays of one request go into one line. Raises
+        Problem (503) if it cannot be written: then nothing may be answered.
         """
         stays = tuple(self._key.pseudonym(stay_id) for stay_id in dict.fromkeys(stay_ids))
         waiting = _Waiting(Entry(caller.name, action, stays, tuple(dict.fromkeys(models))))
