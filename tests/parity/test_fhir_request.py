@@ -24,6 +24,7 @@ from models.artefact import Context
 from serving.fhir.records import FhirRecords, prediction_request
 from serving.problems import Problem
 from serving.reading import read_request, to_admission
+from tests.fhir_records import condition, encounter
 
 EXTRACT = Path(__file__).parents[1] / "extracts" / "fhir" / "ndjson"
 # Named by what is a patient's, and naming no patient.
@@ -163,3 +164,76 @@ def test_a_patients_resources_become_rows_within_a_tenth_of_a_second_of_computin
         records.rows(found, context, patient_id="p1")
         times.append(time.process_time() - began)
     assert sorted(times)[len(times) // 2] < 0.1
+
+
+def exported(hospital: DataSet) -> dict[str, list[Resource]]:
+    """A made-up hospital's patients, stays, diagnoses, procedures and values as FHIR, by patient."""
+
+    def rows(name: str) -> list[dict[str, Any]]:
+        with duckdb.connect() as data:
+            found = data.execute(f"SELECT * FROM ({hospital.select(TABLES[name])}) ORDER BY ALL")
+            names = [column[0] for column in found.description]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    by_patient: dict[str, list[Resource]] = {}
+    patient_of: dict[str, str] = {}
+    for row in rows("patients"):
+        patient = {"resourceType": "Patient", "id": row["patient_id"], "gender": row["sex"]}
+        by_patient[row["patient_id"]] = [patient | {"birthDate": str(row["birth_date"])}]
+    for row in rows("stays"):
+        if row["status"] not in ("in", "discharged"):
+            continue
+        patient_of[row["stay_id"]] = row["patient_id"]
+        end = None if row["discharged_at"] is None else f"{row['discharged_at'].isoformat()}+08:00"
+        stay = encounter(
+            row["stay_id"], f"{row['admitted_at'].isoformat()}+08:00", end, patient=row["patient_id"]
+        )
+        by_patient[row["patient_id"]].append(stay)
+    for number, row in enumerate(rows("diagnoses")):
+        if row["stay_id"] in patient_of and row["kind"] == "discharge":
+            owner = patient_of[row["stay_id"]]
+            found = condition(f"c{number}", row["stay_id"], row["code"], patient=owner)
+            by_patient[owner].append(found)
+    for number, row in enumerate(rows("observations")):
+        if row["stay_id"] in patient_of:
+            value = {
+                "resourceType": "Observation",
+                "id": f"o{number}",
+                "status": "final",
+                "code": {"coding": [{"system": "http://loinc.org", "code": row["code"]}]},
+                "subject": {"reference": f"Patient/{row['patient_id']}"},
+                "encounter": {"reference": f"Encounter/{row['stay_id']}"},
+                "effectiveDateTime": f"{row['taken_at'].isoformat()}+08:00",
+                "valueQuantity": {"value": row["value"], "unit": row["unit"]},
+            }
+            by_patient[row["patient_id"]].append(value)
+    return by_patient
+
+
+def test_every_patient_of_a_made_up_hospital_has_the_same_rows_either_way(
+    context: Context, records: FhirRecords, tmp_path: Path
+) -> None:
+    ingest("synthetic", None, tmp_path / "made", options={"admissions": 60})
+    by_patient = exported(open_dataset(tmp_path / "made"))
+    source = tmp_path / "fhir"
+    source.mkdir()
+    lines = [json.dumps(resource) for resources in by_patient.values() for resource in resources]
+    (source / "everything.ndjson").write_text("\n".join(lines), "utf-8")
+    declaration = (EXTRACT / "dataset.toml").read_text("utf-8")
+    declared = declaration.replace("2023-01-01", "2000-01-01").replace("2024-06-30", "2026-06-30")
+    (source / "dataset.toml").write_text(declared, "utf-8")
+    ingest("fhir", source, tmp_path / "out", max_quarantine_share=1.0)
+    batch = open_dataset(tmp_path / "out")
+    names = ("patients", "stays", "diagnoses", "observations")
+    online: dict[str, list[tuple[object, ...]]] = {name: [] for name in names}
+    for patient_id, resources in by_patient.items():
+        found = records.rows([Found(one, "prefetch") for one in resources], context, patient_id=patient_id)
+        for name in names:
+            online[name] += [tuple(row.values()) for row in found.tables.get(name, [])]
+    with duckdb.connect() as data:
+        for name in names:
+            table = TABLES[name]
+            columns = ", ".join(f'"{column.name}"' for column in table.columns)
+            rows = data.execute(f"SELECT {columns} FROM ({batch.select(table)})").fetchall()
+            assert len(rows) > 30, name
+            assert sorted(map(repr, online[name])) == sorted(map(repr, rows)), name
