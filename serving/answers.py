@@ -35,6 +35,9 @@ TOLD_PLAINLY = Telling()
 MAX_FAILURES = 12
 """Computations of one batch that may fail: enough to find one bad item among 1,000 by halving."""
 
+MOST_AT_ONCE = 250
+"""Admissions of a batch computed together: others wait for the engine no longer than these take it."""
+
 _log = logging.getLogger("wardcast.serving")
 
 
@@ -83,8 +86,9 @@ class Answers:
 
     def prepare(self) -> None:
         """Let the engine plan what the champions in force ask: the first requests would wait for it."""
-        for point in self.present().points:
-            models = self.present().at(point)
+        champions = self.present()
+        for point in champions.points:
+            models = champions.at(point)
             self._features_for(models).prepare(point, fact_features(models, ()), dated=models[0].is_dated)
 
     def one(self, content: object, *, n_reasons: int | None, telling: Telling = TOLD_PLAINLY) -> Answer:
@@ -136,13 +140,14 @@ class Answers:
         return _Asked(admission, models, n_reasons, telling)
 
     def _isolated(self, group: Sequence[_Asked]) -> list[Answer | Problem]:
-        """All of a group in one go; if that fails, each half by itself, so that a bad item fails alone.
+        """A group in one go, or in few; if one fails, each half by itself, so that a bad item fails alone.
 
         The items were checked, so that a failure is unforeseen. After `MAX_FAILURES` of them what is left
         is answered as failed too: every computation keeps the other requests waiting.
         """
         answers: list[Answer | Problem] = []
-        n_failures, left = 0, [group]
+        starts = range(0, len(group), MOST_AT_ONCE)
+        n_failures, left = 0, [group[start : start + MOST_AT_ONCE] for start in reversed(starts)]
         while left and n_failures < MAX_FAILURES:
             part = left.pop()
             try:
