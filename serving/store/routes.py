@@ -4,8 +4,7 @@ Annotations are not put off here: dependencies of a router are made with it.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -19,15 +18,17 @@ from serving.access.roles import Permission
 from serving.documents import EXAMPLE_ANSWER, AnswerDocument
 from serving.http.description import example, problems
 from serving.http.responses import json_response
-from serving.problems import NO_PREDICTION, STORE_UNAVAILABLE, FieldError, Problem, invalid
+from serving.problems import NO_PREDICTION, FieldError, Problem, invalid
 from serving.reasons import tell
 from serving.reasons.languages import Language
 from serving.reasons.telling import language_asked
 from serving.requests import Day
-from serving.store.database import StoreError
 from serving.store.documents import EXAMPLE_WORKLIST, WorklistDocument
 from serving.store.predictions import PredictionStore
+from serving.store.reached import store_reached
 from serving.store.worklist import MAX_TOP, Band, Sort, WorklistRow
+
+__all__ = ["router", "store_reached"]
 
 _STATUSES = (401, 403, 422, 503)
 _NONE = (
@@ -113,16 +114,6 @@ def router(access: Access, audit: AuditLog, store: PredictionStore) -> APIRouter
         return json_response({"target": target, "items": [_item(row, language) for row in rows]})
 
     return routes
-
-
-@contextmanager
-def store_reached() -> Iterator[None]:
-    """Answer a store that fails with a problem (503)."""
-    try:
-        yield
-    except StoreError:
-        # Its place is nothing to who asks; the log of the database says more.
-        raise Problem(STORE_UNAVAILABLE, "Try again; if it stays, tell the server's operator.") from None
 
 
 def _only(*known: str) -> Callable[[Request], None]:
