@@ -24,7 +24,8 @@ def main() -> None:
     work = chosen.work or Path(mkdtemp(prefix="wardcast-bench-"))
     work.mkdir(parents=True, exist_ok=True)
     document = chosen.out.with_suffix(".json")
-    results = json.loads(document.read_text("utf-8")) if document.is_file() else {}
+    earlier = json.loads(document.read_text("utf-8")) if document.is_file() else {}
+    results = {name: part for name, part in earlier.items() if name in measured}
     try:
         for name in measured if chosen.part == "all" else (chosen.part,):
             print(name, file=sys.stderr)

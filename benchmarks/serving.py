@@ -36,6 +36,7 @@ def serving(champions: Path, built: Path, out: Path, soak_minutes: float) -> Mea
     bodies.write_text("\n".join(requests), "utf-8")
     _write_rows(built, champions, rows)
     model = _mlflow_model(champions, out)
+    key = {"X-API-Key": _api_key(work)}
     measured = Measured()
     with measured.timed():
         starts = []
@@ -47,16 +48,16 @@ def serving(champions: Path, built: Path, out: Path, soak_minutes: float) -> Mea
             mlflow_server(model, out / "mlflow.log") as mlflow,
         ):
             for each, path, sent in ((server, PREDICTIONS, bodies), (mlflow, INVOCATIONS, rows)):
-                _load(each, path, sent, clients=8, seconds=WARM_UP_S)
-            alone = _load(server, PREDICTIONS, bodies, clients=1, seconds=ALONE_S)
+                _load(each, path, sent, clients=8, seconds=WARM_UP_S, headers=key)
+            alone = _load(server, PREDICTIONS, bodies, clients=1, seconds=ALONE_S, headers=key)
             rounds = []
             for _ in range(ROUNDS):
-                ours = _load(server, PREDICTIONS, bodies, clients=CLIENTS, seconds=ROUND_S)
+                ours = _load(server, PREDICTIONS, bodies, clients=CLIENTS, seconds=ROUND_S, headers=key)
                 theirs = _load(mlflow, INVOCATIONS, rows, clients=CLIENTS, seconds=ROUND_S)
                 rounds.append({"wardcast": ours, "mlflow": theirs})
         rate = float(np.median([each["wardcast"]["per_second"] for each in rounds])) / 2
         with wardcast_server(work, out / "soak.log") as server:
-            soak = _soak(server, bodies, rate=rate, minutes=soak_minutes)
+            soak = _soak(server, bodies, key, rate=rate, minutes=soak_minutes)
     measured.facts = {
         "body_bytes": round(float(np.mean([len(body) for body in requests]))),
         "models": [record.parent.name for record in champion_records(champions)],
@@ -93,14 +94,16 @@ def _answered(process: subprocess.Popen[str]) -> dict[str, Any]:
     return found
 
 
-def _soak(server: Running, bodies: Path, *, rate: float, minutes: float) -> dict[str, Any]:
+def _soak(
+    server: Running, bodies: Path, key: dict[str, str], *, rate: float, minutes: float
+) -> dict[str, Any]:
     """A steady load with the memory read from time to time, after a warm-up at full load.
 
     The first tenth of the time is warm-up too: `slope_mb_per_hour` is of the straight line through the later
     samples; `low` and `high` are the outermost of them relative to their mean. `megabytes` are all.
     """
-    _load(server, PREDICTIONS, bodies, clients=CLIENTS, seconds=ROUND_S)
-    load = Load(server.port, PREDICTIONS, str(bodies), SOAK_CLIENTS, 60 * minutes, '"reasons"', rate)
+    _load(server, PREDICTIONS, bodies, clients=CLIENTS, seconds=ROUND_S, headers=key)
+    load = Load(server.port, PREDICTIONS, str(bodies), SOAK_CLIENTS, 60 * minutes, '"reasons"', rate, key)
     process, start = _started(load), time.perf_counter()
     seconds, megabytes = [], []
     while process.poll() is None:
@@ -130,6 +133,13 @@ def _work_folder(champions: Path, out: Path) -> Path:
     if not link.is_symlink():
         link.symlink_to(champions.resolve())
     return work
+
+
+def _api_key(work: Path) -> str:
+    """A key that may ask for predictions."""
+    options = ["--work", str(work), "--name", "benchmark", "--role", "integrator", "--expires-in", "1"]
+    command = [sys.executable, "-m", "wardcast", "keys", "create", *options]
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
 
 
 def _write_rows(built: Path, champions: Path, out: Path) -> None:
