@@ -17,16 +17,21 @@ MISSING_DATA = Kind("missing-data", 412, "Records that the prediction needs were
 MAX_RESOURCES = 10_000
 """More would keep all others waiting: every resource is validated."""
 
+_EVERY_ENCOUNTER = "Encounter?patient={{context.patientId}}"
 _TYPE = re.compile(r"[A-Z][A-Za-z]+")
 
 
 @dataclass(frozen=True)
 class Prefetched:
-    """Resources, the types of the queries that were answered, and whether pages of them are missing."""
+    """Resources, the types of the queries that were answered, and whether pages of them are missing.
+
+    `has_every_encounter`: the patient's encounters were asked for without a condition, and all came.
+    """
 
     resources: tuple[Found, ...]
     answered: frozenset[str]
     is_paged: bool
+    has_every_encounter: bool
 
 
 def prefetched(prefetch: Mapping[str, Any], templates: Mapping[str, str]) -> Prefetched:
@@ -51,7 +56,9 @@ def prefetched(prefetch: Mapping[str, Any], templates: Mapping[str, str]) -> Pre
         raise invalid([FieldError("prefetch", message)])
     if missing := [key for key in REQUIRED_PREFETCH if key not in found]:
         raise missing_data(missing)
-    return Prefetched(tuple(resources), frozenset(answered), tally.n_further_pages > 0)
+    is_paged = tally.n_further_pages > 0
+    is_whole = templates["encounters"] == _EVERY_ENCOUNTER and not is_paged
+    return Prefetched(tuple(resources), frozenset(answered), is_paged, is_whole)
 
 
 def missing_data(keys: list[str]) -> Problem:

@@ -118,7 +118,7 @@ def router(
                 now=now(),
             )
             if answered.stay_id is not None:
-                audit.record(client, "cds_hooks", [answered.stay_id], answered.models)
+                audit.record(client, "read_cards", [answered.stay_id], answered.models)
             return json_response(as_sent(answered.document))
 
     @routes.post(

@@ -60,7 +60,13 @@ def answer(
     champions = answers.champions()
 
     def asked(terms: Context) -> tuple[PatientRows, Question | None]:
-        rows = records.rows(sent.resources, terms, patient_id=context.patientId, answered=sent.answered)
+        rows = records.rows(
+            sent.resources,
+            terms,
+            patient_id=context.patientId,
+            answered=sent.answered,
+            has_every_encounter=sent.has_every_encounter,
+        )
         if not rows.tables["patients"]:
             raise missing_data(["patient"])
         return rows, _question(service, context.encounterId, rows, _local(now, terms))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -30,11 +31,18 @@ class FhirRecords:
         self._lock = threading.Lock()
 
     def rows(
-        self, resources: Iterable[Found], context: Context, *, patient_id: str, answered: Iterable[str] = ()
+        self,
+        resources: Iterable[Found],
+        context: Context,
+        *,
+        patient_id: str,
+        answered: Iterable[str] = (),
+        has_every_encounter: bool = False,
     ) -> PatientRows:
         """The canonical rows of one patient, in local times, amounts and codes of `context`.
 
         Other patients' rows are left out and counted. Types of `answered` without a resource: there is none.
+        With `has_every_encounter` a patient without visits among them had none; else that is not known.
         Raises Problem (422) for what is no resource, or two versions of one of which none is newer.
         """
         own = (
@@ -43,10 +51,13 @@ class FhirRecords:
             if found.resource.get("resourceType") != "Patient" or found.resource.get("id") == patient_id
         )
         try:
-            return self._translator(context).rows(own, frozenset(answered))
+            rows = self._translator(context).rows(own, frozenset(answered))
         except TableError as error:
             # Names types and places, never a value.
             raise invalid([FieldError("prefetch", str(error))]) from None
+        if not has_every_encounter:
+            return rows
+        return replace(rows, tables={"visits": [], **rows.tables})
 
     def prepare(self, contexts: Iterable[Context]) -> None:
         """Have the translation into these terms planned now, for a second, not while somebody waits."""

@@ -446,6 +446,18 @@ def test_what_was_looked_for_and_not_found_is_none_and_what_was_not_looked_for_i
     assert "observations" not in records
 
 
+def test_whose_encounters_all_came_had_no_other_visits(service: Service) -> None:
+    service.cards("encounter-start", prefetch(OPEN_STAY))
+    paged = searchset([OPEN_STAY]) | {"link": [{"relation": "next", "url": "https://ehr.example/page2"}]}
+    service.cards("encounter-start", {"patient": PATIENT, "encounters": paged})
+    visit = encounter("V1", "2025-12-01T09:00:00+08:00", "2025-12-01T10:00:00+08:00", kind="EMER")
+    service.cards("encounter-start", prefetch(OPEN_STAY, visit))
+    every, some, one = (asked["records"] for asked in service.answers.asked)
+    assert every["visits"] == []
+    assert "visits" not in some
+    assert [row["kind"] for row in one["visits"]] == ["emergency"]
+
+
 def test_a_query_that_failed_is_not_none(service: Service) -> None:
     failed = {
         "resourceType": "OperationOutcome",
@@ -600,7 +612,7 @@ def test_who_may_not_use_the_services_is_refused(engine: sa.Engine, cds: CdsSett
 def test_every_card_is_recorded_with_stay_and_models(service: Service) -> None:
     service.cards("encounter-start", prefetch(OPEN_STAY))
     assert service.audit.lines == [
-        ("insecure-demo", "cds_hooks", ["S9"], ["readmission-admission/7", "complication-admission/7"])
+        ("insecure-demo", "read_cards", ["S9"], ["readmission-admission/7", "complication-admission/7"])
     ]
 
 
