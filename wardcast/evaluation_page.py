@@ -1,36 +1,59 @@
-"""An external validation as a person reads it: at the terminal, and as a page that stands by itself."""
+"""An external validation as a person reads it: at the terminal, and as a page that stands by itself.
+
+Tables, names of measures, captions and numbers are those of a model's report.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluation.primary import PRIMARY, Kind
 from features.atomic import written_aside
-from features.page import listed, page, picture, table
+from features.page import banner, listed, page, picture, table
 from features.pictures import html_text, inline_svg
+from models.measures import difference, estimate, short_name
+from models.words import (
+    group_name,
+    made_up,
+    made_up_warning,
+    model_title,
+    outcome_words,
+    plain_words,
+    unit_words,
+)
 from training.counts import WITHHELD
-from wardcast.console import digits_of, say, show_table, with_interval
+from wardcast.console import say, show_table
 
 if TYPE_CHECKING:
     from training.external.evaluate import External
 
-_MEASURES = {
+_MEASURES: Mapping[Kind, Sequence[str]] = {
     "risk": ("auroc", "brier", "calibration_in_the_large", "calibration_slope", "ici"),
     "amount": ("d2", "wape", "mae", "r2", "bias", "interval_coverage"),
 }
-_BESIDE_PRIMARY = {"risk": ("auprc",), "amount": ()}
+_GROUP_MEASURES: Mapping[Kind, Sequence[str]] = {
+    "risk": ("auroc", "calibration_in_the_large", "calibration_slope"),
+    "amount": ("wape", "bias", "interval_coverage"),
+}
+_BESIDE_PRIMARY: Mapping[Kind, Sequence[str]] = {"risk": ("auprc",), "amount": ()}
 NOTHING_CHANGED = "Nothing was changed: the model in force predicts as before."
+Table = tuple[str, Sequence[str], Sequence[Sequence[object]]]
 
 
 def show_evaluation(document: Mapping[str, Any]) -> None:
-    """Metrics, published scores, groups, the recalibration it would take, and warnings."""
+    """Metrics, simple scores, groups, the recalibration it would take, and warnings."""
+    if made_up(document.get("data_source")):
+        say(f"Warning: {made_up_warning(document['data_source'], what='The records judged here are of')}")
     for text in document["warnings"]:
         say(f"Warning: {text}")
-    for title, columns, rows in _tables(document):
-        show_table(title, columns, rows)
+    measures = _MEASURES[document["kind"]]
+    cells = _cells(document, document["metrics"], measures, between="\n")
+    title = f"{document['model']} on {document['data_set']}"
+    show_table(title, ["rows", *map(short_name, measures)], [[f"{document['n']['judged']:,}", *cells]])
+    for caption, columns, rows in _tables(document, between="\n"):
+        show_table(caption, columns, rows)
     for text in _recalibration(document):
         say(text)
 
@@ -43,25 +66,43 @@ def write_evaluation_page(external: External, file: Path) -> None:
 
 def evaluation_page(external: External) -> str:
     """The page's text."""
+    from training.report.parts import groups_note, metrics_table
+    from training.report.performance import CAPTIONS, INTERVAL_NOTE
+
     document = external.document
-    title = f"{document['model']} on {document['data_set']}"
-    n = document["n"]
+    kind: Kind = document["kind"]
+    name = f"{document['model']} on {document['data_set']}"
+    title = f"{model_title(document['target'], document['prediction_point'])}: {name}"
+    measured = f"On {document['n']['judged']:,} rows. {INTERVAL_NOTE}"
+    groups = document["groups"]
     parts = [
         f"<h1>{html_text(title)}</h1>",
-        f"<p>{n['labelled']:,} of {n['rows']:,} index admissions have an outcome of "
-        f"{html_text(document['target'])}. Judged are {n['judged']:,}, of {n['patients']:,} patients"
-        f"{_left_out(n['unsettled'])}. In brackets or below: "
-        "95 % intervals, resampled by patient.</p>",
-        *([listed(document["warnings"])] if document["warnings"] else []),
+        banner(made_up_warning(document.get("data_source"), what="The records judged here are of")),
+        banner(made_up_warning(document.get("model_source"))),
+        _judged(document),
+        listed(document["warnings"]) if document["warnings"] else "",
+        metrics_table(measured, document["metrics"], _MEASURES[kind], unit=_unit(document)),
         *(table(*each) for each in _tables(document)),
+        f"<p>{html_text(groups_note(groups))}</p>" if groups else "",
         *(
-            picture(inline_svg(figure, f"{name.replace('_', ' ')} of {title}"), name.replace("_", " "))
-            for name, figure in external.figures.items()
+            picture(inline_svg(figure, f"{plain_words(drawn)} of {name}"), CAPTIONS[kind].get(drawn, drawn))
+            for drawn, figure in external.figures.items()
         ),
         "<h2>Recalibration</h2>",
         listed(_recalibration(document)),
     ]
-    return page(title, parts)
+    return page(title, filter(None, parts))
+
+
+def _judged(document: Mapping[str, Any]) -> str:
+    """Which rows are judged, and which are not."""
+    n, outcome = document["n"], outcome_words(document["target"], document.get("label", {}))
+    text = (
+        f"{n['labelled']:,} of {n['rows']:,} index admissions have a known outcome ({outcome}). Judged are "
+        f"{n['judged']:,}, of {n['patients']:,} patients{_left_out(n['unsettled'])}. In brackets: 95 % "
+        "intervals, resampled by patient."
+    )
+    return f"<p>{html_text(text)}</p>"
 
 
 def _left_out(n_unsettled: int | None) -> str:
@@ -71,74 +112,104 @@ def _left_out(n_unsettled: int | None) -> str:
     return f", without {number} of days of which only the short stays have an outcome yet"
 
 
-def _tables(document: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[str], Sequence[Sequence[object]]]]:
+def _tables(document: Mapping[str, Any], *, between: str = " ") -> Iterator[Table]:
+    """Simple scores, groups, and what a recalibration would give; `between` value and interval."""
     kind: Kind = document["kind"]
-    measures = _MEASURES[kind]
-    cells = partial(_cells, target=document["target"])
-    yield (
-        f"{document['model']} on {document['data_set']}",
-        ["rows", *measures],
-        [[f"{document['n']['judged']:,}", *cells(document["metrics"], measures)]],
-    )
-    ranked = (PRIMARY[kind].name, *_BESIDE_PRIMARY[kind])
+    primary = PRIMARY[kind].name
+    ranked = (primary, *_BESIDE_PRIMARY[kind])
     if document["baselines"]:
         yield (
-            "Published scores on the same rows, by their points",
-            ["score", "rows", *ranked, "the model is ahead by"],
-            [_baseline(name, found, ranked, cells) for name, found in document["baselines"].items()],
+            "Simple scores, ranked by their points, each on the rows that have it. The difference is on "
+            "these rows alone: it is not that of the values shown where the model is judged on more",
+            [
+                "score",
+                "rows that have it",
+                *map(short_name, ranked),
+                f"{short_name(primary)}: model minus score",
+            ],
+            [
+                _baseline(name, found, document, ranked, between)
+                for name, found in document["baselines"].items()
+            ],
         )
     shown = [group for group in document["groups"] if not group["suppressed"]]
     if shown:
+        measures = _GROUP_MEASURES[kind]
         yield (
             "Groups",
-            ["group", "level", "rows", *measures],
+            ["group", "level", "rows", *map(short_name, measures)],
             [
-                [group["group"], group["level"], f"{group['n']:,}", *cells(group["metrics"], measures)]
+                [
+                    group_name(group["group"]),
+                    plain_words(str(group["level"])),
+                    f"{group['n']:,}",
+                    *_cells(document, group["metrics"], measures, between=between),
+                ]
                 for group in shown
             ],
         )
     held = document["recalibration"].get("held_out")
     if held and document["recalibration"]["suggested"] != "none":
+        measures = _MEASURES[kind]
         yield (
             f"On {held['n']:,} rows of the other half of the patients",
-            ["", *measures],
+            ["", *map(short_name, measures)],
             [
-                ["as it is", *cells(held["metrics"], measures)],
-                ["recalibrated", *cells(held["metrics_recalibrated"], measures)],
+                ["as it is", *_cells(document, held["metrics"], measures, between=between)],
+                ["recalibrated", *_cells(document, held["metrics_recalibrated"], measures, between=between)],
             ],
         )
 
 
 def _baseline(
-    name: str, found: Mapping[str, Any], ranked: Sequence[str], cells: Callable[..., list[str]]
+    name: str, found: Mapping[str, Any], document: Mapping[str, Any], ranked: Sequence[str], between: str
 ) -> list[object]:
+    from training.report.words import BASELINES
+
+    label = BASELINES.get(name, plain_words(name))
     if "missing" in found:
-        return [name, "", f"not possible: {found['missing']}", *[""] * len(ranked)]
-    return [name, f"{found['n']:,}", *cells(found, ranked), with_interval(found["difference"])]
+        return [label, "", f"not possible: {found['missing']}", *[""] * len(ranked)]
+    ahead = difference(ranked[0], found["difference"], _unit(document), between=between)
+    return [label, f"{found['n']:,}", *_cells(document, found, ranked, between=between), ahead]
 
 
-def _cells(metrics: Mapping[str, Any], names: Sequence[str], *, target: str) -> list[str]:
-    return [
-        with_interval(metrics[name], digits_of(name, target)) if name in metrics else "" for name in names
-    ]
+def _cells(
+    document: Mapping[str, Any], metrics: Mapping[str, Any], names: Sequence[str], *, between: str
+) -> list[str]:
+    unit = _unit(document)
+    return [estimate(name, metrics[name], unit, between=between) if name in metrics else "" for name in names]
+
+
+def _unit(document: Mapping[str, Any]) -> str:
+    """What an amount is counted in; empty for a risk."""
+    from training.targets import TARGETS
+
+    return unit_words(TARGETS[document["target"]].unit, document.get("currency") or "")
 
 
 def _recalibration(document: Mapping[str, Any]) -> Iterator[str]:
+    from training.external.recalibration import CHI_SQUARE_95
+
     found = document["recalibration"]
     if "missing" in found:
         yield f"No recalibration can be suggested: {found['missing']}."
         return
     scale = "log-odds of the predicted risk" if document["kind"] == "risk" else "logarithm of the prediction"
     score = found["score"]
-    tests = f"score statistic by patient {score['any']:.1f}, of the slope alone {score['slope']:.1f}"
+    rows = f"{found['n_fitted']:,} rows of half of the patients"
     if found["suggested"] == "none":
-        yield f"No recalibration is needed, by {found['n_fitted']:,} rows of half of the patients ({tests})."
+        yield f"No recalibration is needed, by {rows}."
     else:
         line = f"{found['intercept']:+.3f} + {found['slope']:.3f} × the {scale}"
-        yield f"Suggested, from {found['n_fitted']:,} rows of half of the patients: {line} ({tests})."
+        yield f"Suggested, from {rows}: {line}."
         held = found["held_out"]
-        error = "Brier score" if document["kind"] == "risk" else "mean absolute error"
-        digits = 4 if document["kind"] == "risk" else digits_of("mae", document["target"])
-        change = with_interval(held["difference"], digits).replace("\n", ", ")
-        yield f"On the other half's {held['n']:,} rows it would change the {error} by {change}."
+        error = "brier" if document["kind"] == "risk" else "mae"
+        named = "Brier score" if error == "brier" else "mean absolute error"
+        change = difference(error, held["difference"], _unit(document))
+        yield f"On the other half's {held['n']:,} rows it would change the {named} by {change}."
+    yield (
+        "How that was decided: predictions and outcomes disagree by more than chance where the score "
+        f"statistic, taken by patient, reaches {CHI_SQUARE_95[2]:.1f} for any change (found: "
+        f"{score['any']:.1f}) and {CHI_SQUARE_95[1]:.1f} for the slope beside a shift (found: {score['slope']:.1f})."
+    )
     yield NOTHING_CHANGED

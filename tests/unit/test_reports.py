@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from training.external.evaluate import External
 from training.gate.decision import Check, Gate
 from training.registry.promotion import ChampionRow
 from wardcast.console import show_table
-from wardcast.evaluation_page import show_evaluation
+from wardcast.evaluation_page import evaluation_page, show_evaluation
 from wardcast.pipeline import Outcome
 from wardcast.reports import moment, say_outcome, show_champions, show_training
 from wardcast.settings import load_settings
@@ -67,8 +68,10 @@ def evaluation(target: str) -> dict[str, Any]:
         "model": "m/1",
         "data_set": "other",
         "target": target,
+        "prediction_point": "admission",
+        "currency": "CNY",
         "kind": "amount",
-        "n": {"labelled": 1000, "judged": 1000},
+        "n": {"rows": 1010, "patients": 800, "unsettled": 0, "labelled": 1000, "judged": 1000},
         "metrics": metrics,
         "baselines": {},
         "groups": [],
@@ -78,7 +81,7 @@ def evaluation(target: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("target", "error", "change"), [("stay_days", "2.35", "-0.12"), ("charges", "2", "-0")]
+    ("target", "error", "change"), [("stay_days", "2.35 days", "-0.12 days"), ("charges", "2 CNY", "+0 CNY")]
 )
 def test_errors_of_days_have_two_decimals_wherever_they_are_told(
     target: str, error: str, change: str, capsys: pytest.CaptureFixture[str]
@@ -88,7 +91,43 @@ def test_errors_of_days_have_two_decimals_wherever_they_are_told(
     cells = [line.split("│")[4].strip() for line in lines if line.count("│") == 8]
     # The first table has rows, d2, wape and then mae.
     assert cells[0] == error
-    assert f"would change the mean absolute error by {change}, " in "\n".join(lines)
+    assert f"would change the mean absolute error by {change} (" in "\n".join(lines)
+
+
+def test_the_page_of_an_evaluation_has_the_words_of_the_report() -> None:
+    groups = [
+        {
+            "group": "department",
+            "level": "general_surgery",
+            "suppressed": False,
+            "counts_rounded": True,
+            "n": 950,
+            "metrics": {"bias": {"value": 0.9, "low": 0.8, "high": 1.0}},
+        }
+    ]
+    risk = evaluation("charges") | {
+        "groups": groups,
+        "data_source": "synthetic 1",
+        "baselines": {
+            "prior_admissions": {"n": 617, "difference": {"value": 0.114, "low": 0.094, "high": 0.132}}
+        },
+    }
+    page = evaluation_page(External(risk, {}))
+    assert "<h1>Charges of the stay, predicted at admission: m/1 on other</h1>" in page
+    assert "The records judged here are of a made-up hospital" in page
+    assert "Mean absolute error (0 perfect)</td>" in page
+    assert "2 CNY (2 to 2)" in page
+    assert "<td>general surgery</td>" in page
+    assert "rounded down to full 50 rows" in page
+    # Counting admissions is no published score, and is named in words; its difference says of which rows.
+    assert "Published scores" not in page
+    assert "<td>Admissions in the year before</td><td" in page
+    assert "on these rows alone" in page
+    assert "+0.114 (+0.094 to +0.132)" in page
+    # The 95th percentile of the chi-square distribution with 2 and with 1 degree of freedom.
+    assert "reaches 6.0 for any change (found: 9.0) and 3.8 for the slope" in page
+    for name in ("prior_admissions", "general_surgery", "interval_coverage", "overflow-wrap: anywhere"):
+        assert name not in page
 
 
 COST = ChampionRow(

@@ -111,7 +111,8 @@ def judge_elsewhere(
 ) -> External:
     """The external validation on built rows: see `evaluate_elsewhere`.
 
-    Keys of its document: model, digest, target, prediction_point, data_set, data_hash, n (rows, labelled; of
+    Keys of its document: model, digest, target, prediction_point, label (its rule), currency,
+    model_source and data_source (the declared sources of the records learned from and judged), data_set, data_hash, n (rows, labelled; of
     these judged, and unsettled, since only the short stays of their days have an outcome yet: None for 1 to
     9, and the other rounded; patients judged), kind, metrics, baselines (published scores on the same rows,
     by their own points), groups, recalibration, warnings.
@@ -156,7 +157,11 @@ def judge_elsewhere(
         "digest": found.digest,
         "target": target.name,
         "prediction_point": artefact.point,
+        "label": artefact.training.label,
+        "currency": artefact.context.currency,
+        "model_source": artefact.training.facts.get("source"),
         "data_set": data.declaration.name,
+        "data_source": data.declaration.source,
         "data_hash": data.data_hash,
         "n": {
             "rows": len(frame),

@@ -26,6 +26,18 @@ from training.validation.results import CAPACITY_SHARE
 RANKING = ("auroc", "auprc", "prevalence", "brier", "scaled_brier")
 AGREEMENT = ("calibration_in_the_large", "calibration_slope", "ici", "observed_expected_ratio")
 ERRORS = ("mae", "mdae", "wape", "r2", "d2", "bias", "crps")
+CAPTIONS = {
+    "risk": {
+        "calibration": "Observed share against predicted risk: tenths of equal size, and the smoothed curve "
+        "with its band. On the dashed line, predictions mean what they say.",
+        "roc": "Sensitivity against false alarms, beside the baselines that every row has a value of.",
+        "decision_curve": "Net benefit over the threshold from which on a patient is flagged. The dotted "
+        "upright line is the risk at which the assumed capacity is full. Above both 'everyone' and 'no one', "
+        "flagging by the model has a higher net benefit at that threshold's weighing of false alarms.",
+    },
+    "amount": {"calibration": "Mean actual against mean predicted amount by tenth of the prediction."},
+}
+"""Of pictures of judged rows."""
 COVERAGE = "interval_coverage"
 INTERVALS = ("interval_coverage", "interval_width", "interval_width_median", "interval_open_share")
 INTERVAL_NOTE = "Intervals are 95 % percentile intervals over resampled patients."
@@ -55,11 +67,7 @@ def _discrimination(evidence: Evidence) -> Section:
             "or too low; whether acting on it could pay is asked by net benefit."
         ),
         metrics_table(f"On the test. {INTERVAL_NOTE}", metrics, RANKING),
-        shown(
-            evidence,
-            "roc",
-            "Sensitivity against false alarms, beside the baselines that every row has a value of.",
-        ),
+        shown(evidence, "roc", CAPTIONS["risk"]["roc"]),
     )
 
 
@@ -99,12 +107,7 @@ def _risk_calibration(evidence: Evidence) -> Section:
             "Agreement of predicted and observed risk", evidence.results.get("metrics", {}), AGREEMENT
         ),
         text(ICI_INTERVAL),
-        shown(
-            evidence,
-            "calibration",
-            "Observed share against predicted risk on the test: tenths of equal size, and the smoothed curve "
-            "with its band. On the dashed line, predictions mean what they say.",
-        ),
+        shown(evidence, "calibration", CAPTIONS["risk"]["calibration"]),
         _methods(evidence),
     )
 
@@ -113,11 +116,7 @@ def _amount_calibration(evidence: Evidence) -> Section:
     return section(
         "calibration",
         "Calibration",
-        shown(
-            evidence,
-            "calibration",
-            "Mean actual against mean predicted amount by tenth of the prediction, on the test.",
-        ),
+        shown(evidence, "calibration", CAPTIONS["amount"]["calibration"]),
         _methods(evidence),
     )
 
@@ -171,13 +170,7 @@ def _usefulness(evidence: Evidence) -> Section:
     return section(
         "usefulness",
         "Clinical usefulness",
-        shown(
-            evidence,
-            "decision_curve",
-            "Net benefit over the threshold from which on a patient is flagged. The dotted upright line is "
-            "the risk at which the assumed capacity is full. Above both 'everyone' and 'no one', flagging "
-            "by the model has a higher net benefit at that threshold's weighing of false alarms.",
-        ),
+        shown(evidence, "decision_curve", CAPTIONS["risk"]["decision_curve"]),
         metrics_table("At an assumed capacity and at assumed thresholds", metrics, at) if at else [],
         text(
             note,
