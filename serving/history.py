@@ -63,11 +63,6 @@ class HeldRequest(BaseModel):
         return Point(self.prediction_point)
 
 
-def names_stay_alone(content: object) -> bool:
-    """Whether a request brings no records, so that those that the server holds are meant."""
-    return isinstance(content, dict) and content.get("records") is None and "stay_id" in content
-
-
 def read_held_request(content: object) -> HeldRequest:
     """The request without records, every field of the declared type. Raises Problem (422)."""
     try:

@@ -10,11 +10,12 @@ import duckdb
 import pandas as pd
 import pytest
 import sqlalchemy as sa
-from starlette.testclient import TestClient
 
 from features.points import Point
 from features.settings import DEFAULT_SETTINGS
-from serving.api import create_app
+from serving.answers import Answers
+from serving.loaded import LiveChampions
+from serving.reasons import N_REASONS
 from serving.score import Keep, score
 from serving.settings import ServingSettings
 from serving.store import batch
@@ -75,10 +76,8 @@ def test_each_scored_admission_is_stored_as_the_api_answers_it(
     asked = keys.iloc[:: max(1, len(keys) // 40)]
     assert set(asked["prediction_point"]) == {"admission", "discharge"}
     items = [sent(hospital, row.stay_id, row.prediction_point) for row in asked.itertuples()]
-    app = create_app(ServingSettings(champions_folder, features=DEFAULT_SETTINGS))
-    with TestClient(app) as client:
-        answers = client.post("/v1/predictions/batch", json={"items": items}).json()["items"]
-    for answered in answers:
+    answers = Answers(LiveChampions(champions_folder), ServingSettings(champions_folder))
+    for answered in answers.batch(items, n_reasons=N_REASONS):
         found = store.latest(answered["stay_id"], Point(answered["prediction_point"]))
         # Warnings of the API are about what was sent.
         told = {"warnings", "scored_at"}
