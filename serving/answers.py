@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 import traceback
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ from features.dataset import CodeSystems
 from features.online import AdmissionError, OnlineFeatures, prediction_time
 from features.points import Point
 from features.records import AdmissionRecords
+from serving.department import department_of
 from serving.gathering import Gathering
+from serving.history import HeldHistory, read_held_request
 from serving.loaded import ChampionSet, LiveChampions, Loaded
 from serving.operation.metrics import Metrics
 from serving.predictor import Scores, fact_features, predict, prediction_document, settings_for
@@ -41,14 +43,28 @@ MOST_AT_ONCE = 250
 _log = logging.getLogger("wardcast.serving")
 
 
+def sees_all(_department: str | None) -> bool:
+    """What a caller of every department sees."""
+    return True
+
+
 @dataclass(frozen=True)
-class _Asked:
-    """A request that can be computed: its records in local time, the models that answer, and how."""
+class Asked:
+    """A request that can be computed: its records in local time, the models that answer, and how.
+
+    `department` is that of the stay, None where it is not known.
+    """
 
     records: AdmissionRecords
+    department: str | None
     models: tuple[Loaded, ...]
     n_reasons: int | None
     telling: Telling
+
+    @property
+    def model_ids(self) -> list[str]:
+        """The models that answer, as name/version."""
+        return [model.model_id for model in self.models]
 
     @property
     def alike(self) -> tuple[Hashable, ...]:
@@ -60,14 +76,19 @@ class Answers:
     """Answers requests from the champions in force. May be used from many threads at once."""
 
     def __init__(
-        self, champions: LiveChampions, settings: ServingSettings, metrics: Metrics | None = None
+        self,
+        champions: LiveChampions,
+        settings: ServingSettings,
+        metrics: Metrics | None = None,
+        history: HeldHistory | None = None,
     ) -> None:
         self._champions = champions
+        self._history = history
         self._settings = settings
         self._features: dict[str, OnlineFeatures] = {}
         self._lock = threading.Lock()
         self._metrics = metrics or Metrics()
-        self._gathering = Gathering[_Asked, Answer](self._isolated, self._metrics.gathered)
+        self._gathering = Gathering[Asked, Answer](self._isolated, self._metrics.gathered)
         self._metrics.watch_queue(lambda: len(self._gathering))
 
     def present(self) -> ChampionSet:
@@ -93,53 +114,100 @@ class Answers:
 
     def one(self, content: object, *, n_reasons: int | None, telling: Telling = TOLD_PLAINLY) -> Answer:
         """The answer to one request. Raises Problem."""
-        asked = self._asked(content, self.champions(), n_reasons, telling)
+        return self.answer(self.ask(content, n_reasons=n_reasons, telling=telling))
+
+    def ask(
+        self,
+        content: object,
+        *,
+        n_reasons: int | None,
+        telling: Telling = TOLD_PLAINLY,
+        sees: Callable[[str | None], bool] = sees_all,
+    ) -> Asked:
+        """A request that was checked, with the champions that are in force now. Raises Problem.
+
+        One without records is about a stay whose history the server holds, if it holds any; `sees` tells
+        whose departments' held patients the caller sees.
+        """
+        return self._asked(content, self.champions(), n_reasons, telling, sees)
+
+    def answer(self, asked: Asked) -> Answer:
+        """The answer to a checked request, computed with others that are like it. Raises Problem."""
         return self._gathering.answer(asked, alike=asked.alike)
+
+    def ask_many(
+        self,
+        items: Sequence[object],
+        *,
+        n_reasons: int | None,
+        telling: Telling = TOLD_PLAINLY,
+        sees: Callable[[str | None], bool] = sees_all,
+    ) -> list[Asked | Problem]:
+        """Every item checked, by the same champions; a bad item's problem in its place."""
+        champions = self.champions()
+        found: list[Asked | Problem] = []
+        for content in items:
+            try:
+                found.append(self._asked(content, champions, n_reasons, telling, sees))
+            except Problem as problem:
+                found.append(problem)
+        return found
+
+    def answer_many(self, items: Sequence[Asked | Problem]) -> list[Answer | Problem]:
+        """Answers in the order of `items`, each point's computed together; problems stay in their places."""
+        answers: dict[int, Answer | Problem] = {}
+        by_point: dict[Point, dict[int, Asked]] = {}
+        for position, item in enumerate(items):
+            if isinstance(item, Problem):
+                answers[position] = item
+            else:
+                by_point.setdefault(item.records.point, {})[position] = item
+        for group in by_point.values():
+            for position, found in zip(group, self._isolated([*group.values()]), strict=True):
+                answers[position] = found
+        return [answers[position] for position in range(len(items))]
 
     def batch(
         self, items: Sequence[object], *, n_reasons: int | None, telling: Telling = TOLD_PLAINLY
     ) -> list[Answer]:
         """Answers in the order of `items`; a bad item has its problem document in its place."""
-        champions = self.champions()
-        answers: dict[int, Answer] = {}
-        by_point: dict[Point, dict[int, _Asked]] = {}
-        for position, content in enumerate(items):
-            try:
-                asked = self._asked(content, champions, n_reasons, telling)
-                by_point.setdefault(asked.records.point, {})[position] = asked
-            except Problem as problem:
-                answers[position] = problem.document()
-        for group in by_point.values():
-            for position, found in zip(group, self._isolated([*group.values()]), strict=True):
-                answers[position] = found.document() if isinstance(found, Problem) else found
-        return [answers[position] for position in range(len(items))]
+        found = self.answer_many(self.ask_many(items, n_reasons=n_reasons, telling=telling))
+        return [each.document() if isinstance(each, Problem) else each for each in found]
 
     def _asked(
-        self, content: object, champions: ChampionSet, n_reasons: int | None, telling: Telling
-    ) -> _Asked:
+        self,
+        content: object,
+        champions: ChampionSet,
+        n_reasons: int | None,
+        telling: Telling,
+        sees: Callable[[str | None], bool],
+    ) -> Asked:
+        if self._history is not None and isinstance(content, Mapping) and "records" not in content:
+            held_request = read_held_request(content)
+            models = _answering(champions, held_request.point)
+            held = self._history.held(held_request, models[0].model.artefact.context, sees)
+            self._check_time(held.records, models)
+            return Asked(held.records, held.department, models, n_reasons, telling)
         request = read_request(content, max_rows=self._settings.max_rows)
-        models = champions.at(request.point)
-        if not models:
-            known = ", ".join(champions.points)
-            message = f"no model predicts at this point; this server has models for: {known}"
-            raise Problem(
-                NO_MODEL,
-                "Ask for another prediction point, or promote a model for this one.",
-                [FieldError("prediction_point", message)],
-            )
+        models = _answering(champions, request.point)
         context = models[0].model.artefact.context
         if request.currency not in (None, context.currency):
             message = f"differs from the models' currency, {context.currency}; send amounts in that one"
             raise invalid([FieldError("currency", message)])
         systems = CodeSystems.model_validate(context.code_systems)
         admission = to_admission(request, context.time_zone, systems, is_dated=models[0].is_dated)
+        self._check_time(admission, models)
+        stays = (row for row in admission.tables["stays"] if row["stay_id"] == admission.stay_id)
+        department = department_of(next(stays), admission.point)
+        return Asked(admission, department, models, n_reasons, telling)
+
+    def _check_time(self, admission: AdmissionRecords, models: Sequence[Loaded]) -> None:
         try:
             prediction_time(admission, settings_for(models, self._settings.features))
         except AdmissionError as error:
             raise invalid([FieldError("prediction_time", str(error))]) from None
-        return _Asked(admission, models, n_reasons, telling)
 
-    def _isolated(self, group: Sequence[_Asked]) -> list[Answer | Problem]:
+    def _isolated(self, group: Sequence[Asked]) -> list[Answer | Problem]:
         """A group in one go, or in few; if one fails, each half by itself, so that a bad item fails alone.
 
         The items were checked, so that a failure is unforeseen. After `MAX_FAILURES` of them what is left
@@ -162,7 +230,7 @@ class Answers:
                     left += [part[half:], part[:half]]
         return answers + [_failed() for part in left for _ in part]
 
-    def _computed(self, group: Sequence[_Asked]) -> list[Answer]:
+    def _computed(self, group: Sequence[Asked]) -> list[Answer]:
         """Answers to requests that are alike: one pass of the features, then every model."""
         models, n_reasons, telling = group[0].models, group[0].n_reasons, group[0].telling
         records = [asked.records for asked in group]
@@ -218,6 +286,20 @@ class Answers:
             if key not in self._features:
                 self._features[key] = OnlineFeatures(systems, settings)
             return self._features[key]
+
+
+def _answering(champions: ChampionSet, point: Point) -> tuple[Loaded, ...]:
+    """The models of a point. Raises Problem (422) if there is none."""
+    models = champions.at(point)
+    if not models:
+        known = ", ".join(champions.points)
+        message = f"no model predicts at this point; this server has models for: {known}"
+        raise Problem(
+            NO_MODEL,
+            "Ask for another prediction point, or promote a model for this one.",
+            [FieldError("prediction_point", message)],
+        )
+    return models
 
 
 def _distinct(*warnings: Iterable[str]) -> list[str]:

@@ -1,29 +1,41 @@
-"""The HTTP API: its parts put together.
+"""The HTTP API: its routes put together.
 
 Handlers that compute or read files are plain functions, which run in threads.
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib import metadata
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 
 from serving import state
-from serving.answers import Answers
+from serving.cds_hooks import routes as cds_hooks
+from serving.fhir import routes as fhir
 from serving.http.description import describe
 from serving.http.responses import answer_problems
-from serving.loaded import LiveChampions
 from serving.middleware import QuietRequests
+from serving.operation import routes as operation
+from serving.parts import Parts, open_parts
 from serving.predictions import routes as predictions
+from serving.reasons import routes as reasons
 from serving.settings import ServingSettings
+from serving.store import routes as store
+
+REQUEST_MODELS = (*predictions.REQUEST_MODELS, *cds_hooks.REQUEST_MODELS)
 
 
-def create_app(settings: ServingSettings) -> FastAPI:
+def create_app(settings: ServingSettings, *, is_loopback: bool = True) -> FastAPI:
     """The application over the champions of `settings.champions`, which are loaded now.
 
-    Without a usable champion it still starts: `/health/ready` says why it cannot answer yet.
+    Without a usable champion it still starts: `/health/ready` says why it cannot answer yet. Raises UserError
+    if its store or audit log cannot be used; both are closed when the application ends. `is_loopback` says
+    whether this machine alone will reach it.
     """
+    parts = open_parts(settings, is_loopback=is_loopback)
     app = FastAPI(
         title="wardcast",
         version=metadata.version("wardcast"),
@@ -31,14 +43,37 @@ def create_app(settings: ServingSettings) -> FastAPI:
         # The pages that show a description load scripts from elsewhere; the product asks no other host.
         docs_url=None,
         redoc_url=None,
+        lifespan=_life_of(parts),
     )
-    champions = LiveChampions(
-        settings.champions, reload_seconds=settings.reload_seconds, retry_seconds=settings.retry_seconds
-    )
-    answers = Answers(champions, settings)
-    app.add_middleware(QuietRequests)
+    app.add_middleware(QuietRequests, metrics=parts.metrics)
     answer_problems(app)
-    app.include_router(state.router(answers))
-    app.include_router(predictions.router(answers, settings))
-    describe(app, predictions.REQUEST_MODELS)
+    _include(app, parts)
+    describe(app, REQUEST_MODELS)
     return app
+
+
+def _life_of(parts: Parts) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def life(_app: FastAPI) -> AsyncIterator[None]:
+        await run_in_threadpool(parts.prepare)
+        try:
+            yield
+        finally:
+            await run_in_threadpool(parts.close)
+
+    return life
+
+
+def _include(app: FastAPI, parts: Parts) -> None:
+    access, audit, answers = parts.access, parts.audit, parts.answers
+    app.include_router(state.router(access, answers, parts.readiness))
+    app.include_router(predictions.router(access, audit, answers, parts.predictions, parts.settings))
+    app.include_router(store.router(access, audit, parts.predictions))
+    app.include_router(reasons.router(access, audit, parts.predictions, answers.present))
+    app.include_router(fhir.router(access, audit, parts.predictions, parts.cds_hooks.mitigations()))
+    app.include_router(
+        cds_hooks.router(
+            access, audit, answers, parts.feedback, parts.cds_hooks, parts.settings, records=parts.fhir
+        )
+    )
+    app.include_router(operation.router(access, parts.metrics))

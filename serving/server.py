@@ -33,15 +33,15 @@ def serve(
 ) -> None:
     """Serve the API until told to end. By default this machine alone can reach it.
 
-    On another address everybody who reaches it can ask: the log says so.
+    Raises UserError if the store or the audit log cannot be used.
     """
     # Before the champions are loaded, so that the log tells which were.
     logging.config.dictConfig(logging_config(log_level))
     logging.captureWarnings(True)
     if not is_loopback(host):
         _log.warning(
-            "WARNING: there is no access control yet. Everybody who reaches this address can send records, "
-            "read predictions and see the models. Put a reverse proxy with authentication and TLS before it."
+            "WARNING: other machines reach this address, and nothing is encrypted: keys and records could be "
+            "read on the way. Put a reverse proxy with TLS before it."
         )
     app = served_app(settings, host)
     Server(settings, uvicorn_config(app, settings, host=host, port=port)).run()
@@ -58,7 +58,7 @@ def served_app(settings: ServingSettings, host: str) -> FastAPI:
     On a loopback address only requests for this machine's own names are answered: a page in a browser
     here, whose own name was made to point to this machine, could read the answers otherwise.
     """
-    app = create_app(settings)
+    app = create_app(settings, is_loopback=is_loopback(host))
     if is_loopback(host):
         names = [*LOOPBACK, "[::1]", host]
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False)

@@ -1,21 +1,26 @@
-"""What the server says of itself: that it is up, whether it can predict, and by which models."""
+"""What the server says of itself: that it is up, whether it can predict, and by which models.
 
-from __future__ import annotations
+Annotations are not put off here: dependencies of a router are made with it.
+"""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
+from serving.access.caller import Caller
+from serving.access.guard import Access
+from serving.access.roles import Permission
 from serving.answers import Answers
 from serving.documents import LivenessDocument, ModelsDocument, ReadinessDocument
 from serving.http.description import problems
 from serving.http.responses import json_response
 from serving.loaded import ChampionSet, Loaded
+from serving.operation.readiness import Readiness
 
 
-def router(answers: Answers) -> APIRouter:
+def router(access: Access, answers: Answers, readiness: Readiness) -> APIRouter:
     """The routes `/health/live`, `/health/ready` and `/v1/models`."""
     routes = APIRouter()
 
@@ -27,12 +32,14 @@ def router(answers: Answers) -> APIRouter:
     @routes.get("/health/ready", tags=["health"], response_model=ReadinessDocument, responses=problems(503))
     def ready() -> Response:
         """Whether predictions can be answered: the checked champions, and those that were refused."""
-        champions = answers.champions()
+        champions = readiness.champions()
         models = [loaded.model_id for loaded in champions.loaded]
         return json_response({"status": "ready", "models": models, "refused": _refused(champions)})
 
-    @routes.get("/v1/models", tags=["models"], response_model=ModelsDocument)
-    def models() -> Response:
+    @routes.get(
+        "/v1/models", tags=["models"], response_model=ModelsDocument, responses=problems(401, 403, 503)
+    )
+    def models(_caller: Annotated[Caller, Depends(access.needs(Permission.READ_MODELS))]) -> Response:
         """The champions in force: what they predict, on what evidence."""
         champions = answers.present()
         documents = [_model_document(loaded) for loaded in champions.loaded]

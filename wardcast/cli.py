@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from wardcast import __version__
+from wardcast.commands import audit, keys, store
 from wardcast.commands.champions import models, promote, retire, rollback
 from wardcast.commands.demo import demo
 from wardcast.commands.features import dictionary, features, tables
@@ -55,6 +56,8 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 """In the order of `wardcast --help`: from records to predictions."""
 for command in COMMANDS:
     app.command()(command)
+for group in (keys.app, audit.app, store.app):
+    app.add_typer(group)
 
 
 @app.command(name="settings")

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -20,6 +20,7 @@ from pydantic_settings import (
 from features.errors import UserError
 from features.outcomes.prices import read_price_index
 from features.settings import FeatureSettings
+from serving.access.settings import AccessSettings
 
 CONFIG_FILE = Path("wardcast.toml")
 Hours = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -54,6 +55,15 @@ class Settings(BaseSettings):
     price_index: Path | None = None
     optional_features: bool = False
     champion_rule: Literal["better", "not_worse"] = "better"
+    # Of stored predictions, API keys and feedback; by default a SQLite file in the work folder.
+    database: SecretStr | None = None
+    # The data set whose patients can be asked about by their stay alone.
+    history: Path | None = None
+    # What the CDS Hooks services say and suggest; by default the product's own.
+    cds_hooks: Path | None = None
+    # The hospital of encounters that name none.
+    hospital: str | None = None
+    access: AccessSettings = Field(default_factory=AccessSettings)
     # Labels from this day on were changed by acting on the models; by default the first promotion of any.
     acted_on_from: dt.date | None = None
 
@@ -73,9 +83,17 @@ class Settings(BaseSettings):
         """The folder of the models in force."""
         return self.work / "champions"
 
+    @property
+    def database_address(self) -> str | None:
+        """The address of the store's database with its password; None for a file in the work folder."""
+        return None if self.database is None else self.database.get_secret_value()
+
     def features(self) -> FeatureSettings:
         """The part that cohort, labels and features use. Raises UserError for a bad price index."""
-        others = {"work", "host", "port", "price_index", "champion_rule", "acted_on_from"}
+        others = {
+            *("work", "host", "port", "price_index", "champion_rule", "acted_on_from"),
+            *("database", "history", "cds_hooks", "hospital", "access"),
+        }
         own = self.model_dump(exclude=others)
         index = () if self.price_index is None else read_price_index(self.price_index)
         try:

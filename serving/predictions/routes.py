@@ -1,14 +1,20 @@
-"""The routes that predict from the records sent.
+"""The routes that predict, from the records sent or those that the server holds.
 
 Annotations are not put off here: dependencies of a router are made with it.
 """
 
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
-from serving.answers import Answers
+from serving.access.audit import AuditLog
+from serving.access.caller import Caller
+from serving.access.guard import Access
+from serving.access.roles import Permission
+from serving.answers import Answer, Answers, Asked
 from serving.documents import (
     EXAMPLE_ANSWER,
     EXAMPLE_PROBLEM,
@@ -20,21 +26,36 @@ from serving.gate import Gate
 from serving.http.body import body_within
 from serving.http.description import example, problems, request_body
 from serving.http.responses import json_response
+from serving.problems import FORBIDDEN, Problem
 from serving.reading import parse_json, read_items
-from serving.reasons import Telling, telling_asked
+from serving.reasons import Telling, shortened, telling_asked
+from serving.reasons.bars import MAX_BARS
 from serving.requests import BatchRequest, PredictionRequest
 from serving.settings import ServingSettings
+from serving.store.predictions import PredictionStore, Stored
+from serving.store.routes import store_reached
 
 REQUEST_MODELS = (PredictionRequest, BatchRequest)
-_STATUSES = (400, 408, 413, 415, 422, 503)
+_STATUSES = (400, 401, 403, 404, 408, 413, 415, 422, 503)
 
 
-def router(answers: Answers, settings: ServingSettings) -> APIRouter:
+def router(
+    access: Access,
+    audit: AuditLog,
+    answers: Answers,
+    predictions: PredictionStore,
+    settings: ServingSettings,
+) -> APIRouter:
     """The routes `/v1/predictions` and `/v1/predictions/batch`."""
     routes = APIRouter(tags=["predictions"])
     gate = Gate(settings.max_waiting)
+    # Who asks is found out before a body is read: dependencies are solved in order.
+    Predictor = Annotated[Caller, Depends(access.needs(Permission.PREDICT))]  # noqa: N806 - a type
     Body = Annotated[bytes, Depends(body_within(settings))]  # noqa: N806 - a type
     Told = Annotated[Telling, Depends(telling_asked)]  # noqa: N806 - a type
+    Store = Annotated[  # noqa: N806 - a type
+        bool, Query(description="keep the predictions, for the worklist and for whoever asks by the stay")
+    ]
 
     @routes.post(
         "/v1/predictions",
@@ -42,11 +63,21 @@ def router(answers: Answers, settings: ServingSettings) -> APIRouter:
         responses=problems(*_STATUSES) | example(EXAMPLE_ANSWER),
         openapi_extra=request_body(PredictionRequest, EXAMPLE_REQUEST),
     )
-    def predictions(content: Body, telling: Told) -> Response:
-        """Every target of one admission's prediction point, from the records sent. Nothing is stored."""
+    def predict(caller: Predictor, content: Body, telling: Told, store: Store = False) -> Response:
+        """Every target of one admission's prediction point. Nothing is stored unless `store` says so.
+
+        A request without records is about a stay whose history the server holds, if it holds any.
+        """
+        wanted, n_reasons = _wanted(telling, caller, store=store)
         with gate.place():
-            answer = answers.one(parse_json(content), n_reasons=telling.n_reasons, telling=telling)
-            return json_response(answer)
+            request = parse_json(content)
+            asked = answers.ask(request, n_reasons=n_reasons, telling=wanted, sees=caller.sees)
+            answer = answers.answer(asked)
+        audit.record(caller, "POST /v1/predictions", [asked.records.stay_id], asked.model_ids)
+        if store:
+            with store_reached():
+                predictions.save([Stored(_without_groups(answer), asked.department)])
+        return json_response(_as_asked(answer, telling))
 
     @routes.post(
         "/v1/predictions/batch",
@@ -54,12 +85,63 @@ def router(answers: Answers, settings: ServingSettings) -> APIRouter:
         responses=problems(*_STATUSES) | example({"items": [EXAMPLE_ANSWER, EXAMPLE_PROBLEM]}),
         openapi_extra=request_body(BatchRequest, {"items": [EXAMPLE_REQUEST]}),
     )
-    def batch(content: Body, telling: Told) -> Response:
+    def batch(caller: Predictor, content: Body, telling: Told, store: Store = False) -> Response:
         """Many admissions at once; answers keep the order, and a bad item has a problem in its place."""
+        wanted, n_reasons = _wanted(telling, caller, store=store)
         with gate.place():
             items = read_items(parse_json(content), max_batch=settings.max_batch)
-            return json_response(
-                {"items": answers.batch(items, n_reasons=telling.n_reasons, telling=telling)}
+            asked = answers.ask_many(items, n_reasons=n_reasons, telling=wanted, sees=caller.sees)
+            found = answers.answer_many(asked)
+        answered = [
+            (one, answer)
+            for one, answer in zip(asked, found, strict=True)
+            if isinstance(one, Asked) and not isinstance(answer, Problem)
+        ]
+        if answered:
+            audit.record(
+                caller,
+                "POST /v1/predictions/batch",
+                [one.records.stay_id for one, _ in answered],
+                [model_id for one, _ in answered for model_id in one.model_ids],
             )
+        if store:
+            kept = [Stored(_without_groups(answer), one.department) for one, answer in answered]
+            with store_reached():
+                predictions.save(kept)
+        return json_response({"items": _documents(found, telling)})
 
     return routes
+
+
+def _wanted(telling: Telling, caller: Caller, *, store: bool) -> tuple[Telling, int | None]:
+    """How to answer, and with how many reasons (None: all).
+
+    What is stored holds the scale and as many reasons as its picture shows. Raises Problem (403) if the
+    caller may not store.
+    """
+    if not store:
+        return telling, telling.n_reasons
+    if not caller.may(Permission.STORE):
+        raise Problem(FORBIDDEN, f"None of the caller's roles allows {Permission.STORE}.")
+    return replace(telling, with_scale=True), None if telling.n_reasons is None else MAX_BARS
+
+
+def _without_groups(answer: Answer) -> dict[str, Any]:
+    """An answer as it is stored: its reasons by family follow from the single ones."""
+    return answer | {
+        "predictions": [
+            {name: value for name, value in prediction.items() if name != "groups"}
+            for prediction in answer["predictions"]
+        ]
+    }
+
+
+def _as_asked(answer: Answer, telling: Telling) -> Answer:
+    """An answer with no more than was asked for."""
+    if telling.with_scale:
+        return answer
+    return answer | {"predictions": [shortened(prediction) for prediction in answer["predictions"]]}
+
+
+def _documents(found: Sequence[Answer | Problem], telling: Telling) -> list[dict[str, Any]]:
+    return [each.document() if isinstance(each, Problem) else _as_asked(each, telling) for each in found]

@@ -1,4 +1,4 @@
-"""Where keys and reads are kept, as the settings say."""
+"""The store of keys and predictions, as the settings say."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ if TYPE_CHECKING:
     from wardcast.settings import Settings
 
 
-def access_of(settings: Settings) -> AccessSettings:  # noqa: ARG001
+def access_of(settings: Settings) -> AccessSettings:
     """Who is let in, and where reads are recorded."""
-    from serving.access.settings import AccessSettings
-
-    return AccessSettings()
+    return settings.access
 
 
 def store_of(settings: Settings) -> Engine:
-    """The store of the work folder. Raises StoreError."""
-    from serving.store.database import open_database
+    """The store of the settings' database or, without one, of the work folder. Raises StoreError."""
+    from serving.parts import STORE_FILE
+    from serving.store.database import file_address, open_database
 
-    return open_database(f"sqlite:///{settings.work.absolute() / 'wardcast.db'}")
+    return open_database(settings.database_address or file_address(settings.work / STORE_FILE))

@@ -69,12 +69,25 @@ def score(
 def serve(
     host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65_535, help="port to listen on")] = None,
+    insecure_demo: Annotated[
+        bool, typer.Option("--insecure-demo", help="ask nobody who they are: for made-up patients alone")
+    ] = False,
     work: Work = None,
 ) -> None:
-    """Serve predictions over HTTP from the champions of the work folder."""
+    """Serve predictions over HTTP from the champions of the work folder, to whom has a key or a token."""
     from serving.server import serve as serve_until_interrupted
     from serving.settings import ServingSettings
 
     settings = settings_of(host=host, port=port, work=work)
-    limits = ServingSettings(settings.champions, features=settings.features())
-    serve_until_interrupted(limits, host=settings.host, port=settings.port)
+    serving = ServingSettings(
+        settings.champions,
+        folder=settings.work,
+        database=settings.database_address,
+        history=settings.history,
+        cds_hooks=settings.cds_hooks,
+        hospital=settings.hospital,
+        access=settings.access,
+        insecure_demo=insecure_demo,
+        features=settings.features(),
+    )
+    serve_until_interrupted(serving, host=settings.host, port=settings.port)

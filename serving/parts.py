@@ -1,0 +1,91 @@
+"""What the server is made of: opened together, closed together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from serving.access.audit import AuditLog
+from serving.access.audit_files import open_audit_log
+from serving.access.guard import Access, open_access
+from serving.answers import Answers
+from serving.cds_hooks.settings import CdsSettings, read_settings
+from serving.fhir.records import FhirRecords
+from serving.history import HeldHistory
+from serving.loaded import LiveChampions
+from serving.operation.metrics import Metrics
+from serving.operation.readiness import Readiness, store_answers
+from serving.settings import ServingSettings
+from serving.store.database import file_address, open_database
+from serving.store.feedback import FeedbackStore
+from serving.store.predictions import PredictionStore
+
+STORE_FILE = "wardcast.db"
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """The parts that routes are made with."""
+
+    settings: ServingSettings
+    engine: Engine
+    access: Access
+    audit: AuditLog
+    metrics: Metrics
+    answers: Answers
+    predictions: PredictionStore
+    feedback: FeedbackStore
+    cds_hooks: CdsSettings
+    fhir: FhirRecords
+    readiness: Readiness
+
+    def prepare(self) -> None:
+        """Have the engine plan what requests ask: the first ones would wait for it."""
+        self.answers.prepare()
+        contexts = {repr(each.model.artefact.context): each for each in self.answers.present().loaded}
+        self.fhir.prepare(each.model.artefact.context for each in contexts.values())
+
+    def close(self) -> None:
+        """Let another process write the audit log and the store."""
+        self.audit.close()
+        self.engine.dispose()
+
+
+def open_parts(settings: ServingSettings, *, is_loopback: bool) -> Parts:
+    """Open the store, the audit log and the champions.
+
+    Raises UserError, with nothing left open, if one of them cannot be used, or if nobody would be asked who
+    they are on an address that other machines reach.
+    """
+    cds_hooks = read_settings(settings.cds_hooks)
+    history = None if settings.history is None else HeldHistory(settings.history)
+    engine = open_database(settings.database or file_address(settings.work / STORE_FILE))
+    try:
+        access = open_access(
+            settings.access, engine, insecure_demo=settings.insecure_demo, is_loopback=is_loopback
+        )
+        audit = open_audit_log(settings.access, settings.work, engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    champions = LiveChampions(
+        settings.champions, reload_seconds=settings.reload_seconds, retry_seconds=settings.retry_seconds
+    )
+    metrics = Metrics()
+    metrics.watch_champions(champions)
+    answers = Answers(champions, settings, metrics, history)
+    checks = {"store": lambda: store_answers(engine), "audit log": audit.check}
+    return Parts(
+        settings=settings,
+        engine=engine,
+        access=access,
+        audit=audit,
+        metrics=metrics,
+        answers=answers,
+        predictions=PredictionStore(engine),
+        feedback=FeedbackStore(engine),
+        cds_hooks=cds_hooks,
+        fhir=FhirRecords(settings.hospital),
+        readiness=Readiness(answers.champions, checks),
+    )
