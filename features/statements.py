@@ -2,8 +2,8 @@
 
 Planning the SQL of all features takes twenty times as long as executing it for one admission. The engine
 keeps the plan of a prepared statement as long as nothing could have changed it: it plans anew, at every
-execution, what reads a table, a view or a variable, or takes a parameter of another type than text. Hence one
-statement holds the whole way from the records to the features, and all records come as texts of JSON.
+execution, what reads a table, a view or a variable, or takes a parameter of another type than text. Hence a
+statement holds the whole way from the records to features, and all records come as texts of JSON.
 No value of a request may ever become part of the SQL: a plan made for one would be used for all.
 """
 
@@ -12,10 +12,12 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
+import duckdb
 import numpy as np
 
 from features.assemble import features_sql
@@ -31,6 +33,8 @@ from features.settings import FeatureSettings
 from features.sql import identifier, literal
 from features.tables import SQL_TYPES, TABLES
 
+_LANES = 2
+"""Statements of a question that run side by side, each with about half of the features."""
 _MOST_KEPT = 16
 """Questions whose statements are kept: points, with dates and without, with facts and without."""
 _REQUEST_TYPES = {
@@ -76,8 +80,10 @@ class Statements:
     def __init__(self, systems: CodeSystems, settings: FeatureSettings) -> None:
         self._systems = systems
         self._settings = settings
-        self._con = connect(threads=1, memory_limit_mb=settings.memory_limit_mb)
-        self._kept: OrderedDict[Question, _Prepared] = OrderedDict()
+        engine = connect(threads=1, memory_limit_mb=settings.memory_limit_mb)
+        self._lanes = tuple(engine.cursor() for _ in range(_LANES))
+        self._workers = ThreadPoolExecutor(_LANES, "features")
+        self._kept: OrderedDict[Question, list[_Prepared]] = OrderedDict()
         self._n_prepared = 0
 
     def answer(self, question: Question, inputs: Mapping[str, str]) -> Columns:
@@ -88,35 +94,58 @@ class Statements:
         """
         prepared = self.prepare(question)
         values = ", ".join(literal(inputs[name]) for name in input_types())
-        rows: list[list[tuple[list[float | None], list[str | None]]]] = [[] for _ in prepared.parts]
-        for place, numbers, texts in self._con.execute(f"EXECUTE {prepared.name}({values})").fetchall():
-            rows[place].append((numbers, texts))
-        columns: Columns = {}
-        for part, found in zip(prepared.parts, rows, strict=True):
-            matrix = np.array([numbers for numbers, _ in found], dtype=np.float64)
-            columns |= {name: matrix[:, place] for place, name in enumerate(part.numbers)}
-            columns |= {name: [texts[place] for _, texts in found] for place, name in enumerate(part.texts)}
-        return columns
+        asked = self._workers.map(partial(_columns, values=values), self._lanes, prepared)
+        return {name: column for columns in asked for name, column in columns.items()}
 
-    def prepare(self, question: Question) -> _Prepared:
-        """Have the question's statement planned, if it is not."""
+    def prepare(self, question: Question) -> list[_Prepared]:
+        """Have the question's statements planned, one for each lane, if they are not."""
         if question in self._kept:
             self._kept.move_to_end(question)
             return self._kept[question]
         while len(self._kept) >= _MOST_KEPT:
             _, forgotten = self._kept.popitem(last=False)
-            self._con.execute(f"DEALLOCATE {forgotten.name}")
+            for lane, each in zip(self._lanes, forgotten, strict=True):
+                lane.execute(f"DEALLOCATE {each.name}")
         self._n_prepared += 1
-        prepared = _Prepared(f"features_{self._n_prepared}", _parts_of(question, self._settings))
-        sql = _statement_sql(question, prepared.parts, self._systems, self._settings)
-        self._con.execute(f"PREPARE {prepared.name} AS {sql}")
+        prepared = [
+            _Prepared(f"features_{self._n_prepared}", parts)
+            for parts in _shared_out(_parts_of(question, self._settings))
+        ]
+        for lane, each in zip(self._lanes, prepared, strict=True):
+            sql = _statement_sql(question, each.parts, self._systems, self._settings)
+            lane.execute(f"PREPARE {each.name} AS {sql}")
         self._kept[question] = prepared
         return prepared
 
 
-def statement_sql(question: Question, systems: CodeSystems, settings: FeatureSettings) -> str:
-    """SQL whose parameters are the inputs in their order."""
-    return _statement_sql(question, _parts_of(question, settings), systems, settings)
+def _columns(lane: duckdb.DuckDBPyConnection, prepared: _Prepared, *, values: str) -> Columns:
+    rows: list[list[tuple[list[float | None], list[str | None]]]] = [[] for _ in prepared.parts]
+    for place, numbers, texts in lane.execute(f"EXECUTE {prepared.name}({values})").fetchall():
+        rows[place].append((numbers, texts))
+    columns: Columns = {}
+    for part, found in zip(prepared.parts, rows, strict=True):
+        matrix = np.array([numbers for numbers, _ in found], dtype=np.float64)
+        columns |= {name: matrix[:, place] for place, name in enumerate(part.numbers)}
+        columns |= {name: [texts[place] for _, texts in found] for place, name in enumerate(part.texts)}
+    return columns
+
+
+def _shared_out(narrow: Sequence[_Narrow]) -> list[tuple[_Narrow, ...]]:
+    """The parts shared out among the lanes, about as many columns to each."""
+    lanes: list[list[_Narrow]] = [[] for _ in range(_LANES)]
+    for part in sorted(narrow, key=_width, reverse=True):
+        min(lanes, key=lambda lane: sum(map(_width, lane))).append(part)
+    return [tuple(lane) for lane in lanes]
+
+
+def _width(part: _Narrow) -> int:
+    return len(part.numbers) + len(part.texts)
+
+
+def statements_sql(question: Question, systems: CodeSystems, settings: FeatureSettings) -> list[str]:
+    """SQL of each lane's statement; its parameters are the inputs in their order."""
+    shared = _shared_out(_parts_of(question, settings))
+    return [_statement_sql(question, lane, systems, settings) for lane in shared]
 
 
 def _statement_sql(

@@ -23,7 +23,7 @@ from features.parts import parts
 from features.points import Point
 from features.records import AdmissionRecords
 from features.settings import DEFAULT_SETTINGS
-from features.statements import Question, Statements, input_types, statement_sql
+from features.statements import Question, Statements, input_types, statements_sql
 
 SYSTEMS = CodeSystems(diagnosis="icd10", procedure="icd9cm3")
 ADMITTED_AT = dt.datetime(2024, 3, 1, 10)
@@ -134,7 +134,7 @@ def test_values_come_through_json_as_they_are(online):
 
 def planning(statements: Statements, sql: str, out: Path) -> float:
     """The seconds that the engine planned, as its own profile tells them."""
-    con = statements._con
+    con = statements._lanes[0]
     con.execute("PRAGMA enable_profiling = 'json'")
     con.execute("PRAGMA profiling_mode = 'detailed'")
     con.execute(f"SET profiling_output = '{out}'")
@@ -154,11 +154,11 @@ def test_the_engine_does_not_plan_again(tmp_path, point):
     assert statements.prepare(question) is prepared
     inputs = inputs_json([FULL], [ADMITTED_AT + DAY], CodeMeanings().of({"diagnoses": [], "procedures": []}))
     values = [f"'{inputs[name]}'" for name in input_types()]
-    sql = statement_sql(question, SYSTEMS, DEFAULT_SETTINGS)
+    sql = statements_sql(question, SYSTEMS, DEFAULT_SETTINGS)[0]
     for place in reversed(range(len(values))):
         sql = sql.replace(f"${place + 1}::", f"{values[place]}::")
     planned = planning(statements, sql, tmp_path / "planned.json")
-    kept = planning(statements, f"EXECUTE {prepared.name}({', '.join(values)})", tmp_path / "kept.json")
+    kept = planning(statements, f"EXECUTE {prepared[0].name}({', '.join(values)})", tmp_path / "kept.json")
     # It is hundreds of times less; where it is planned again it is about as much.
     assert kept < planned / 5
 
