@@ -237,3 +237,22 @@ def test_every_patient_of_a_made_up_hospital_has_the_same_rows_either_way(
             rows = data.execute(f"SELECT {columns} FROM ({batch.select(table)})").fetchall()
             assert len(rows) > 30, name
             assert sorted(map(repr, online[name])) == sorted(map(repr, rows)), name
+
+
+@pytest.mark.parametrize(
+    "time", ["294247-01-10T04:00:54Z", "-290308-12-22T00:00:00Z", "9999-12-31T23:59:59-14:00"]
+)
+def test_a_time_that_no_calendar_has_is_left_out_and_no_failure(
+    context: Context, records: FhirRecords, time: str
+) -> None:
+    dead = [
+        Found({**found.resource, "deceasedDateTime": time}, found.place)
+        if found.resource["resourceType"] == "Patient"
+        else found
+        for found in of_patient("p1")
+    ]
+    rows = records.rows(dead, context, patient_id="p1")
+    kept = [row["death_date"] for row in rows.tables["patients"]]
+    # The last of them is a day of the year 10000 in Shanghai.
+    assert kept == []
+    assert rows.quarantined["patients"] == 1

@@ -189,4 +189,6 @@ def marked(column: str, sql: str) -> str:
 def local_day(column: str, time_zone: str) -> str:
     """SQL: the local date of a time with an offset, as text; anything else stays as it is."""
     local = f"strftime(TRY_CAST({column} AS TIMESTAMPTZ) AT TIME ZONE {literal(time_zone)}, '%Y-%m-%d')"
-    return f"CASE WHEN {column} LIKE '%T%' THEN coalesce({local}, {column}) ELSE {column} END"
+    # A year of more digits is no date of FHIR, and may lie beyond what can be a local time.
+    is_time = f"regexp_matches({column}, '^[0-9]{{4}}-[^T]*T')"
+    return f"CASE WHEN {is_time} THEN coalesce({local}, {column}) ELSE {column} END"
