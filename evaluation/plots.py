@@ -261,7 +261,7 @@ def base_rate_plot(months: Sequence[Mapping[str, Any]], *, y_label: str, is_shar
     axes.set_xticks(range(0, len(names), step), names[::step])
     axes.set_ylim(bottom=0)
     if is_share:
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     elif axes.get_ylim()[1] >= 1000:
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.legend(frameon=False, loc="lower left", ncols=3, fontsize=8)
@@ -338,7 +338,7 @@ def groups_plot(
         if value is not None:
             axes.plot([value], [place], "D", color=MARKED, markersize=5)
     if is_share:
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     if axes.get_legend_handles_labels()[0]:

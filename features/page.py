@@ -35,7 +35,7 @@ figure { margin: 1rem 0; } figure svg { max-width: 100%; height: auto; } figcapt
   padding: .6rem .9rem; print-color-adjust: exact; }
 .good { color: #14602b; font-weight: 600; } .bad { color: #9b1c1c; font-weight: 600; }
 @media screen and (max-width: 600px) { .wide table { min-width: 42rem; }
-  .scroll svg { max-width: none !important; }
+  .scroll svg { max-width: none !important; } .scroll:not(.wide) td:last-child { overflow-wrap: anywhere; }
   caption span { display: block; max-width: calc(100vw - 2.4rem); }
   .wide::before { content: "Wider than the screen: scroll sideways \\2192"; display: block; color: #444;
   font-size: .85em; font-style: italic; } }

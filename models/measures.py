@@ -77,8 +77,11 @@ SHORT = {
 def measure_name(name: str) -> str:
     """A measure in words, with what it is held against and the threshold or capacity it is taken at."""
     measure, at = _measure(name)
-    against = f" ({measure.against})" if measure.against else ""
-    return f"{measure.name}{against}{at}"
+    if not measure.against:
+        return measure.name + at
+    # One pair of brackets, also where the name has an abbreviation in its own.
+    named = f"{measure.name[:-1]}; " if measure.name.endswith(")") else f"{measure.name} ("
+    return f"{named}{measure.against}){at}"
 
 
 def short_name(name: str) -> str:

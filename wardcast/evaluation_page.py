@@ -210,6 +210,7 @@ def _recalibration(document: Mapping[str, Any]) -> Iterator[str]:
     yield (
         "How that was decided: predictions and outcomes disagree by more than chance where the score "
         f"statistic, taken by patient, reaches {CHI_SQUARE_95[2]:.1f} for any change (found: "
-        f"{score['any']:.1f}) and {CHI_SQUARE_95[1]:.1f} for the slope beside a shift (found: {score['slope']:.1f})."
+        f"{score['any']:.1f}) and {CHI_SQUARE_95[1]:.1f} for the slope beside a shift (found: "
+        f"{score['slope']:.1f})."
     )
     yield NOTHING_CHANGED

@@ -56,6 +56,7 @@ def test_a_difference_tells_its_sign() -> None:
 
 def test_measures_say_what_they_are_held_against() -> None:
     assert measure_name("auroc") == "AUROC (0.5 chance, 1 perfect)"
+    assert measure_name("wape") == "Absolute error ÷ actual total (WAPE; 0 perfect)"
     assert "log-odds" in measure_name("calibration_in_the_large")
     assert "log-odds" in short_name("calibration_in_the_large")
     assert short_name("sensitivity_at_capacity") == "Sensitivity, at the capacity"

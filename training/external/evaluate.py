@@ -112,10 +112,10 @@ def judge_elsewhere(
     """The external validation on built rows: see `evaluate_elsewhere`.
 
     Keys of its document: model, digest, target, prediction_point, label (its rule), currency,
-    model_source and data_source (the declared sources of the records learned from and judged), data_set, data_hash, n (rows, labelled; of
-    these judged, and unsettled, since only the short stays of their days have an outcome yet: None for 1 to
-    9, and the other rounded; patients judged), kind, metrics, baselines (published scores on the same rows,
-    by their own points), groups, recalibration, warnings.
+    model_source and data_source (the declared sources of the records learned from and judged), data_set,
+    data_hash, n (rows, labelled; of these judged, and unsettled, since only the short stays of their days
+    have an outcome yet: None for 1 to 9, and the other rounded; patients judged), kind, metrics, baselines
+    (published scores on the same rows, by their own points), groups, recalibration, warnings.
     """
     model = found.model
     artefact = model.artefact
