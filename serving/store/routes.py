@@ -19,7 +19,7 @@ from serving.documents import EXAMPLE_ANSWER, AnswerDocument
 from serving.http.description import example, problems
 from serving.http.responses import json_response
 from serving.problems import NO_PREDICTION, FieldError, Problem, invalid
-from serving.reasons import tell
+from serving.reasons import shortened, tell
 from serving.reasons.languages import Language
 from serving.reasons.telling import language_asked
 from serving.requests import Day
@@ -55,11 +55,15 @@ def router(access: Access, audit: AuditLog, store: PredictionStore) -> APIRouter
     )
     def prediction(
         caller: Reader,
-        _only_known: Annotated[None, Depends(_only("prediction_point", "language"))],
+        _only_known: Annotated[None, Depends(_only("prediction_point", "language", "explain"))],
         language: Told,
         stay_id: str,
         prediction_point: Annotated[
             PointName | None, Query(description="default: the point that was predicted last")
+        ] = None,
+        explain: Annotated[
+            Literal["full"] | None,
+            Query(description="full: every reason that was stored, and their scale where it was"),
         ] = None,
     ) -> Response:
         """The latest stored prediction of an admission, as it was answered. Another department's is 404."""
@@ -69,7 +73,8 @@ def router(access: Access, audit: AuditLog, store: PredictionStore) -> APIRouter
         if found is None or not caller.sees(found.department):
             raise Problem(NO_PREDICTION, _NONE)
         audit.record(caller, "read_prediction", [found.stay_id], found.models)
-        predictions = [tell(one, language) for one in found.document["predictions"]]
+        kept = found.document["predictions"]
+        predictions = [tell(one if explain else shortened(one), language) for one in kept]
         return json_response({**found.document, "predictions": predictions})
 
     @routes.get(
@@ -142,6 +147,6 @@ def _item(row: WorklistRow, language: Language) -> dict[str, Any]:
         "prediction_time": None if row.prediction_time is None else row.prediction_time.isoformat(),
         "department": row.department,
         "provisional": row.provisional,
-        "prediction": tell(row.prediction, language),
+        "prediction": tell(shortened(row.prediction), language),
         "scored_at": row.scored_at.isoformat().replace("+00:00", "Z"),
     }

@@ -87,6 +87,24 @@ def test_the_latest_prediction_is_answered_as_it_was_given_and_the_read_recorded
     assert hospital.audit.reads == [("planner", "read_prediction", ["S9"], ["readmission-admission/7"])]
 
 
+def test_more_than_a_few_reasons_are_told_to_who_asks_for_them(hospital):
+    stored = answer("S9")
+    prediction = stored.document["predictions"][0]
+    prediction |= {
+        "reasons": prediction["reasons"] * 9,
+        "n_contributing": 9,
+        "base_prediction": 0.1,
+        "marks": [],
+    }
+    hospital.store.save([stored])
+    _, usual = hospital.get("/v1/admissions/S9/prediction")
+    _, full = hospital.get("/v1/admissions/S9/prediction?explain=full")
+    _, listed = hospital.get("/v1/worklist")
+    told = [usual["predictions"][0], full["predictions"][0], listed["items"][0]["prediction"]]
+    assert [len(each["reasons"]) for each in told] == [5, 9, 5]
+    assert ["marks" in each for each in told] == [False, True, False]
+
+
 def test_it_is_told_in_the_language_that_is_asked_for(hospital):
     hospital.store.save([answer("S9")])
     for address in ("/v1/admissions/S9/prediction?language=zh", "/v1/worklist?language=zh"):
