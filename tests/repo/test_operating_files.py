@@ -80,7 +80,7 @@ def test_the_guide_tells_every_limit_with_its_default():
     shown = {"max_body_bytes": "5 MiB", "max_rows": "20,000", "max_batch": "1,000"}
     told = dict(re.findall(r"^\| `(\w+)` \| ([\d,.]+(?: MiB)?)", GUIDE, flags=re.M))
     limits = {
-        each.name: each.default for each in fields(ServingSettings) if isinstance(each.default, int | float)
+        each.name: each.default for each in fields(ServingSettings) if type(each.default) in (int, float)
     }
     for name in ("reload_seconds", "retry_seconds"):
         del limits[name]

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from serving.answers import Answers
 from serving.api import create_app
 from serving.documents import EXAMPLE_REQUEST
 from serving.operation.connections import BoundedConnection
@@ -63,7 +65,7 @@ def received(sender: socket.socket) -> bytes:
 
 def alone(folder: Path) -> dict[str, Any]:
     """The predictions of the example by the champions of a folder, asked once and for all, by model."""
-    with TestClient(create_app(ServingSettings(folder))) as client:
+    with TestClient(create_app(ServingSettings(folder, insecure_demo=True))) as client:
         answer = client.post("/v1/predictions", json=EXAMPLE_REQUEST).json()
     return {each["model"]: each for each in answer["predictions"]}
 
@@ -235,7 +237,7 @@ def test_logs_are_lines_of_json_that_hold_no_value_whatever_is_sent(champions, t
 @contextmanager
 def listening(folder: Path, **bounds: Any) -> Iterator[int]:
     """The server on a free port, in a thread of its own."""
-    settings = ServingSettings(folder, **bounds)
+    settings = ServingSettings(folder, insecure_demo=True, **bounds)
     server = Server(settings, uvicorn_config(create_app(settings), settings))
     socket_ = socket.create_server(("127.0.0.1", 0))
     running = threading.Thread(target=server.run, args=([socket_],), daemon=True)
@@ -250,14 +252,14 @@ def listening(folder: Path, **bounds: Any) -> Iterator[int]:
 
 def test_requests_that_wait_leave_threads_for_who_asks_whether_the_server_is_ready(champions, monkeypatch):
     """50 requests hold a thread each, more than the 40 that the framework has by itself."""
-    entered, go_on = threading.Semaphore(0), threading.Event()
+    entered, go_on, ask_at_once = threading.Semaphore(0), threading.Event(), Answers.ask
 
-    def slow(*_: Any, **__: Any) -> dict[str, Any]:
+    def ask_late(*args: Any, **options: Any) -> Any:
         entered.release()
         assert go_on.wait(60)
-        return {}
+        return ask_at_once(*args, **options)
 
-    monkeypatch.setattr("serving.answers.Answers.one", slow)
+    monkeypatch.setattr(Answers, "ask", ask_late)
     with listening(champions, max_waiting=50) as port, ThreadPoolExecutor(50) as pool:
         waiting = [pool.submit(ask, port) for _ in range(50)]
         try:
@@ -301,7 +303,7 @@ HEAD = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
 )
 def test_who_sends_slowly_does_not_hold_a_connection(tmp_path, first, trickle):
     with (
-        listening(tmp_path, head_seconds=0.4) as port,
+        listening(tmp_path / "champions", head_seconds=0.4) as port,
         socket.create_connection(("127.0.0.1", port)) as sender,
     ):
         sender.sendall(first)
@@ -310,7 +312,7 @@ def test_who_sends_slowly_does_not_hold_a_connection(tmp_path, first, trickle):
 
 def test_a_request_has_a_longest_time_whatever_it_waits_for(tmp_path):
     with (
-        listening(tmp_path, body_seconds=60, request_seconds=0.4) as port,
+        listening(tmp_path / "champions", body_seconds=60, request_seconds=0.4) as port,
         socket.create_connection(("127.0.0.1", port)) as sender,
     ):
         sender.sendall(
@@ -323,7 +325,7 @@ def test_a_request_has_a_longest_time_whatever_it_waits_for(tmp_path):
 def test_an_answer_that_nobody_reads_does_not_hold_a_connection(tmp_path):
     """Pipelined requests whose answers fill every buffer: the server stops reading, then cuts."""
     with (
-        listening(tmp_path, head_seconds=0.4, request_seconds=0.4) as port,
+        listening(tmp_path / "champions", head_seconds=0.4, request_seconds=0.4) as port,
         socket.create_connection(("127.0.0.1", port)) as sender,
     ):
         sender.settimeout(0.2)
@@ -340,7 +342,7 @@ def test_an_answer_that_nobody_reads_does_not_hold_a_connection(tmp_path):
 
 
 def test_one_connection_too_many_is_told_to_come_again_and_many_too_many_are_cut(tmp_path):
-    with listening(tmp_path, max_connections=2) as port, ExitStack() as open_:
+    with listening(tmp_path / "champions", max_connections=2) as port, ExitStack() as open_:
         for _ in range(2):
             open_.enter_context(socket.create_connection(("127.0.0.1", port)))
         status, headers, document = ask(port, "GET", "/health/live", None)
@@ -353,7 +355,8 @@ def test_one_connection_too_many_is_told_to_come_again_and_many_too_many_are_cut
 
 
 def test_the_limits_of_connections_are_uvicorns_own_where_it_has_them(tmp_path):
-    config = uvicorn_config(create_app(settings := ServingSettings(tmp_path)), settings)
+    settings = ServingSettings(tmp_path / "champions")
+    config = uvicorn_config(FastAPI(), settings)
     assert config.http.func is BoundedConnection  # type: ignore[union-attr]
     assert config.timeout_graceful_shutdown == settings.shutdown_seconds
     assert (config.access_log, config.log_config, config.proxy_headers) == (False, None, False)
@@ -364,7 +367,7 @@ def test_the_limits_of_connections_are_uvicorns_own_where_it_has_them(tmp_path):
     [("0b0c0d0e-1111-4222-8333-444455556666", True), (SECRET, False), ("", False), ("1" * 36, False)],
 )
 def test_a_request_keeps_its_id_if_that_is_a_uuid(tmp_path, sent, is_kept):
-    with TestClient(create_app(ServingSettings(tmp_path))) as client:
+    with TestClient(create_app(ServingSettings(tmp_path / "champions"))) as client:
         found = client.get("/health/live", headers={"X-Request-Id": sent}).headers["x-request-id"]
     assert (found == sent) is is_kept
     assert len(found) == 36
