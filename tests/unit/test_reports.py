@@ -126,7 +126,7 @@ def test_the_page_of_an_evaluation_has_the_words_of_the_report() -> None:
     assert "+0.114 (+0.094 to +0.132)" in page
     # The 95th percentile of the chi-square distribution with 2 and with 1 degree of freedom.
     assert "reaches 6.0 for any change (found: 9.0) and 3.8 for the slope" in page
-    for name in ("prior_admissions", "general_surgery", "interval_coverage", "overflow-wrap: anywhere"):
+    for name in ("prior_admissions", "general_surgery", "interval_coverage"):
         assert name not in page
 
 

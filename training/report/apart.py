@@ -43,8 +43,8 @@ def _groups(evidence: Evidence) -> Section:
         shown(
             evidence,
             "groups",
-            f"How {'well the model ranks patients' if evidence.is_risk else 'far the model is off'} within each "
-            "group, with intervals; the grey band is everyone's.",
+            f"How {'well the model ranks patients' if evidence.is_risk else 'far the model is off'} within "
+            "each group, with intervals; the grey band is everyone's.",
         ),
         shown(
             evidence,
