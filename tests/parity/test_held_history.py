@@ -13,6 +13,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from starlette.testclient import TestClient
 
 from features.dataset import CodeSystems, DataSet, open_dataset
 from features.online import OnlineFeatures
@@ -20,10 +21,12 @@ from features.points import Point
 from features.settings import DEFAULT_SETTINGS
 from features.tables import STAYS, TableError
 from models.artefact import Context
+from serving.api import create_app
 from serving.history import Held, HeldHistory, HeldRequest, read_held_request
 from serving.loaded import ChampionSet
 from serving.predictor import fact_features, predict
 from serving.problems import Problem
+from serving.settings import ServingSettings
 from tests.hospital import hospital as small_hospital
 from tests.served import sent
 
@@ -74,6 +77,30 @@ def test_an_admission_predicted_from_held_records_is_as_in_the_batch_to_the_last
             np.testing.assert_array_equal(scores.prediction.value, own["value"].to_numpy())
             np.testing.assert_array_equal(scores.prediction.raw_output, own["raw_output"].to_numpy())
         assert [pd.Timestamp(time) for time in found.prediction_times] == own["prediction_time"].tolist()
+
+
+def test_a_stay_alone_is_answered_from_held_records_as_in_the_batch_and_kept_if_asked_to(
+    hospital, champions_folder, scored, tmp_path
+):
+    rows = pd.read_parquet(scored, filters=[("prediction_point", "=", "discharge")]).iloc[::300]
+    settings = ServingSettings(
+        champions_folder,
+        folder=tmp_path,
+        history=hospital.path,
+        insecure_demo=True,
+        features=DEFAULT_SETTINGS,
+    )
+    with TestClient(create_app(settings)) as client:
+        for row in rows.itertuples():
+            question = {"stay_id": row.stay_id, "prediction_point": "discharge"}
+            answered = client.post("/v1/predictions?store=true", json=question).json()
+            (prediction,) = answered["predictions"]
+            assert (prediction["probability"], prediction["raw_output"]) == (row.value, row.raw_output)
+            assert client.get(f"/v1/admissions/{row.stay_id}/prediction").json() == answered
+        listed = client.get("/v1/worklist?since=1900-01-01&top=500").json()["items"]
+        assert [item["stay_id"] for item in listed] == rows.sort_values("value")["stay_id"].tolist()[::-1]
+        unknown = client.post("/v1/predictions", json={"stay_id": SECRET, "prediction_point": "discharge"})
+        assert (unknown.status_code, SECRET in unknown.text) == (404, False)
 
 
 def test_held_are_all_rows_of_the_patient_and_nobody_elses(hospital, history, context):
