@@ -6,11 +6,13 @@ import math
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 from serving.answers import Answers
+from serving.api import create_app
 from serving.documents import EXAMPLE_REQUEST
 from serving.loaded import LiveChampions
-from serving.operation.metrics import Metrics
+from serving.operation.metrics import MEDIA_TYPE, Metrics
 from serving.problems import Problem
 from serving.settings import ServingSettings
 from tests.service.test_api import promote
@@ -55,3 +57,23 @@ def test_answers_alone_and_of_a_batch_are_counted(champions):
     # Those of a batch wait for nobody.
     assert found["wardcast_queue_wait_seconds_count"] == found["wardcast_gathered_requests_sum"] == 2
     assert found["wardcast_queue_length"] == 0
+
+
+def test_the_whole_application_counts_requests_problems_and_champions_by_declared_names(champions):
+    settings = ServingSettings(champions, insecure_demo=True)
+    with TestClient(create_app(settings)) as client:
+        client.post("/v1/predictions", json=EXAMPLE_REQUEST, headers={"X-Request-Id": SECRET})
+        client.post(f"/v1/predictions?name={SECRET}", json={"stay_id": SECRET})
+        client.get(f"/v1/admissions/{SECRET}/prediction")
+        client.request(SECRET, f"/{SECRET}")
+        response = client.get("/metrics")
+    assert response.headers["content-type"] == MEDIA_TYPE
+    assert SECRET not in response.text
+    found = samples(response.text)
+    route = 'method="POST",route="/v1/predictions"'
+    assert found[f'wardcast_request_seconds_count{{{route},status="200"}}'] == 1
+    assert found[f'wardcast_request_seconds_count{{{route},status="422"}}'] == 1
+    assert found['wardcast_problems_total{kind="no-prediction"}'] == 1
+    labels = 'name="readmission-admission",prediction_point="admission",target="readmission",version="3"'
+    assert found[f"wardcast_champion{{{labels}}}"] == 1
+    assert found["wardcast_champions_refused"] == 0
