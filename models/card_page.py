@@ -23,7 +23,10 @@ th[scope=row] { width: 11rem; color: #444; } th[scope=col] { font-weight: 600; }
 .metrics th[scope=row] { width: 5rem; } .metrics td:nth-child(2) { width: 19%; }
 .metrics td:nth-child(3) { width: 44%; }
 td ul { margin: 0; padding-left: 1rem; } .open { color: #444; font-style: italic; }
-@page { size: A4; margin: 12mm 13mm; } @media print { body { font-size: 8.2pt; } h2 { margin-top: .5rem; } }
+@media screen and (max-width: 600px) { th[scope=row] { width: 6rem; } }
+@page { size: A4; margin: 10mm 13mm; } @media print { body { font-size: 7.8pt; line-height: 1.28; }
+  h1 { font-size: 1.3rem; } h2 { margin-top: .35rem; } p, .banner { margin: .25rem 0; }
+  .banner { font-size: 9pt; padding: .25rem .5rem; } td, th { padding-top: .08rem; padding-bottom: .08rem; } }
 """
 HOSPITAL = "For the hospital to write"
 
@@ -136,7 +139,10 @@ def _summary(artefact: Artefact) -> Rows:
 
 def _uses(artefact: Artefact) -> Rows:
     return {
-        "intended-use": ("Use and workflow", f"{artefact.intended_use} {HOSPITAL}: who acts on it, and how."),
+        "intended-use": (
+            "Use and workflow",
+            f"advice on whom to look at first. {HOSPITAL}: who acts on it, and how.",
+        ),
         "intended-users": ("Users", "clinicians, discharge planners, bed managers"),
         "how-to-use": (
             "How to use",
