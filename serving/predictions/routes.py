@@ -3,7 +3,6 @@
 Annotations are not put off here: dependencies of a router are made with it.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -77,7 +76,8 @@ def router(
         if store:
             with store_reached():
                 predictions.save([Stored(_without_groups(answer), asked.department)])
-        return json_response(_as_asked(answer, telling))
+            answer = _as_asked(answer, telling)
+        return json_response(answer)
 
     @routes.post(
         "/v1/predictions/batch",
@@ -108,7 +108,9 @@ def router(
             kept = [Stored(_without_groups(answer), one.department) for one, answer in answered]
             with store_reached():
                 predictions.save(kept)
-        return json_response({"items": _documents(found, telling)})
+            found = [each if isinstance(each, Problem) else _as_asked(each, telling) for each in found]
+        documents = [each.document() if isinstance(each, Problem) else each for each in found]
+        return json_response({"items": documents})
 
     return routes
 
@@ -137,11 +139,7 @@ def _without_groups(answer: Answer) -> dict[str, Any]:
 
 
 def _as_asked(answer: Answer, telling: Telling) -> Answer:
-    """An answer with no more than was asked for."""
+    """An answer that was stored, with no more than was asked for."""
     if telling.with_scale:
         return answer
     return answer | {"predictions": [shortened(prediction) for prediction in answer["predictions"]]}
-
-
-def _documents(found: Sequence[Answer | Problem], telling: Telling) -> list[dict[str, Any]]:
-    return [each.document() if isinstance(each, Problem) else _as_asked(each, telling) for each in found]

@@ -26,13 +26,12 @@ from serving.reasons.languages import Language
 from serving.requests import REQUEST_TABLES
 from serving.score import ScoringError, score
 from serving.scored import SCHEMA, combine, top_table
-from serving.settings import ServingSettings
-from tests.served import comparable, sent
+from tests.served import comparable, open_to_all, sent
 
 
 @pytest.fixture(scope="module")
 def client(champions_folder: Path) -> Iterator[TestClient]:
-    with TestClient(create_app(ServingSettings(champions_folder, features=DEFAULT_SETTINGS))) as client:
+    with TestClient(create_app(open_to_all(champions_folder, features=DEFAULT_SETTINGS))) as client:
         yield client
 
 

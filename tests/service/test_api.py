@@ -29,11 +29,14 @@ from models.calibration import BetaCalibration, KnotsCalibration, LineCalibratio
 from models.champions import Champion, install_champion
 from models.encoding import FeatureSpec
 from models.storage import write_artefact
+from serving.access.guard import INSECURE_DEMO
+from serving.answers import Asked
 from serving.api import create_app
 from serving.documents import EXAMPLE_ANSWER, EXAMPLE_REQUEST, AnswerDocument, ProblemDocument
 from serving.server import Server, serve, served_app, uvicorn_config
 from serving.settings import ServingSettings
 from tests.admission_rows import DISTRIBUTION
+from tests.served import open_to_all
 
 SECRET = "Zhang-Wei-4711"
 CONTEXT = Context("Asia/Shanghai", "CNY", {"diagnosis": "icd10gb", "procedure": "icd9cm3"}, "billed")
@@ -110,13 +113,19 @@ def champions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def client_of(folder: Path, **limits: Any) -> TestClient:
-    return TestClient(create_app(ServingSettings(folder, **limits)))
+    return TestClient(create_app(open_to_all(folder, **limits)))
 
 
 @pytest.fixture(scope="module")
 def client(champions: Path) -> Iterator[TestClient]:
     with client_of(champions) as client:
         yield client
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the server told of itself, beside the warning that nobody is asked who they are."""
+    own = [each.message for each in caplog.records if each.name == "wardcast.serving"]
+    return [message for message in own if message != INSECURE_DEMO]
 
 
 @pytest.fixture
@@ -486,12 +495,12 @@ def test_a_late_time_in_a_batch_costs_no_computation(champions, admission, monke
 def test_one_request_too_many_is_told_so_at_once_and_health_still_answers(champions, admission, monkeypatch):
     entered, go_on = threading.Event(), threading.Event()
 
-    def slow(_answers: Any, content: Any, **_told: Any) -> dict[str, Any]:
+    def slow(_answers: Any, asked: Asked) -> dict[str, Any]:
         entered.set()
         assert go_on.wait(30)
-        return {"stay_id": content["stay_id"]}
+        return {"stay_id": asked.records.stay_id}
 
-    monkeypatch.setattr("serving.answers.Answers.one", slow)
+    monkeypatch.setattr("serving.answers.Answers.answer", slow)
     with client_of(champions, max_waiting=1) as client, ThreadPoolExecutor(1) as pool:
         first = pool.submit(client.post, "/v1/predictions", json=admission)
         assert entered.wait(30)
@@ -522,7 +531,7 @@ def test_the_log_knows_routes_and_no_values(client, admission, caplog):
 @contextmanager
 def listening(folder: Path, **bounds: Any) -> Iterator[tuple[Server, threading.Thread, int]]:
     """The server on a free port, in a thread of its own."""
-    settings = ServingSettings(folder, **bounds)
+    settings = open_to_all(folder, **bounds)
     server = Server(settings, uvicorn_config(create_app(settings), settings))
     socket_ = socket.create_server(("127.0.0.1", 0))
     running = threading.Thread(target=server.run, args=([socket_],), daemon=True)
@@ -574,21 +583,21 @@ def test_a_body_that_does_not_come_does_not_keep_the_server_from_ending(tmp_path
     ],
 )
 def test_on_this_machine_alone_only_its_own_names_are_answered(tmp_path, address, name, status):
-    with TestClient(served_app(ServingSettings(tmp_path), address)) as client:
+    with TestClient(served_app(ServingSettings(tmp_path / "champions"), address)) as client:
         assert client.get("/health/live", headers={"Host": name}).status_code == status
 
 
 @pytest.mark.parametrize(("address", "is_warned"), [("127.0.0.1", False), ("0.0.0.0", True)])
-def test_a_server_that_others_reach_says_that_it_has_no_access_control(
+def test_a_server_that_others_reach_says_that_nothing_is_encrypted(
     tmp_path, monkeypatch, caplog, address, is_warned
 ):
     # The tests keep the loggers that they watch.
     monkeypatch.setattr("serving.server.logging.config.dictConfig", lambda _: None)
     served: list[str] = []
     monkeypatch.setattr(Server, "run", lambda server: served.append(server.config.host))
-    serve(ServingSettings(tmp_path), host=address)
+    serve(ServingSettings(tmp_path / "champions"), host=address)
     assert served == [address]
-    assert ("there is no access control" in caplog.text) is is_warned
+    assert ("nothing is encrypted" in caplog.text) is is_warned
 
 
 def test_answers_are_kept_by_no_cache(client, admission):
@@ -674,7 +683,7 @@ def test_a_record_that_cannot_be_read_costs_its_own_model_alone_and_heals(tmp_pa
             "complication",
             "readmission",
         ]
-    events = [json.loads(each.message) for each in caplog.records if each.name == "wardcast.serving"]
+    events = [json.loads(message) for message in said(caplog)]
     assert [(each["event"], each.get("model") or each["models"]) for each in events] == [
         ("refused", "complication-admission"),
         ("loaded", ["readmission-admission/1"]),
@@ -700,7 +709,11 @@ def test_a_server_without_a_champion_says_so_in_its_log_once(tmp_path, caplog):
     with client_of(tmp_path / "none", reload_seconds=0) as client:
         for _ in range(3):
             problem(client.get("/health/ready"), 503, "not-ready")
-        told = [each.message for each in caplog.records if each.name == "wardcast.serving"]
+        told = [
+            each.message
+            for each in caplog.records
+            if each.name == "wardcast.serving" and each.message != INSECURE_DEMO
+        ]
         assert told == [f"no champion in {tmp_path / 'none'}: predictions answer 503"]
         promote(tmp_path / "none", "readmission")
         assert client.get("/health/ready").status_code == 200

@@ -565,11 +565,11 @@ def test_a_setting_reaches_the_cohort(house, tmp_path):
         ("champion_rul = 1", "champion_rul is no setting; the nearest is champion_rule"),
         ("port = [", "wardcast.toml: not readable as TOML"),
         ("threads = 0", "settings: wardcast.toml: threads: input should be greater than or equal to 1"),
-        ("landmark_hours = -1", "settings: wardcast.toml: landmark_hours: input should be greater than or equal to 0"),
-        ("landmark_hours = nan", "settings: wardcast.toml: landmark_hours: input should be a finite number"),
-        ("minimum_age = -1", "settings: wardcast.toml: minimum_age: input should be greater than or equal to 0"),
-        ("port = 99999", "settings: wardcast.toml: port: input should be less than or equal to 65535"),
-        ("memory_limit_mb = 0", "settings: wardcast.toml: memory_limit_mb: input should be greater than or equal to 100"),
+        ("landmark_hours = -1", "toml: landmark_hours: input should be greater than or equal to 0"),
+        ("landmark_hours = nan", "toml: landmark_hours: input should be a finite number"),
+        ("minimum_age = -1", "toml: minimum_age: input should be greater than or equal to 0"),
+        ("port = 99999", "toml: port: input should be less than or equal to 65535"),
+        ("memory_limit_mb = 0", "toml: memory_limit_mb: input should be greater than or equal to 100"),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused_in_words(tmp_path, text, problem):

@@ -26,9 +26,8 @@ from features.tables import TABLES
 from models.model import Model, load_model
 from serving.api import create_app
 from serving.loaded import load_champions
-from serving.settings import ServingSettings
 from tests.command import WARDCAST, Done, clean_environment, succeeded, wardcast
-from tests.served import sent
+from tests.served import open_to_all, sent
 
 ADMISSIONS = 20_000
 LATEST_DAYS = 60
@@ -216,7 +215,7 @@ def test_reasons_are_the_strongest_and_name_features_of_the_data_set(demo, score
 
 @pytest.fixture(scope="module")
 def client(demo: Demo) -> Iterator[TestClient]:
-    with TestClient(create_app(ServingSettings(demo.work / "champions"))) as client:
+    with TestClient(create_app(open_to_all(demo.work / "champions"))) as client:
         yield client
 
 
