@@ -67,6 +67,11 @@ class Asked:
         return [model.model_id for model in self.models]
 
     @property
+    def n_rows(self) -> int:
+        """The rows of its records."""
+        return sum(map(len, self.records.tables.values()))
+
+    @property
     def alike(self) -> tuple[Hashable, ...]:
         """Equal for requests that can be computed together: by the very same models, told alike."""
         return self.n_reasons, self.telling, *(id(model) for model in self.models)
@@ -133,7 +138,7 @@ class Answers:
 
     def answer(self, asked: Asked) -> Answer:
         """The answer to a checked request, computed with others that are like it. Raises Problem."""
-        return self._gathering.answer(asked, alike=asked.alike)
+        return self._gathering.answer(asked, alike=asked.alike, size=asked.n_rows)
 
     def ask_many(
         self,

@@ -19,6 +19,8 @@ Answer = TypeVar("Answer")
 
 MOST_TOGETHER = 32
 """So many are computed while the next ones wait: more would be cheaper each, and the wait longer."""
+MOST_SIZE = 10_000
+"""The sizes of those computed together add up to no more, unless one alone does: they share the memory."""
 WORKERS = 2
 """While one is at the features, which another engine computes, the other can be at the models."""
 
@@ -26,6 +28,7 @@ WORKERS = 2
 @dataclass(frozen=True)
 class _Waiting(Generic[Item, Answer]):
     alike: Hashable
+    size: int
     item: Item
     answer: Future[Answer] = field(default_factory=Future)
     since: float = field(default_factory=time.perf_counter)
@@ -54,9 +57,12 @@ class Gathering(Generic[Item, Answer]):
         """How many wait whose computation has not begun."""
         return len(self._waiting)
 
-    def answer(self, item: Item, *, alike: Hashable) -> Answer:
-        """The item's answer, computed with that of others that are `alike`; raises what it failed with."""
-        waiting = _Waiting[Item, Answer](alike, item)
+    def answer(self, item: Item, *, alike: Hashable, size: int = 1) -> Answer:
+        """The item's answer, computed with that of others that are `alike`; raises what it failed with.
+
+        `size` is what the item takes of `MOST_SIZE`.
+        """
+        waiting = _Waiting[Item, Answer](alike, size, item)
         with self._lock:
             self._waiting.append(waiting)
         self._workers.submit(self._answer_next)
@@ -86,10 +92,14 @@ class Gathering(Generic[Item, Answer]):
     def _next(self) -> list[_Waiting[Item, Answer]]:
         together: list[_Waiting[Item, Answer]] = []
         left: deque[_Waiting[Item, Answer]] = deque()
+        size = 0
         with self._lock:
             while self._waiting and len(together) < MOST_TOGETHER:
                 each = self._waiting.popleft()
-                is_alike = not together or each.alike == together[0].alike
-                (together if is_alike else left).append(each)
+                if not together or (each.alike == together[0].alike and size + each.size <= MOST_SIZE):
+                    together.append(each)
+                    size += each.size
+                else:
+                    left.append(each)
             self._waiting = left + self._waiting
         return together

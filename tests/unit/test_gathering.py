@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from serving.gathering import MOST_TOGETHER, WORKERS, Gathering
+from serving.gathering import MOST_SIZE, MOST_TOGETHER, WORKERS, Gathering
 
 Computed = Sequence["str | Exception"]
 
@@ -30,7 +30,11 @@ class Held:
 
 
 def asked_meanwhile(
-    held: Held, items: Sequence[str], *, alike: Callable[[str], object] = len
+    held: Held,
+    items: Sequence[str],
+    *,
+    alike: Callable[[str], object] = len,
+    size: Callable[[str], int] = lambda _item: 1,
 ) -> list[Future[str]]:
     """All items asked for while every worker is busy with an item `busy…` of its own."""
     gathering = Gathering[str, str](held)
@@ -40,7 +44,7 @@ def asked_meanwhile(
         answers.append(pool.submit(gathering.answer, f"busy{worker}", alike=("busy", worker)))
         assert held.busy.acquire(timeout=30)
     for place, item in enumerate(items, start=1):
-        answers.append(pool.submit(gathering.answer, item, alike=alike(item)))
+        answers.append(pool.submit(gathering.answer, item, alike=alike(item), size=size(item)))
         while len(gathering._waiting) < place:
             threading.Event().wait(0.001)
     held.go_on.set()
@@ -76,6 +80,15 @@ def test_a_group_has_a_bounded_size() -> None:
     answers = asked_meanwhile(held, items)
     assert [answer.result() for answer in answers] == items
     assert sorted(len(group) for group in held.groups[WORKERS:]) == [5, MOST_TOGETHER]
+
+
+def test_large_ones_are_not_all_computed_together() -> None:
+    held = Held()
+    sizes = {"huge": 3 * MOST_SIZE, "half": MOST_SIZE // 2, "most": MOST_SIZE - 1, "tiny": 1}
+    answers = asked_meanwhile(held, [*sizes], size=sizes.__getitem__)
+    assert [answer.result() for answer in answers] == ["HUGE", "HALF", "MOST", "TINY"]
+    # What is too large stands alone; half and most are together too large, half and tiny are not.
+    assert sorted(held.groups[WORKERS:]) == [["half", "tiny"], ["huge"], ["most"]]
 
 
 def test_one_that_fails_harms_no_other() -> None:
