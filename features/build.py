@@ -37,6 +37,7 @@ from features.progress import Progress, silent
 from features.settings import DEFAULT_SETTINGS, FeatureSettings
 from features.tables import STAYS, TABLES
 
+# As long as the records themselves and read once or twice: not worth a table.
 _READ_ONCE = ("known_diagnoses", "known_procedures")
 _ROW_GROUPS = {
     "sex": ("sex", "f.sex"),
