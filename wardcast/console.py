@@ -6,10 +6,9 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -75,25 +74,6 @@ def _console() -> Console:
 
 def _is_number(cell: object) -> bool:
     return cell is None or str(cell).replace(",", "").lstrip("-").replace(".", "", 1).isdigit()
-
-
-def with_interval(metric: Mapping[str, Any], digits: int = 3) -> str:
-    """A metric with its 95 % interval, on two lines: `0.701` over `0.690 to 0.712`."""
-    if metric.get("value") is None:
-        return "–"
-    value = f"{metric['value']:,.{digits}f}"
-    if metric.get("low") is None or metric.get("high") is None:
-        return value
-    return f"{value}\n{metric['low']:,.{digits}f} to {metric['high']:,.{digits}f}"
-
-
-def digits_of(measure: str, target: str) -> int:
-    """Decimals of a measure of a target: none of money, two of days, three of what has no unit."""
-    from training.targets import TARGETS
-
-    if measure != "mae":
-        return 3
-    return 2 if TARGETS[target].unit == "days" else 0
 
 
 def program(name: str) -> str:

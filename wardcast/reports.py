@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from wardcast.console import digits_of, program, say, show_table, with_interval
+from models.measures import estimate
+from wardcast.console import program, say, show_table
 
 if TYPE_CHECKING:
     from features.dataset import Declaration
@@ -106,10 +107,13 @@ def say_outcome(outcome: Outcome, settings: Settings, *, promote: bool) -> None:
 
 
 def _metric_rows(result: Mapping[str, Any], columns: Sequence[str]) -> list[list[object]]:
+    from training.targets import TARGETS
+
+    unit = "days" if TARGETS[result["target"]].unit == "days" else ""
+
     def cells(metrics: Mapping[str, Any]) -> list[str]:
         return [
-            with_interval(metrics[name], digits_of(name, result["target"])) if name in metrics else ""
-            for name in columns
+            estimate(name, metrics[name], unit, between="\n") if name in metrics else "" for name in columns
         ]
 
     rows: list[list[object]] = [[result["model"], f"{result['n']['test']:,}", *cells(result["metrics"])]]
@@ -216,7 +220,7 @@ def _primary_metric(target: str, found: Mapping[str, float]) -> str:
 
     name = PRIMARY[TARGETS[target].kind].name
     metric = {"value": found.get(name), "low": found.get(f"{name}_low"), "high": found.get(f"{name}_high")}
-    return f"{name} {with_interval(metric)}"
+    return name + " " + estimate(name, metric, between="\n")
 
 
 def show_scored(scored: Scored, declaration: Declaration, *, since: dt.datetime | None, resume: bool) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from features.points import Point
 from models.card_metrics import spread_of_groups
 from models.card_page import Release, card_page
 from tests.report_results import AMOUNT, AMOUNT_RESULTS, RISK, RISK_RESULTS, metric
 from training.report.card import model_card_page
 from training.report.findings import findings_in_words, to_watch
 from training.report.page import report_page
+from training.targets import TARGETS
 
 RIGHT = {"bias": metric(1.0), "interval_coverage": metric(0.8)}
 LEFT_OUT: list[dict[str, Any]] = [
@@ -204,3 +206,10 @@ def test_money_has_its_currency_and_shares_are_per_cent() -> None:
     dear = report_page(replace(AMOUNT, features=(costs,)), AMOUNT_RESULTS, {})
     assert "<td>CNY</td>" in dear
     assert "currency</td>" not in dear[dear.index('id="predictor-list"') :]
+
+
+def test_what_a_model_is_for_names_its_window() -> None:
+    use = TARGETS["readmission"].intended_use(Point.DISCHARGE, {"kind": "derived", "window_days": 30})
+    assert "an unplanned readmission within 30 days after discharge" in use
+    cost = TARGETS["cost"].intended_use(Point.ADMISSION, {"window_days": 30})
+    assert "the expected cost of the episode and of stays within 30 days after discharge" in cost

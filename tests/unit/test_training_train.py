@@ -14,6 +14,7 @@ from models.model import model_from_text
 from models.storage import read_artefact, write_artefact
 from tests.admission_rows import FEATURES, admissions, data_set, recipe
 from training.report.card import model_card
+from training.report.findings import to_watch
 from training.targets import TrainingError
 from training.train import Effort, Trained, train_model
 from training.validation.cross_validate import out_of_fold
@@ -107,6 +108,14 @@ def test_no_identifier_of_a_patient_or_a_stay_stands_in_anything_that_is_kept(tm
         kept += [trained.test.to_csv()]
         assert not [text for text in kept if "MARKER" in text]
         assert len(trained.test)
+
+
+def test_the_model_carries_what_its_own_card_tells_of_source_groups_and_limits(cost: Trained) -> None:
+    facts = cost.artefact.training.facts
+    assert facts["source"]
+    assert {entry["metric"] for entry in facts["groups"]["measures"]} <= {"wape", "bias", "interval_coverage"}
+    assert facts["findings"] == to_watch(cost.results)
+    assert cost.results["distribution"]["level"] == cost.artefact.distribution.level  # type: ignore[union-attr]
 
 
 def test_the_cost_comes_with_interval_and_both_ways_of_counting(cost: Trained) -> None:
