@@ -112,9 +112,9 @@ def _metric_rows(result: Mapping[str, Any], columns: Sequence[str]) -> list[list
     unit = "days" if TARGETS[result["target"]].unit == "days" else ""
 
     def cells(metrics: Mapping[str, Any]) -> list[str]:
-        return [
-            estimate(name, metrics[name], unit, between="\n") if name in metrics else "" for name in columns
-        ]
+        # Why a baseline has no interval would fill the cell; the report says it.
+        found = {name: {**metrics[name], "reason": None} for name in columns if name in metrics}
+        return [estimate(name, found[name], unit, between="\n") if name in found else "" for name in columns]
 
     rows: list[list[object]] = [[result["model"], f"{result['n']['test']:,}", *cells(result["metrics"])]]
     for name, baseline in result["baselines"].items():
