@@ -33,7 +33,7 @@ check: $(READY)           ## style, types, who may import whom
 	$(BIN)/lint-imports
 
 serve: $(READY)           ## the API on the champions of the last demo
-	$(BIN)/wardcast serve --work $(DEMO) $(ARGS)
+	$(BIN)/wardcast serve --work $(DEMO) --insecure-demo $(ARGS)
 
 bench: $(READY)           ## what the speed claims are measured with
 	$(BIN)/python -m benchmarks $(ARGS)

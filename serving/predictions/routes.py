@@ -72,7 +72,7 @@ def router(
             request = parse_json(content)
             asked = answers.ask(request, n_reasons=n_reasons, telling=wanted, sees=caller.sees)
             answer = answers.answer(asked)
-        audit.record(caller, "POST /v1/predictions", [asked.records.stay_id], asked.model_ids)
+        audit.record(caller, "predict", [asked.records.stay_id], asked.model_ids)
         if store:
             with store_reached():
                 predictions.save([Stored(_without_groups(answer), asked.department)])
@@ -100,7 +100,7 @@ def router(
         if answered:
             audit.record(
                 caller,
-                "POST /v1/predictions/batch",
+                "predict_batch",
                 [one.records.stay_id for one, _ in answered],
                 [model_id for one, _ in answered for model_id in one.model_ids],
             )

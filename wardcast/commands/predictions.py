@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wardcast.commands.access import store_of
 from wardcast.commands.options import AsJson, DataFolder, Work, output_place, print_json, settings_of, usage
+
+if TYPE_CHECKING:
+    from features.dataset import DataSet
+    from features.progress import Progress
+    from serving.loaded import ChampionSet
+    from serving.score import Keep
+    from wardcast.settings import Settings
 
 
 def score(
@@ -19,6 +28,9 @@ def score(
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="keep the highest K of each target")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted run")] = False,
+    store: Annotated[
+        bool, typer.Option("--store", help="keep them for the worklist and for whoever asks by the stay")
+    ] = False,
     work: Work = None,
     as_json: AsJson = False,
 ) -> None:
@@ -37,15 +49,18 @@ def score(
     output_place(out)
     settings = settings_of(work=work)
     dataset = open_dataset(data)
-    with progress_bar() as progress:
+    champions, own = load_champions(settings.champions), settings.features()
+    with progress_bar() as progress, ExitStack() as ending:
+        keep = _keep(settings, dataset, champions, progress, ending) if store else None
         scored = score_all(
             dataset,
-            load_champions(settings.champions),
+            champions,
             out,
             since=since,
             top=top,
-            settings=settings.features(),
+            settings=own,
             resume=resume,
+            keep=keep,
             progress=progress,
         )
     if as_json:
@@ -64,6 +79,21 @@ def score(
         )
     else:
         show_scored(scored, dataset.declaration, since=since, resume=resume)
+
+
+def _keep(
+    settings: Settings, dataset: DataSet, champions: ChampionSet, progress: Progress, ending: ExitStack
+) -> Keep:
+    """Put what was scored into the store, which is opened now and closed when the command ends."""
+    from serving.store.batch import store_scored
+    from serving.store.predictions import PredictionStore
+
+    engine = store_of(settings)
+    ending.callback(engine.dispose)
+    own = settings.features()
+    return lambda parts: store_scored(
+        parts, PredictionStore(engine), dataset, champions, own, progress=progress
+    )
 
 
 def serve(
