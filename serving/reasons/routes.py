@@ -66,7 +66,7 @@ def router(
         language: Annotated[Language, Depends(language_asked)],
         stay_id: str,
         target: Annotated[str, Query(pattern="^[a-z_]{1,50}$")] = "readmission",
-        point: Annotated[
+        prediction_point: Annotated[
             Literal["preadmission", "admission", "discharge"] | None,
             Query(description="default: the point that was predicted last"),
         ] = None,
@@ -77,7 +77,8 @@ def router(
     ) -> Response:
         """The latest stored prediction of a target as a waterfall, for a screen, in print, or read aloud."""
         with store_reached():
-            found = store.latest(stay_id, None if point is None else Point(point))
+            asked_for = None if prediction_point is None else Point(prediction_point)
+            found = store.latest(stay_id, asked_for)
         if found is None or not caller.sees(found.department) or not _has(found.document, target):
             raise Problem(NO_PREDICTION, _NONE)
         audit.record(caller, "read_explanation", [found.stay_id], _models(found.document, target))

@@ -112,8 +112,8 @@ def test_the_point_may_be_named(ward):
     later = pictured() | {"prediction_point": "discharge", "scored_at": "2026-01-12T02:00:03Z"}
     ward.stored(later)
     assert "at discharge" in ward.picture()
-    assert "at admission" in ward.picture("?point=admission")
-    assert ward.client.get(f"{PICTURE}?point=preadmission").status_code == 404
+    assert "at admission" in ward.picture("?prediction_point=admission")
+    assert ward.client.get(f"{PICTURE}?prediction_point=preadmission").status_code == 404
 
 
 def test_width_and_bars_are_as_asked_for(ward):
@@ -123,7 +123,7 @@ def test_width_and_bars_are_as_asked_for(ward):
 
 
 @pytest.mark.parametrize("query", ["bars=0", "bars=16", "width=100", "width=99999", "language=de",
-                                   "point=later", "target=Cost%3B"])  # fmt: skip
+                                   "prediction_point=later", "target=Cost%3B"])  # fmt: skip
 def test_what_cannot_be_drawn_is_refused_without_an_echo(ward, query):
     ward.stored(pictured())
     response = ward.client.get(f"{PICTURE}?{query}")
