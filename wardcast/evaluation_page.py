@@ -44,8 +44,8 @@ Table = tuple[str, Sequence[str], Sequence[Sequence[object]]]
 
 def show_evaluation(document: Mapping[str, Any]) -> None:
     """Metrics, simple scores, groups, the recalibration it would take, and warnings."""
-    if made_up(document.get("data_source")):
-        say(f"Warning: {made_up_warning(document['data_source'], what='The records judged here are of')}")
+    if warning := _made_up(document):
+        say(f"Warning: {warning}")
     for text in document["warnings"]:
         say(f"Warning: {text}")
     measures = _MEASURES[document["kind"]]
@@ -77,13 +77,11 @@ def evaluation_page(external: External) -> str:
     groups = document["groups"]
     parts = [
         f"<h1>{html_text(title)}</h1>",
-        banner(made_up_warning(document.get("data_source"), what="The records judged here are of")),
-        banner(made_up_warning(document.get("model_source"))),
+        banner(_made_up(document)),
         _judged(document),
         listed(document["warnings"]) if document["warnings"] else "",
         metrics_table(measured, document["metrics"], _MEASURES[kind], unit=_unit(document)),
-        *(table(*each) for each in _tables(document)),
-        f"<p>{html_text(groups_note(groups))}</p>" if groups else "",
+        *(table(*each) for each in _tables(document, note=groups_note(groups))),
         *(
             picture(inline_svg(figure, f"{plain_words(drawn)} of {name}"), CAPTIONS[kind].get(drawn, drawn))
             for drawn, figure in external.figures.items()
@@ -94,11 +92,20 @@ def evaluation_page(external: External) -> str:
     return page(title, filter(None, parts))
 
 
+def _made_up(document: Mapping[str, Any]) -> str:
+    """A warning where the records that the model learned from, or is judged on, are of nobody."""
+    learned, judged = document.get("model_source"), document.get("data_source")
+    if made_up(judged):
+        both = "The model learned from, and is judged on," if made_up(learned) else "The model is judged on"
+        return made_up_warning(judged, what=both)
+    return made_up_warning(learned)
+
+
 def _judged(document: Mapping[str, Any]) -> str:
     """Which rows are judged, and which are not."""
     n, outcome = document["n"], outcome_words(document["target"], document.get("label", {}))
     text = (
-        f"{n['labelled']:,} of {n['rows']:,} index admissions have a known outcome ({outcome}). Judged are "
+        f"{n['labelled']:,} of {n['rows']:,} index admissions have a known outcome: {outcome}. Judged are "
         f"{n['judged']:,}, of {n['patients']:,} patients{_left_out(n['unsettled'])}. In brackets: 95 % "
         "intervals, resampled by patient."
     )
@@ -112,8 +119,8 @@ def _left_out(n_unsettled: int | None) -> str:
     return f", without {number} of days of which only the short stays have an outcome yet"
 
 
-def _tables(document: Mapping[str, Any], *, between: str = " ") -> Iterator[Table]:
-    """Simple scores, groups, and what a recalibration would give; `between` value and interval."""
+def _tables(document: Mapping[str, Any], *, between: str = " ", note: str = "") -> Iterator[Table]:
+    """Simple scores, groups with a `note`, recalibration; `between` stands between value and interval."""
     kind: Kind = document["kind"]
     primary = PRIMARY[kind].name
     ranked = (primary, *_BESIDE_PRIMARY[kind])
@@ -136,7 +143,7 @@ def _tables(document: Mapping[str, Any], *, between: str = " ") -> Iterator[Tabl
     if shown:
         measures = _GROUP_MEASURES[kind]
         yield (
-            "Groups",
+            f"By group. {note}" if note else "By group",
             ["group", "level", "rows", *map(short_name, measures)],
             [
                 [
@@ -150,7 +157,10 @@ def _tables(document: Mapping[str, Any], *, between: str = " ") -> Iterator[Tabl
         )
     held = document["recalibration"].get("held_out")
     if held and document["recalibration"]["suggested"] != "none":
-        measures = _MEASURES[kind]
+        # Intervals are not recalibrated.
+        measures = [
+            name for name in _MEASURES[kind] if (held["metrics"].get(name) or {}).get("value") is not None
+        ]
         yield (
             f"On {held['n']:,} rows of the other half of the patients",
             ["", *map(short_name, measures)],

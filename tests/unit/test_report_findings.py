@@ -213,3 +213,21 @@ def test_what_a_model_is_for_names_its_window() -> None:
     assert "an unplanned readmission within 30 days after discharge" in use
     cost = TARGETS["cost"].intended_use(Point.ADMISSION, {"window_days": 30})
     assert "the expected cost of the episode and of stays within 30 days after discharge" in cost
+
+
+def test_numbers_of_a_line_of_table_one_have_the_same_decimals() -> None:
+    count = {"feature": "n", "label": "Stays", "unit": "", "level": None, "statistic": "median (quartiles)"}
+    mean = count | {"label": "Potassium", "statistic": "mean (sd)"}
+    table = {
+        "columns": [{"name": "training", "label": "Training", "n": 100}],
+        "rows": [
+            count | {"cells": [{"median": 0.0, "q1": 0.0, "q3": 1.0}], "missing": [0.389]},
+            mean | {"cells": [{"mean": 4.21, "sd": 0.45}], "missing": [0.0]},
+        ],
+    }
+    page = report_page(RISK, RISK_RESULTS | {"table_one": table}, {})
+    assert "<td>0 (0–1)</td>" in page
+    assert "<td>4.21 (0.45)</td>" in page
+    # What is missing has a line of its own, below the columns it is of, and only where something is.
+    assert page.count("without a value</td><td>38.9%</td>") == 1
+    assert page.count("without a value</td>") == 1

@@ -114,7 +114,7 @@ def test_the_page_of_an_evaluation_has_the_words_of_the_report() -> None:
     }
     page = evaluation_page(External(risk, {}))
     assert "<h1>Charges of the stay, predicted at admission: m/1 on other</h1>" in page
-    assert "The records judged here are of a made-up hospital" in page
+    assert "The model is judged on a made-up hospital" in page
     assert "Mean absolute error (0 perfect)</td>" in page
     assert "2 CNY (2 to 2)" in page
     assert "<td>general surgery</td>" in page

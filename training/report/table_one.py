@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from features.page import table
 from models.measures import percent
 from models.words import plain_words, target_name, unit_of_feature
 from training.report.parts import Evidence, Section, not_done, section, text
-from training.report.words import plain_number
 
 INDENT = "\N{EM SPACE}"
 NOTABLE = 0.1
@@ -69,17 +68,27 @@ def _row_name(row: Mapping[str, Any], currency: str) -> str:
 def _cells(row: Mapping[str, Any], n_columns: int) -> list[str]:
     if row.get("withheld"):
         return [f"withheld: {row['withheld']}", *[""] * (n_columns - 1)]
-    return [_cell(cell) for cell in row["cells"]]
+    digits = _digits(row["cells"])
+    return [_cell(cell, digits) for cell in row["cells"]]
 
 
-def _cell(cell: Mapping[str, Any] | None) -> str:
+def _digits(cells: Sequence[Mapping[str, Any] | None]) -> int:
+    """Decimals of all numbers of a line: none of counts, else as many as the largest calls for."""
+    numbers = [abs(value) for cell in cells if cell and "share" not in cell for value in cell.values()]
+    if all(number == round(number) for number in numbers):
+        return 0
+    return next((n for least, n in ((100, 0), (10, 1)) if max(numbers) >= least), 2)
+
+
+def _cell(cell: Mapping[str, Any] | None, digits: int) -> str:
     if cell is None:
         return ""
     if "share" in cell:
         return f"{cell['n']:,} ({percent(cell['share'])})"
+    told = {name: f"{value:,.{digits}f}" for name, value in cell.items()}
     if "mean" in cell:
-        return f"{plain_number(cell['mean'])} ({plain_number(cell['sd'])})"
-    return f"{plain_number(cell['median'])} ({plain_number(cell['q1'])}–{plain_number(cell['q3'])})"
+        return f"{told['mean']} ({told['sd']})"
+    return f"{told['median']} ({told['q1']}–{told['q3']})"
 
 
 def _share_or_few(share: float | None) -> str:
