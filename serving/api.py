@@ -5,12 +5,13 @@ Handlers that compute or read files are plain functions, which run in threads.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib import metadata
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from serving import state
 from serving.cds_hooks import routes as cds_hooks
@@ -28,12 +29,14 @@ from serving.store import routes as store
 REQUEST_MODELS = (*predictions.REQUEST_MODELS, *cds_hooks.REQUEST_MODELS)
 
 
-def create_app(settings: ServingSettings, *, is_loopback: bool = True) -> FastAPI:
+def create_app(
+    settings: ServingSettings, *, is_loopback: bool = True, hosts: Sequence[str] | None = None
+) -> FastAPI:
     """The application over the champions of `settings.champions`, which are loaded now.
 
     Without a usable champion it still starts: `/health/ready` says why it cannot answer yet. Raises UserError
     if its store or audit log cannot be used; both are closed when the application ends. `is_loopback` says
-    whether this machine alone will reach it.
+    whether this machine alone will reach it; with `hosts`, only requests for these names are answered.
     """
     parts = open_parts(settings, is_loopback=is_loopback)
     app = FastAPI(
@@ -45,6 +48,8 @@ def create_app(settings: ServingSettings, *, is_loopback: bool = True) -> FastAP
         redoc_url=None,
         lifespan=_life_of(parts),
     )
+    if hosts is not None:
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*hosts], www_redirect=False)
     app.add_middleware(QuietRequests, metrics=parts.metrics)
     answer_problems(app)
     _include(app, parts)
@@ -67,13 +72,22 @@ def _life_of(parts: Parts) -> Callable[[FastAPI], AbstractAsyncContextManager[No
 def _include(app: FastAPI, parts: Parts) -> None:
     access, audit, answers = parts.access, parts.audit, parts.answers
     app.include_router(state.router(access, answers, parts.readiness))
-    app.include_router(predictions.router(access, audit, answers, parts.predictions, parts.settings))
+    app.include_router(
+        predictions.router(access, audit, answers, parts.predictions, parts.gate, parts.settings)
+    )
     app.include_router(store.router(access, audit, parts.predictions))
     app.include_router(reasons.router(access, audit, parts.predictions, answers.present))
     app.include_router(fhir.router(access, audit, parts.predictions, parts.cds_hooks.mitigations()))
     app.include_router(
         cds_hooks.router(
-            access, audit, answers, parts.feedback, parts.cds_hooks, parts.settings, records=parts.fhir
+            access,
+            audit,
+            answers,
+            parts.feedback,
+            parts.cds_hooks,
+            parts.gate,
+            parts.settings,
+            records=parts.fhir,
         )
     )
     app.include_router(operation.router(access, parts.metrics))

@@ -12,6 +12,7 @@ from serving.access.guard import Access, open_access
 from serving.answers import Answers
 from serving.cds_hooks.settings import CdsSettings, read_settings
 from serving.fhir.records import FhirRecords
+from serving.gate import Gate
 from serving.history import HeldHistory
 from serving.loaded import LiveChampions
 from serving.operation.metrics import Metrics
@@ -33,6 +34,7 @@ class Parts:
     access: Access
     audit: AuditLog
     metrics: Metrics
+    gate: Gate
     answers: Answers
     predictions: PredictionStore
     feedback: FeedbackStore
@@ -82,6 +84,7 @@ def open_parts(settings: ServingSettings, *, is_loopback: bool) -> Parts:
         access=access,
         audit=audit,
         metrics=metrics,
+        gate=Gate(settings.max_waiting),
         answers=answers,
         predictions=PredictionStore(engine),
         feedback=FeedbackStore(engine),

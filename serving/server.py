@@ -14,7 +14,6 @@ from typing import Any
 import uvicorn
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from serving.api import create_app
 from serving.operation.connections import IS_ENDING, BoundedConnection
@@ -58,11 +57,8 @@ def served_app(settings: ServingSettings, host: str) -> FastAPI:
     On a loopback address only requests for this machine's own names are answered: a page in a browser
     here, whose own name was made to point to this machine, could read the answers otherwise.
     """
-    app = create_app(settings, is_loopback=is_loopback(host))
-    if is_loopback(host):
-        names = [*LOOPBACK, "[::1]", host]
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False)
-    return app
+    hosts = [*LOOPBACK, "[::1]", host] if is_loopback(host) else None
+    return create_app(settings, is_loopback=is_loopback(host), hosts=hosts)
 
 
 def uvicorn_config(app: FastAPI, settings: ServingSettings, **where: Any) -> uvicorn.Config:

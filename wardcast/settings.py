@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     price_index: Path | None = None
     optional_features: bool = False
     champion_rule: Literal["better", "not_worse"] = "better"
+    # Of the server's own lines.
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     # Of stored predictions, API keys and feedback; by default a SQLite file in the work folder.
     database: SecretStr | None = None
     # The data set whose patients can be asked about by their stay alone.
@@ -92,7 +94,7 @@ class Settings(BaseSettings):
         """The part that cohort, labels and features use. Raises UserError for a bad price index."""
         others = {
             *("work", "host", "port", "price_index", "champion_rule", "acted_on_from"),
-            *("database", "history", "cds_hooks", "hospital", "access"),
+            *("database", "history", "cds_hooks", "hospital", "access", "log_level"),
         }
         own = self.model_dump(exclude=others)
         index = () if self.price_index is None else read_price_index(self.price_index)

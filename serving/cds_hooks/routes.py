@@ -57,6 +57,7 @@ def router(
     answers: Answers,
     feedback: FeedbackStore,
     cds: CdsSettings,
+    gate: Gate,
     settings: ServingSettings,
     *,
     records: FhirRecords,
@@ -65,7 +66,6 @@ def router(
     """The routes `/cds-services`, `/cds-services/{id}` and `/cds-services/{id}/feedback`."""
     routes = APIRouter(tags=["CDS Hooks"], route_class=OutcomeRoute)
     services = {service.id: service for service in cds.services}
-    gate = Gate(settings.max_waiting)
     Client = Annotated[Caller, Depends(access.needs(Permission.USE_CDS_HOOKS))]  # noqa: N806 - a type
     Body = Annotated[bytes, Depends(body_within(settings))]  # noqa: N806 - a type
 

@@ -43,11 +43,14 @@ def router(
     audit: AuditLog,
     answers: Answers,
     predictions: PredictionStore,
+    gate: Gate,
     settings: ServingSettings,
 ) -> APIRouter:
-    """The routes `/v1/predictions` and `/v1/predictions/batch`."""
+    """The routes `/v1/predictions` and `/v1/predictions/batch`.
+
+    `gate` bounds the requests that wait, of all routers together.
+    """
     routes = APIRouter(tags=["predictions"])
-    gate = Gate(settings.max_waiting)
     # Who asks is found out before a body is read: dependencies are solved in order.
     Predictor = Annotated[Caller, Depends(access.needs(Permission.PREDICT))]  # noqa: N806 - a type
     Body = Annotated[bytes, Depends(body_within(settings))]  # noqa: N806 - a type

@@ -30,6 +30,7 @@ from serving.cds_hooks.examples import EXAMPLE_CARDS, EXAMPLE_FEEDBACK, EXAMPLE_
 from serving.cds_hooks.routes import router
 from serving.cds_hooks.settings import REQUIRED_PREFETCH, CdsSettings, read_settings
 from serving.fhir.records import FhirRecords
+from serving.gate import Gate
 from serving.http.responses import answer_problems
 from serving.loaded import LiveChampions
 from serving.problems import NO_MODEL, Problem
@@ -149,6 +150,7 @@ class Service:
                 cast("Answers", answers),
                 FeedbackStore(engine),
                 cds,
+                Gate(8),
                 ServingSettings(Path("none")),
                 records=RECORDS,
                 now=lambda: now,
@@ -738,6 +740,7 @@ def test_from_resources_to_a_card_with_models_in_force(
             Answers(champions, serving),
             FeedbackStore(engine),
             orders,
+            Gate(8),
             serving,
             records=FhirRecords(),
             now=lambda: NOW,

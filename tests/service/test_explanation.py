@@ -198,7 +198,12 @@ def test_the_picture_is_described(ward):
     described = ward.app.openapi()["paths"]["/v1/admissions/{stay_id}/explanation.svg"]["get"]
     assert set(described["responses"]) >= {"200", "401", "403", "404", "422", "503"}
     assert list(described["responses"]["200"]["content"]) == ["image/svg+xml"]
-    assert {each["name"] for each in described["parameters"]} >= {"stay_id", "target", "point", "language"}
+    assert {each["name"] for each in described["parameters"]} >= {
+        "stay_id",
+        "target",
+        "prediction_point",
+        "language",
+    }
 
 
 @pytest.fixture(scope="module")

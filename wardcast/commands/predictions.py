@@ -120,4 +120,4 @@ def serve(
         insecure_demo=insecure_demo,
         features=settings.features(),
     )
-    serve_until_interrupted(serving, host=settings.host, port=settings.port)
+    serve_until_interrupted(serving, host=settings.host, port=settings.port, log_level=settings.log_level)
