@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from features.points import Point
+from models.card import card
 from models.card_metrics import spread_of_groups
 from models.card_page import Release, card_page
 from tests.report_results import AMOUNT, AMOUNT_RESULTS, RISK, RISK_RESULTS, metric
@@ -86,11 +87,11 @@ def test_what_lies_beyond_the_margins_stands_in_the_limits_and_on_the_card() -> 
         "Hospital H1",
         "Used otherwise",
     ]
-    report, card = report_page(AMOUNT, FOUND, {}), model_card_page(AMOUNT, FOUND)
+    report, to_print = report_page(AMOUNT, FOUND, {}), model_card_page(AMOUNT, FOUND)
     for text in watch:
         assert text in limits_of(report)
         assert text in report[: report.index('id="intended-use"')]
-        assert text in card
+        assert text in to_print
     within = report_page(AMOUNT, FOUND | {"by_hospital": LEFT_OUT[1:], "asked_earlier": EARLIER[1:]}, {})
     assert "Beyond the margins" not in limits_of(within)
 
@@ -133,20 +134,20 @@ def test_the_models_own_card_tells_window_groups_and_what_to_watch() -> None:
     assert (spread["n_shown"], spread["n_withheld"]) == (2, 1)
     facts = RISK.training.facts | {"groups": spread, "findings": ["Hospital H1 is far off."]}
     own = replace(RISK, training=replace(RISK.training, facts=facts), metrics=RISK_RESULTS["metrics"])
-    card = card_page(own)
-    assert "unplanned readmission within 30 days after discharge" in card
-    assert "AUROC by group: 0.610 (payer self pay) to 0.740 (sex female)" in card
-    assert "1 group too small to be judged" in card
-    assert "Hospital H1 is far off." in card
+    told = card_page(own)
+    assert "unplanned readmission within 30 days after discharge" in told
+    assert "AUROC by group: 0.610 (payer self pay) to 0.740 (sex female)" in told
+    assert "1 group too small to be judged" in told
+    assert "Hospital H1 is far off." in told
     # A risk has no interval to look at.
-    assert "look at risk, band and reasons together" in card
+    assert "look at risk, band and reasons together" in told
     assert "look at expected amount, interval, band and reasons" in card_page(AMOUNT)
 
 
 def test_every_metric_of_a_card_says_how_to_read_it_and_none_is_in_powers_of_ten() -> None:
     own = replace(AMOUNT, metrics=AMOUNT_RESULTS["metrics"])
-    for card in (card_page(own), model_card_page(AMOUNT, AMOUNT_RESULTS), card_page(RISK)):
-        table = card[card.index('<table class="metrics">') :]
+    for page in (card_page(own), model_card_page(AMOUNT, AMOUNT_RESULTS), card_page(RISK)):
+        table = page[page.index('<table class="metrics">') :]
         table = table[: table.index("</table>")]
         assert "<td></td>" not in table
         assert "e+0" not in table
@@ -172,6 +173,8 @@ def test_nobody_can_miss_that_a_model_is_of_a_made_up_hospital() -> None:
         assert 'class="banner"' in page(made_up, RISK_RESULTS, {})
         assert "never use it for patients" in page(made_up, RISK_RESULTS, {})
         assert 'class="banner"' not in page(RISK, RISK_RESULTS, {})
+    assert "**This model was made on a made-up hospital" in card(made_up)
+    assert "made-up" not in card(RISK)
 
 
 def test_the_first_half_page_is_in_plain_words() -> None:
