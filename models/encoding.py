@@ -11,9 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.errors import UserError
-
-# Rows are turned in parts, so that a large data set never stands twice in memory.
-PART_ROWS = 65_536
+from models.columns import Columns, Table
 
 
 class EncodingError(UserError):
@@ -49,64 +47,66 @@ class Oddity:
         return f"{self.feature}: {self.meaning}; treated as missing"
 
 
-def encode(frame: pd.DataFrame, specs: Sequence[FeatureSpec]) -> tuple[NDArray[np.float64], list[str]]:
+def encode(table: Table, specs: Sequence[FeatureSpec]) -> tuple[NDArray[np.float64], list[str]]:
     """Return the matrix of `specs` [rows, features], and a warning for each feature with unusable values.
 
     A category becomes its level's place; missing and unknown levels become NaN. The order of columns
     comes from `specs` alone. Raises EncodingError if a column is absent (a fact may be: it is missing).
     """
-    matrix, oddities = encode_rows(frame, specs)
-    return matrix, [f"{oddity} in {int(oddity.is_odd.sum())} of {len(frame)} rows" for oddity in oddities]
+    matrix, oddities = encode_rows(table, specs)
+    return matrix, [f"{oddity} in {int(oddity.is_odd.sum())} of {len(table)} rows" for oddity in oddities]
 
 
-def encode_rows(
-    frame: pd.DataFrame, specs: Sequence[FeatureSpec]
-) -> tuple[NDArray[np.float64], list[Oddity]]:
+def encode_rows(table: Table, specs: Sequence[FeatureSpec]) -> tuple[NDArray[np.float64], list[Oddity]]:
     """As `encode`, with the rows that each warning is about."""
-    absent = [spec.name for spec in specs if spec.name not in frame.columns]
+    columns = table if isinstance(table, Columns) else Columns.of(table, [spec.name for spec in specs])
+    absent = [spec.name for spec in specs if spec.name not in columns]
     required = [spec.name for spec in specs if spec.name in absent and not spec.is_fact]
     if required:
         raise EncodingError(
             f"features: {len(required)} of the model's {len(specs)} columns are absent "
             f"({', '.join(required[:5])}). Build the rows with the model's own version of wardcast."
         )
-    n_rows = len(frame)
+    n_rows = len(columns)
     matrix = np.full((n_rows, len(specs)), np.nan)
     everywhere = np.ones(n_rows, dtype=bool)
     oddities = [Oddity(name, "not supplied", everywhere) for name in absent] if n_rows else []
-    present = [(place, spec) for place, spec in enumerate(specs) if spec.name not in absent]
-    oddities += _fill_numbers(matrix, frame, [item for item in present if item[1].type != "category"])
+    present = [(place, spec) for place, spec in enumerate(specs) if spec.name in columns]
+    numbers = [(place, columns.place[spec.name]) for place, spec in present if _is_number(spec, columns)]
+    if numbers:
+        places, found = zip(*numbers, strict=True)
+        matrix[:, places] = columns.numbers[:, found]
     for place, spec in present:
         if spec.type == "category":
-            matrix[:, place], is_unknown = _codes(frame[spec.name], spec.levels)
-            if is_unknown.any():
-                oddities.append(Oddity(spec.name, "a level that the model does not know", is_unknown))
+            matrix[:, place], is_odd = _codes(columns, spec)
+            meaning = "a level that the model does not know"
+        elif not _is_number(spec, columns):
+            # Text in a number's column would fail elsewhere with the value in the error message.
+            matrix[:, place], is_odd = _as_numbers(columns.words[spec.name])
+            meaning = "not a number"
+        else:
+            continue
+        if is_odd.any():
+            oddities.append(Oddity(spec.name, meaning, is_odd))
     return matrix, oddities
 
 
-def _fill_numbers(
-    matrix: NDArray[np.float64], frame: pd.DataFrame, items: list[tuple[int, FeatureSpec]]
-) -> list[Oddity]:
-    places, names = [place for place, _ in items], [spec.name for _, spec in items]
-    if not items:
-        return []
-    columns, oddities = frame[names], []
-    # Text in a number's column would fail below with the value in the error message.
-    for name, dtype in zip(names, columns.dtypes, strict=True):
-        if dtype.kind not in "fiub":
-            as_number = pd.to_numeric(columns[name], errors="coerce").astype("float64")
-            is_unreadable = (as_number.isna() & columns[name].notna()).to_numpy()
-            columns = columns.assign(**{name: as_number})
-            if is_unreadable.any():
-                oddities.append(Oddity(name, "not a number", is_unreadable))
-    for start in range(0, len(frame), PART_ROWS):
-        rows = slice(start, start + PART_ROWS)
-        matrix[rows, places] = columns.iloc[rows].to_numpy(dtype=np.float64, na_value=np.nan)
-    return oddities
+def _is_number(spec: FeatureSpec, columns: Columns) -> bool:
+    return spec.type != "category" and spec.name in columns.place
 
 
-def _codes(column: pd.Series, levels: tuple[str, ...]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    codes = level_places(column, levels)
+def _as_numbers(column: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    return numbers, np.isnan(numbers) & column.notna().to_numpy(dtype=bool)
+
+
+def _codes(columns: Columns, spec: FeatureSpec) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    if spec.name not in columns.words:
+        # Numbers are no levels.
+        there = ~np.isnan(columns.numbers[:, columns.place[spec.name]])
+        return np.full(len(columns), np.nan), there
+    column = columns.words[spec.name]
+    codes = level_places(column, spec.levels)
     is_unknown = np.isnan(codes)
     if is_unknown.any():
         is_unknown &= column.notna().to_numpy(dtype=bool)

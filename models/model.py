@@ -7,11 +7,11 @@ from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from models.artefact import Artefact, ArtefactError
 from models.bands import bands_of, percentiles_of
+from models.columns import Table
 from models.distribution import Amounts
 from models.encoding import booster_names, encode_rows, levels_of
 from models.storage import read_artefact
@@ -49,19 +49,19 @@ class Model:
     artefact: Artefact
     boosters: dict[str, lgb.Booster]
 
-    def predict(self, frame: pd.DataFrame, *, contributions: bool = True, threads: int = 1) -> Prediction:
-        """Predict the rows of `frame`, which holds the model's features by name.
+    def predict(self, table: Table, *, contributions: bool = True, threads: int = 1) -> Prediction:
+        """Predict the rows of `table`, which holds the model's features by name.
 
         A row's prediction does not depend on the other rows, the order of columns or the threads.
         Contributions are exact path-dependent TreeSHAP values. Raises EncodingError if a column is
         absent.
         """
-        matrix, oddities = encode_rows(frame, self.artefact.features)
+        matrix, oddities = encode_rows(table, self.artefact.features)
         raw = self._raw("model", matrix, threads)
         amounts = self._amounts(matrix, raw, threads)
         low, high = (None, None) if amounts is None else amounts.interval
         value = self._probability(raw) if amounts is None else amounts.expected
-        warnings: list[list[str]] = [[] for _ in range(len(frame))]
+        warnings: list[list[str]] = [[] for _ in range(len(table))]
         for oddity in oddities:
             text = str(oddity)
             for row in np.flatnonzero(oddity.is_odd):

@@ -18,6 +18,7 @@ from features.dataset import CodeSystems
 from features.online import AdmissionError, OnlineFeatures, prediction_time
 from features.points import Point
 from features.records import AdmissionRecords
+from models.columns import Columns
 from serving.department import department_of
 from serving.gathering import Gathering
 from serving.history import HeldHistory, read_held_request
@@ -240,10 +241,11 @@ class Answers:
         models, n_reasons, telling = group[0].models, group[0].n_reasons, group[0].telling
         records = [asked.records for asked in group]
         rows = self._features_for(models).rows(records, facts=fact_features(models, records))
+        columns = Columns.of(rows.features)
         scores = [
             predict(
                 model,
-                rows.features,
+                columns,
                 threads=1,
                 n_reasons=n_reasons,
                 by_family=telling.by_family,

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
-import pandas as pd
 
 from features.catalogue import CATALOGUE
 from features.feature import Feature, FeatureType
 from features.points import Point
 from features.records import AdmissionRecords
 from features.settings import FeatureSettings
+from models.columns import Table
 from models.encoding import FeatureSpec
 from models.model import Prediction
 from serving.loaded import Loaded
@@ -36,7 +36,7 @@ class Scores:
 
 def predict(
     loaded: Loaded,
-    frame: pd.DataFrame,
+    table: Table,
     *,
     threads: int,
     n_reasons: int | None = N_REASONS,
@@ -48,7 +48,7 @@ def predict(
     `by_family` groups all of them by the family of their features too, `with_scale` adds what a picture of
     them needs.
     """
-    prediction = loaded.model.predict(frame, contributions=True, threads=threads)
+    prediction = loaded.model.predict(table, contributions=True, threads=threads)
     explanations = explain(
         loaded.model, prediction, limit=n_reasons, by_family=by_family, with_scale=with_scale
     )

@@ -23,6 +23,7 @@ from features.errors import UserError
 from features.points import Point
 from features.progress import Progress, silent
 from features.settings import FeatureSettings
+from models.columns import Columns
 from models.supply import missing_tables
 from serving.claim import claimed, cleared
 from serving.context import differing_settings
@@ -278,7 +279,8 @@ def _write_part(part: Path, frame: pd.DataFrame, models: tuple[Loaded, ...], run
     with pq.ParquetWriter(part, SCHEMA, compression="zstd") as writer:
         for start in range(0, len(frame), CHUNK_ROWS):
             chunk = frame.iloc[start : start + CHUNK_ROWS].reset_index(drop=True)
+            columns = Columns.of(chunk)
             for model in models:
-                scores = predict(model, chunk, threads=run.settings.threads)
+                scores = predict(model, columns, threads=run.settings.threads)
                 lacking = missing_tables(model.model.artefact, run.dataset.has)
                 writer.write_table(scored_rows(scores, chunk, run.run_id, lacking=lacking))

@@ -18,8 +18,9 @@ from features.settings import FeatureSettings
 from models.artefact import Artefact, Context, Training
 from models.bands import cut_points, percentile_grid
 from models.calibration_choice import Compared, choose_calibration
+from models.columns import PART_ROWS
 from models.distribution import fit_distribution, positive_amount
-from models.encoding import PART_ROWS, FeatureSpec, booster_names, encode, levels_of
+from models.encoding import FeatureSpec, booster_names, encode, levels_of
 from models.model import Model
 from training.hyperparameters import (
     LEARNING_TASKS,

@@ -80,7 +80,7 @@ def test_no_rows_give_an_empty_matrix_without_warnings() -> None:
 def test_rows_beyond_one_part_are_encoded_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = pd.DataFrame({"age_years": np.arange(7.0), "sex": ["male", "female"] * 3 + [None]})
     whole, _ = encode(frame, [AGE, SEX])
-    monkeypatch.setattr("models.encoding.PART_ROWS", 3)
+    monkeypatch.setattr("models.columns.PART_ROWS", 3)
     np.testing.assert_array_equal(encode(frame, [AGE, SEX])[0], whole)
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from evaluation.distribution import crps_of_quantiles, pit_of_quantiles
 from features.progress import Progress, silent
+from models.columns import PART_ROWS
 from models.distribution import LEVELS
-from models.encoding import PART_ROWS
 from models.model import Prediction
 from training.baselines import predict_baselines
 from training.fit import Fitted, Recipe, fit_model
