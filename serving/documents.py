@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from models.calibration import Calibration
 from models.units import Kind, Scale, Unit
 from serving.reasons.documents import GroupDocument, MarkDocument, ReasonDocument
+from serving.requests import LocalTime
 
 EXAMPLE_REQUEST: dict[str, Any] = {
     "stay_id": "S9",
@@ -134,7 +135,7 @@ class AnswerDocument(BaseModel):
 
     stay_id: str
     prediction_point: Literal["preadmission", "admission", "discharge"]
-    prediction_time: dt.datetime | None = Field(
+    prediction_time: LocalTime | None = Field(
         description="local wall time of the data set; null: records without dates"
     )
     predictions: list[RiskDocument | AmountDocument]

@@ -50,9 +50,15 @@ Text = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=20
 Integer = Annotated[int, Field(strict=True, ge=-(2**31), le=2**31 - 1)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Day = Annotated[dt.date, PlainValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
+LOCAL_TIME = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?$"
+"""Local wall time as it stands in requests and answers; JSON Schema's `date-time` demands an offset."""
+
 Instant = Annotated[
-    dt.datetime, PlainValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})
+    dt.datetime,
+    PlainValidator(_instant),
+    WithJsonSchema({"type": "string", "anyOf": [{"format": "date-time"}, {"pattern": LOCAL_TIME}]}),
 ]
+LocalTime = Annotated[dt.datetime, WithJsonSchema({"type": "string", "pattern": LOCAL_TIME})]
 # A decimal of 18 digits, two of them after the point, as the tables hold it.
 Money = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e15, le=1e15)]
 _TYPES: dict[ColumnType, Any] = {

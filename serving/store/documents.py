@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from serving.documents import EXAMPLE_ANSWER, AmountDocument, RiskDocument
+from serving.requests import LocalTime
 
 EXAMPLE_WORKLIST: dict[str, Any] = {
     "target": "readmission",
@@ -30,7 +31,7 @@ class WorklistItemDocument(BaseModel):
 
     stay_id: str
     prediction_point: Literal["preadmission", "admission", "discharge"]
-    prediction_time: dt.datetime | None = Field(
+    prediction_time: LocalTime | None = Field(
         description="local wall time of the data set; null: records without dates"
     )
     department: str | None = Field(description="of the stay; null: not known")
