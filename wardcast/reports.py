@@ -70,6 +70,8 @@ def show_training(results: Sequence[Mapping[str, Any]]) -> None:
         if rows:
             show_table("Risks" if kind == "risk" else "Amounts", ["model", "rows", *columns], rows)
     show_leaks(results)
+    from training.report.findings import findings_in_words
+
     for result in results:
         gate = result.get("gate")
         if gate:
@@ -78,6 +80,8 @@ def show_training(results: Sequence[Mapping[str, Any]]) -> None:
             for check in gate["checks"]:
                 if not check["passed"]:
                     say(f"  Failed: {check['text']}")
+        for text in findings_in_words(result):
+            say(f"{result['model']}: {text}")
 
 
 def show_leaks(results: Sequence[Mapping[str, Any]]) -> None:

@@ -8,14 +8,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from serving.access.roles import Role
 from wardcast.commands.access import store_of
 from wardcast.commands.options import AsJson, Work, print_json, settings_of, usage
 
 if TYPE_CHECKING:
     from serving.access.keys import ApiKey
+    from serving.access.roles import Role
 
 DEFAULT_DAYS = 90
+
+
+def _role(name: str) -> Role:
+    """The role of that name; Typer's error with those that there are if there is none."""
+    from serving.access.roles import Role
+
+    try:
+        return Role(name)
+    except ValueError:
+        raise typer.BadParameter(f"--role: must be one of {', '.join(Role)}") from None
+
 
 app = typer.Typer(name="keys", help="API keys: made, listed, revoked.", no_args_is_help=True)
 
@@ -23,7 +34,13 @@ app = typer.Typer(name="keys", help="API keys: made, listed, revoked.", no_args_
 @app.command()
 def create(
     name: Annotated[str, typer.Option(help="who or what uses it; stands in the audit log")],
-    role: Annotated[list[Role], typer.Option(help="what it may do; more than once for several")],
+    role: Annotated[
+        list[str],
+        typer.Option(
+            help="what it may do: planner, integrator, data_scientist, auditor or administrator; "
+            "more than once for several"
+        ),
+    ],
     department: Annotated[
         list[str] | None,
         typer.Option(help="whose patients it sees; more than once for several, without it all"),
@@ -43,13 +60,15 @@ def create(
 ) -> None:
     """Make a key, which is printed once and never again."""
     from serving.access.keys import create_key
+    from serving.access.roles import Role
     from wardcast.pipeline import account
 
     if expires_in is not None and expires_on is not None:
         raise typer.BadParameter("--expires-in and --expires-on: name one of them")
     if department and all_departments:
         raise typer.BadParameter("--department and --all-departments: name one of them")
-    if Role.PLANNER in role and not department and not all_departments:
+    roles = [_role(name) for name in role]
+    if Role.PLANNER in roles and not department and not all_departments:
         raise typer.BadParameter(
             "a planner sees departments: name each with --department, or all of them with --all-departments"
         )
@@ -59,7 +78,7 @@ def create(
         key = create_key(
             store_of(settings_of(work=work)),
             name=name,
-            roles=role,
+            roles=roles,
             departments=department or None,
             expires_at=expires_at,
             created_by=account(),
