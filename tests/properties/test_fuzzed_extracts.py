@@ -368,6 +368,7 @@ def test_a_hostile_value_in_every_column_ends_in_words_or_in_quarantine(value: s
 
 
 @pytest.mark.prove
+@pytest.mark.timeout(3 * 3600)
 @given(changes=MANY_CHANGES, seed=SEEDS, with_key=st.booleans())
 @settings(deadline=None, max_examples=3_000, suppress_health_check=[HealthCheck.too_slow])
 def test_thousands_of_damaged_extracts_end_in_a_data_set_or_in_words(
