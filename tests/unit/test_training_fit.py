@@ -82,7 +82,11 @@ def test_no_feature_at_all_is_an_error() -> None:
     ("training", "calibration", "complaint"),
     [
         (np.arange(199), CALIBRATION, r"training slice holds 199 rows, \d+ of the rarer outcome"),
-        (np.flatnonzero(ROWS["label_readmission"] == 0)[:2000], CALIBRATION, "2000 rows, 0 of the rarer outcome"),
+        (
+            np.flatnonzero(ROWS["label_readmission"] == 0)[:2000],
+            CALIBRATION,
+            "2000 rows, 0 of the rarer outcome",
+        ),
         (TRAINING, np.arange(3000, 3099), "calibration slice holds 99 rows"),
     ],
 )
