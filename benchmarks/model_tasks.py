@@ -70,11 +70,17 @@ def wardcast_training(data: Path, built: Path, replicates: int) -> Measured:
     return measured
 
 
-def bare_training(built: Path) -> Measured:
-    """`lightgbm.train` of the same boosters: same matrix, parameters and early-stopping rows, all ready."""
+def bare_training(built: Path, *, every_row: bool) -> Measured:
+    """`lightgbm.train` of the same boosters: same matrix, parameters and early-stopping rows, all ready.
+
+    With `every_row` of all rows of the three slices, as whoever keeps none apart to judge by would train.
+    """
     data = read_built(built)
     frame, target = data.read(), target_at("readmission", data.point)
-    rows = split_by_time(frame, target).training
+    split = split_by_time(frame, target)
+    rows = split.training
+    if every_row:
+        rows = np.sort(np.concatenate([split.training, split.calibration, split.test]))
     specs, _ = choose_specs(frame, data.features, rows)
     stops = stopping_rows(frame["patient_id"].iloc[rows], SEED)
     growing, stopping = (_ready(frame, specs, target, rows[part]) for part in (~stops, stops))

@@ -39,8 +39,10 @@ def training(work: Path, rows: int) -> Part:
     """From records to report against `lightgbm.train` of the same booster on the ready matrix."""
     data, built = _data(work, rows), work / f"built-discharge-{rows}.parquet"
     wardcast = measure("model_tasks.wardcast_training", data=data, built=built, replicates=_REPLICATES)
-    bare = measure("model_tasks.bare_training", built=built)
-    return {"rows": rows, "lines": {"wardcast": asdict(wardcast), "bare": asdict(bare)}}
+    bare = measure("model_tasks.bare_training", built=built, every_row=False)
+    bare_of_all = measure("model_tasks.bare_training", built=built, every_row=True)
+    lines = {"wardcast": wardcast, "bare": bare, "bare_of_all": bare_of_all}
+    return {"rows": rows, "lines": {name: asdict(line) for name, line in lines.items()}}
 
 
 def scoring(work: Path, rows: int) -> Part:
