@@ -46,6 +46,8 @@ def create_app(
         # The pages that show a description load scripts from elsewhere; the product asks no other host.
         docs_url=None,
         redoc_url=None,
+        # An address that is almost right is none: the answer would repeat it, identifiers and all.
+        redirect_slashes=False,
         lifespan=_life_of(parts),
     )
     if hosts is not None:

@@ -16,7 +16,7 @@ from serving.answers import as_problem
 from serving.http.responses import problem_response
 from serving.operation.connections import IS_ENDING, IS_OVER_THE_LIMIT
 from serving.operation.metrics import METHODS, Metrics
-from serving.problems import BUSY, NOT_READY, Problem
+from serving.problems import AMBIGUOUS, BUSY, NOT_READY, Problem
 
 READY_ROUTE = "/health/ready"
 PROBLEM = "problem"
@@ -95,9 +95,12 @@ def _request_id(scope: Scope) -> str:
 
 
 def _refusal(scope: Scope) -> Problem | None:
-    """Why a request is not even looked at, by what the server process knows of itself."""
+    """Why a request is not even looked at, by its head and what the server process knows of itself."""
     if scope["state"].get(IS_OVER_THE_LIMIT):
         return Problem(BUSY, "Too many connections are open. Send it again after the seconds of Retry-After.")
     if scope["state"].get(IS_ENDING) and scope["path"] == READY_ROUTE:
         return Problem(NOT_READY, "The server is ending. Send requests to another one.")
+    if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
+        # Whoever stands before the server may see another request begin in the body (RFC 9112, 6.1).
+        return Problem(AMBIGUOUS, "Send Content-Length or Transfer-Encoding, not both.")
     return None

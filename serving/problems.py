@@ -35,6 +35,7 @@ class Kind:
     challenge: str | None = None
 
 
+AMBIGUOUS = Kind("ambiguous-length", 400, "The length of the body is told in two ways")
 MALFORMED = Kind("malformed-json", 400, "The body is not strict JSON")
 NOT_AUTHENTICATED = Kind(
     "not-authenticated", 401, "The request does not say who asks", challenge='Bearer realm="wardcast"'
@@ -116,7 +117,7 @@ _MESSAGES: Mapping[str, str] = MappingProxyType(
         "string_unicode": "must be valid Unicode text",
         "string_too_short": "must not be empty",
         "string_too_long": "is too long; at most {max_length} characters",
-        "string_pattern_mismatch": "is not in the expected form",
+        "string_pattern_mismatch": "is not in the expected form, {pattern}",
         "literal_error": "must be {expected}",
         "enum": "must be {expected}",
         "int_type": "must be a whole number",

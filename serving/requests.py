@@ -46,7 +46,10 @@ def _instant(value: object) -> dt.datetime:
 
 
 # Strict: a number in quotes or a date as seconds is a mistake in the interface, not a value to guess at.
-Text = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
+# No control characters: an identifier with a line break in it could be stored, but no address would lead to it.
+Text = Annotated[
+    str, StringConstraints(strict=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")
+]
 Integer = Annotated[int, Field(strict=True, ge=-(2**31), le=2**31 - 1)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Day = Annotated[dt.date, PlainValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]

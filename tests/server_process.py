@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from serving.server import serve
 from serving.settings import ServingSettings
 from tests.command import ROOT, clean_environment
@@ -62,5 +64,4 @@ def _port(process: subprocess.Popen[bytes], log: Path) -> int:
 
 
 if __name__ == "__main__":
-    given = json.loads(sys.argv[1])
-    serve(ServingSettings(Path(given.pop("champions")), **given), port=0)
+    serve(TypeAdapter(ServingSettings).validate_json(sys.argv[1]), port=0)

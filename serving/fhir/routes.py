@@ -16,6 +16,7 @@ from serving.access.roles import Permission
 from serving.documents import EXAMPLE_ANSWER
 from serving.fhir.outcome import FHIR_JSON, OutcomeRoute, outcomes
 from serving.fhir.risk_assessment import bundle
+from serving.http.query import only_known
 from serving.http.responses import json_response
 from serving.problems import NO_PREDICTION, Problem
 from serving.store.predictions import PredictionStore, Stored
@@ -40,7 +41,9 @@ def router(
         response_class=Response,
         responses=outcomes(401, 403, 404, 422, 503) | _EXAMPLE,
     )
-    def risk_assessment(caller: Reader, stay_id: str) -> Response:
+    def risk_assessment(
+        caller: Reader, _only_known: Annotated[None, Depends(only_known())], stay_id: str
+    ) -> Response:
         """The latest stored prediction as a Bundle: a RiskAssessment for each risk, an Observation for each
         amount. Another department's admission is 404."""
         with store_reached():

@@ -22,6 +22,9 @@ def body_within(settings: ServingSettings) -> Callable[[Request], Awaitable[byte
         media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if media_type != "application/json":
             raise Problem(MEDIA_TYPE_REFUSED, "Send the header Content-Type: application/json.")
+        # A small body could become a large one.
+        if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+            raise Problem(MEDIA_TYPE_REFUSED, "Bodies are not unpacked. Send it without Content-Encoding.")
         too_large = Problem(TOO_LARGE, f"At most {max_bytes} bytes are taken. Send a shorter history.")
         declared = request.headers.get("content-length", "0")
         if declared.isdecimal() and int(declared) > max_bytes:

@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from serving.problems import (
+    AMBIGUOUS,
     MEDIA_TYPE,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
@@ -35,8 +36,8 @@ def problem_response(problem: Problem) -> Response:
         response.headers["WWW-Authenticate"] = problem.kind.challenge
     if problem.kind.retry_after_seconds is not None:
         response.headers["Retry-After"] = str(problem.kind.retry_after_seconds)
-    if problem.kind in (TOO_SLOW, TOO_LARGE):
-        # What is left of the body is not read, so that no other request can follow it.
+    if problem.kind in (TOO_SLOW, TOO_LARGE, AMBIGUOUS):
+        # What is left of the body is not read, or where it ends is not certain: no other request can follow.
         response.headers["Connection"] = "close"
     return response
 

@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from serving.access.caller import Caller
 from serving.access.guard import Access
 from serving.access.roles import Permission
+from serving.http.description import problems
 from serving.operation.metrics import MEDIA_TYPE, Metrics
 
 
@@ -18,7 +19,8 @@ def router(access: Access, metrics: Metrics) -> APIRouter:
     @routes.get(
         "/metrics",
         response_class=Response,
-        responses={200: {"description": "Prometheus text", "content": {"text/plain": {}}}},
+        responses=problems(401, 403, 503)
+        | {200: {"description": "Prometheus text", "content": {"text/plain": {}}}},
     )
     def exposed(
         _caller: Annotated[Caller, Depends(access.needs(Permission.READ_METRICS))],

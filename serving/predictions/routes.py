@@ -24,6 +24,7 @@ from serving.documents import (
 from serving.gate import Gate
 from serving.http.body import body_within
 from serving.http.description import example, problems, request_body
+from serving.http.query import only_known
 from serving.http.responses import json_response
 from serving.problems import FORBIDDEN, Problem
 from serving.reading import parse_json, read_items
@@ -36,6 +37,7 @@ from serving.store.routes import store_reached
 
 REQUEST_MODELS = (PredictionRequest, BatchRequest)
 _STATUSES = (400, 401, 403, 404, 408, 413, 415, 422, 503)
+_PARAMETERS = ("store", "language", "explain", "group")
 
 
 def router(
@@ -53,6 +55,7 @@ def router(
     routes = APIRouter(tags=["predictions"])
     # Who asks is found out before a body is read: dependencies are solved in order.
     Predictor = Annotated[Caller, Depends(access.needs(Permission.PREDICT))]  # noqa: N806 - a type
+    OnlyKnown = Annotated[None, Depends(only_known(*_PARAMETERS))]  # noqa: N806 - a type
     Body = Annotated[bytes, Depends(body_within(settings))]  # noqa: N806 - a type
     Told = Annotated[Telling, Depends(telling_asked)]  # noqa: N806 - a type
     Store = Annotated[  # noqa: N806 - a type
@@ -65,7 +68,9 @@ def router(
         responses=problems(*_STATUSES) | example(EXAMPLE_ANSWER),
         openapi_extra=request_body(PredictionRequest, EXAMPLE_REQUEST),
     )
-    def predict(caller: Predictor, content: Body, telling: Told, store: Store = False) -> Response:
+    def predict(
+        caller: Predictor, _only_known: OnlyKnown, content: Body, telling: Told, store: Store = False
+    ) -> Response:
         """Every target of one admission's prediction point. Nothing is stored unless `store` says so.
 
         A request without records is about a stay whose history the server holds, if it holds any.
@@ -88,7 +93,9 @@ def router(
         responses=problems(*_STATUSES) | example({"items": [EXAMPLE_ANSWER, EXAMPLE_PROBLEM]}),
         openapi_extra=request_body(BatchRequest, {"items": [EXAMPLE_REQUEST]}),
     )
-    def batch(caller: Predictor, content: Body, telling: Told, store: Store = False) -> Response:
+    def batch(
+        caller: Predictor, _only_known: OnlyKnown, content: Body, telling: Told, store: Store = False
+    ) -> Response:
         """Many admissions at once; answers keep the order, and a bad item has a problem in its place."""
         wanted, n_reasons = _wanted(telling, caller, store=store)
         with gate.place():

@@ -15,6 +15,7 @@ from serving.access.caller import Caller
 from serving.access.guard import Access
 from serving.access.roles import Permission
 from serving.http.description import problems
+from serving.http.query import only_known
 from serving.loaded import ChampionSet
 from serving.problems import NO_PREDICTION, Problem
 from serving.reasons.bars import MAX_BARS
@@ -32,6 +33,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Vary": "Accept-Language",
 }
+_PARAMETERS = ("target", "prediction_point", "bars", "width", "language")
 _NONE = (
     "Nothing of this target is stored that the caller may see. POST /v1/predictions?store=true stores a "
     "prediction; GET /v1/models names the targets."
@@ -63,6 +65,7 @@ def router(
     )
     def explanation(
         caller: Reader,
+        _only_known: Annotated[None, Depends(only_known(*_PARAMETERS))],
         language: Annotated[Language, Depends(language_asked)],
         stay_id: str,
         target: Annotated[str, Query(pattern="^[a-z_]{1,50}$")] = "readmission",

@@ -4,10 +4,9 @@ Annotations are not put off here: dependencies of a router are made with it.
 """
 
 import datetime as dt
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
 from features.points import Point
@@ -17,8 +16,9 @@ from serving.access.guard import Access
 from serving.access.roles import Permission
 from serving.documents import EXAMPLE_ANSWER, AnswerDocument
 from serving.http.description import example, problems
+from serving.http.query import only_known
 from serving.http.responses import json_response
-from serving.problems import NO_PREDICTION, FieldError, Problem, invalid
+from serving.problems import NO_PREDICTION, Problem
 from serving.reasons import shortened, tell
 from serving.reasons.languages import Language
 from serving.reasons.telling import language_asked
@@ -55,7 +55,7 @@ def router(access: Access, audit: AuditLog, store: PredictionStore) -> APIRouter
     )
     def prediction(
         caller: Reader,
-        _only_known: Annotated[None, Depends(_only("prediction_point", "language", "explain"))],
+        _only_known: Annotated[None, Depends(only_known("prediction_point", "language", "explain"))],
         language: Told,
         stay_id: str,
         prediction_point: Annotated[
@@ -84,7 +84,7 @@ def router(access: Access, audit: AuditLog, store: PredictionStore) -> APIRouter
     )
     def worklist(
         caller: Reader,
-        _only_known: Annotated[None, Depends(_only(*_FILTERS))],
+        _only_known: Annotated[None, Depends(only_known(*_FILTERS))],
         language: Told,
         department: Annotated[
             ShortText | None, Query(description="default: all that the caller sees")
@@ -119,25 +119,6 @@ def router(access: Access, audit: AuditLog, store: PredictionStore) -> APIRouter
         return json_response({"target": target, "items": [_item(row, language) for row in rows]})
 
     return routes
-
-
-def _only(*known: str) -> Callable[[Request], None]:
-    """A dependency that refuses parameters of other names, or given twice: a filter that is not applied
-    would show a list that was not asked for."""
-
-    def check(request: Request) -> None:
-        given = [name for name, _ in request.query_params.multi_items()]
-        n_unknown = sum(name not in known for name in given)
-        errors = []
-        if n_unknown:
-            errors.append(
-                FieldError("query", f"has {n_unknown} unknown parameters; known are {', '.join(known)}")
-            )
-        errors += [FieldError(f"query.{name}", "is given twice") for name in known if given.count(name) > 1]
-        if errors:
-            raise invalid(errors)
-
-    return check
 
 
 def _item(row: WorklistRow, language: Language) -> dict[str, Any]:

@@ -236,10 +236,8 @@ CODES = {
     ("table", "code"),
     [
         ("diagnoses", " . "),
-        ("diagnoses", "I\u000050"),
         ("diagnoses", "I50'); DROP TABLE stays; --"),
         ("diagnoses", "428.0"),
-        ("diagnoses", "I50\n"),
         ("diagnoses", "\u0399" + "50"),  # a Greek capital that looks like an I
         ("procedures", "I50"),
     ],
@@ -251,6 +249,13 @@ def test_a_code_must_have_the_form_of_its_system(request_content, table, code):
         f"records.{table}.0.code": "1 row has a code that has not the form of its code system; "
         "this is the first"
     }
+
+
+@pytest.mark.parametrize("code", ["I\u000050", "I50\n", "\u001b[31mI50", "I50\u007f"])
+def test_no_text_holds_a_control_character(request_content, code):
+    request_content["records"]["diagnoses"] = [CODES["diagnoses"] | {"code": code}]
+    found = fields(refused(request_content))
+    assert found == {"records.diagnoses.0.code": r"is not in the expected form, ^[^\x00-\x1f\x7f]*$"}
 
 
 def test_the_form_is_that_of_the_code_system_of_the_row(request_content):
