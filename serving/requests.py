@@ -46,7 +46,7 @@ def _instant(value: object) -> dt.datetime:
 
 
 # Strict: a number in quotes or a date as seconds is a mistake in the interface, not a value to guess at.
-# No control characters: an identifier with a line break in it could be stored, but no address would lead to it.
+# No control characters: to a stored identifier with a line break in it no address would lead.
 Text = Annotated[
     str, StringConstraints(strict=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")
 ]
