@@ -25,8 +25,11 @@ from schemathesis.specs.openapi import checks as openapi
 
 from features.points import Point
 from models.artefact import Context
+from serving.access.audit_files import read_audit_key
+from serving.access.heads import head_of
 from serving.access.keys import create_key
 from serving.access.roles import Role
+from serving.access.verification import verify
 from serving.parts import STORE_FILE
 from serving.store.database import file_address, open_database
 from tests.hospital import hospital
@@ -54,7 +57,7 @@ _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 @dataclass(frozen=True)
 class Served:
-    """A running server, its folder, a key for every role, for all of them, and for one ward's planner."""
+    """A running server, its folder, a key for every role, for all of them, and for two of them on one ward."""
 
     server: ServerProcess
     work: Path
@@ -128,13 +131,21 @@ class Served:
         return self.ask("GET", "/metrics").text
 
     def check_traces(self) -> None:
-        """No secret in log, metrics or audit log; every line of the log is JSON, with a route's template."""
+        """No secret in log, metrics or audit log; every line of the log is JSON, with a route's template.
+
+        The chain of the audit log is whole.
+        """
         log = self.server.log.read_text("utf-8")
         assert not holds_secret(log)
         assert not holds_secret(self.metrics())
         audit = (self.work / "audit.jsonl").read_text("utf-8")
-        assert audit
         assert not holds_secret(audit)
+        engine = open_database(file_address(self.work / STORE_FILE))
+        key = read_audit_key(self.work / "audit.key")
+        chain = verify(self.work / "audit.jsonl", key, lambda: head_of(engine, "audit.jsonl"))
+        engine.dispose()
+        assert chain.n_lines > 0
+        assert chain.is_intact
         templates = {path.replace("{stay_id}", "{stay_id:path}") for path in self.schema.raw_schema["paths"]}
         lines = self.server.lines()
         assert not [line for line in lines if line["event"] == "failure" or "error" in line]
@@ -193,7 +204,7 @@ def made_keys(work: Path) -> dict[str, str | None]:
     """Keys of the server of a folder."""
     engine, now = open_database(file_address(work / STORE_FILE)), dt.datetime.now(dt.UTC)
     wanted: dict[str, tuple[list[Role], list[str] | None]] = {role.value: ([role], None) for role in Role}
-    wanted |= {EVERYTHING: (list(Role), None), WARD: ([Role.PLANNER], ["surgery"])}
+    wanted |= {EVERYTHING: (list(Role), None), WARD: ([Role.PLANNER, Role.INTEGRATOR], ["surgery"])}
     try:
         return {NOBODY: None} | {
             name: create_key(

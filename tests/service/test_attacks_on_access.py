@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from joserfc.jwk import OctKey
+from requests import Response
 
 from tests import issuer
-from tests.attacks import STORED, Answer, attacked_server, problem, raw
+from tests.attacks import PREDICT, STORED, Answer, attacked_server, problem, raw
 from tests.fuzzing import EVERYTHING, WARD, Served
 from tests.mutations import SECRET
 
@@ -108,6 +109,22 @@ def test_another_wards_stay_is_answered_as_one_that_is_not_there(attacked: Serve
     assert {k: v for k, v in foreign.headers.items() if k.title() not in own} == {
         k: v for k, v in absent.headers.items() if k.title() not in own
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", [PREDICT, f"{PREDICT}/batch"])
+def test_another_wards_history_is_answered_as_none(attacked: Served, path: str):
+    """The records that the server holds of `before`, on oncology, are nothing to who asks for surgery."""
+
+    def ask(stay_id: str) -> Response:
+        body = {"stay_id": stay_id, "prediction_point": "discharge"}
+        return attacked.ask("POST", path, WARD, body=body if path == PREDICT else {"items": [body]})
+
+    foreign, absent, own = ask("before"), ask("absent"), ask("now")
+    assert foreign.content == absent.content
+    assert foreign.status_code == absent.status_code
+    assert "unknown-stay" in foreign.text
+    assert own.status_code == 200
+    assert "unknown-stay" not in own.text
 
 
 def test_another_wards_list_is_empty_as_that_of_no_ward(attacked: Served):
