@@ -57,7 +57,7 @@ _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 @dataclass(frozen=True)
 class Served:
-    """A running server, its folder, a key for every role, for all of them, and for two of them on one ward."""
+    """A running server, its folder, a key for every role, for all of them, for two of them on one ward."""
 
     server: ServerProcess
     work: Path
