@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import ipaddress
 import json
 import logging
 import logging.config
@@ -48,7 +49,12 @@ def serve(
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches the address that the server listens on."""
-    return host in LOOPBACK or host.startswith("127.")
+    if host in LOOPBACK:
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def served_app(settings: ServingSettings, host: str) -> FastAPI:

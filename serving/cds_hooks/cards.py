@@ -151,7 +151,7 @@ def _interval(prediction: Prediction, interval: Mapping[str, Any], settings: Cds
 def _caveats(shown: Shown, main: Prediction, service: Service, settings: CdsSettings) -> Iterator[str]:
     words, answer = settings.words, shown.answer
     named = {main["target"], *service.beside}
-    told = []
+    told = [f"{escaped(warning)}." for warning in answer["warnings"]]
     if answer["prediction_point"] != "discharge" and not named.isdisjoint(_AFTER_DISCHARGE):
         told.append(words.before_discharge)
     if answer["provisional"]:

@@ -17,7 +17,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-from serving.reasons import sentence
+from serving.reasons import sentence, shortened
 from serving.store.predictions import Stored
 
 Resource = dict[str, Any]
@@ -176,7 +176,7 @@ def _quantity(value: float, prediction: Mapping[str, Any]) -> Resource:
 
 
 def _rationale(prediction: Mapping[str, Any]) -> str:
-    told = [sentence(reason, scale=prediction["scale"]) for reason in prediction["reasons"]]
+    told = [sentence(reason, scale=prediction["scale"]) for reason in shortened(prediction)["reasons"]]
     return " ".join([*(f"{one}." for one in told), _NOT_CAUSES])
 
 

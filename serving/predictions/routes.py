@@ -80,7 +80,8 @@ def router(
             request = parse_json(content)
             asked = answers.ask(request, n_reasons=n_reasons, telling=wanted, sees=caller.sees)
             answer = answers.answer(asked)
-        audit.record(caller, "predict", [asked.records.stay_id], asked.model_ids)
+        action = "predict_and_store" if store else "predict"
+        audit.record(caller, action, [asked.records.stay_id], asked.model_ids)
         if store:
             with store_reached():
                 predictions.save([Stored(_without_groups(answer), asked.department)])
@@ -110,7 +111,7 @@ def router(
         if answered:
             audit.record(
                 caller,
-                "predict_batch",
+                "predict_and_store_batch" if store else "predict_batch",
                 [one.records.stay_id for one, _ in answered],
                 [model_id for one, _ in answered for model_id in one.model_ids],
             )
@@ -135,6 +136,9 @@ def _wanted(telling: Telling, caller: Caller, *, store: bool) -> tuple[Telling, 
         return telling, telling.n_reasons
     if not caller.may(Permission.STORE):
         raise Problem(FORBIDDEN, f"None of the caller's roles allows {Permission.STORE}.")
+    if caller.departments is not None:
+        # The latest prediction of a stay says whose patient it is: who sees some could take others' away.
+        raise Problem(FORBIDDEN, "Only callers of all departments store predictions.")
     return replace(telling, with_scale=True), None if telling.n_reasons is None else MAX_BARS
 
 

@@ -20,6 +20,7 @@ EXAMPLE_WORKLIST: dict[str, Any] = {
             "department": "cardiology",
             "provisional": False,
             "prediction": EXAMPLE_ANSWER["predictions"][0],
+            "warnings": EXAMPLE_ANSWER["warnings"],
             "scored_at": "2026-01-08T02:00:03Z",
         }
     ],
@@ -37,6 +38,7 @@ class WorklistItemDocument(BaseModel):
     department: str | None = Field(description="of the stay; null: not known")
     provisional: bool = Field(description="made before the point's own prediction time")
     prediction: RiskDocument | AmountDocument
+    warnings: list[str] = Field(description="what the prediction rests on; not to be acted on unread")
     scored_at: dt.datetime = Field(description="UTC")
 
 

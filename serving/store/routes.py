@@ -129,5 +129,6 @@ def _item(row: WorklistRow, language: Language) -> dict[str, Any]:
         "department": row.department,
         "provisional": row.provisional,
         "prediction": tell(shortened(row.prediction), language),
+        "warnings": list(row.warnings),
         "scored_at": row.scored_at.isoformat().replace("+00:00", "Z"),
     }

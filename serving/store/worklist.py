@@ -27,7 +27,8 @@ _ONE_DAY = dt.timedelta(days=1)
 class WorklistRow:
     """One stay on a worklist: its latest prediction of the list's target at a prediction point.
 
-    `prediction` is the target's part of the stored answer, its reasons without words.
+    `prediction` is the target's part of the stored answer, its reasons without words; `warnings` are the
+    answer's, such as that the models never learned from patients like this one.
     """
 
     stay_id: str
@@ -36,6 +37,7 @@ class WorklistRow:
     department: str | None
     provisional: bool
     prediction: Mapping[str, Any]
+    warnings: tuple[str, ...]
     scored_at: dt.datetime
 
 
@@ -89,10 +91,11 @@ def worklist(
             prediction_time=row.prediction_time,
             department=row.department,
             provisional=row.provisional,
-            prediction=_of_target(json.loads(row.document), target),
+            prediction=_of_target(document, target),
+            warnings=tuple(document["warnings"]),
             scored_at=row.scored_at,
         )
-        for row in rows
+        for row, document in ((row, json.loads(row.document)) for row in rows)
     ]
 
 

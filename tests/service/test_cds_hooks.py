@@ -6,7 +6,7 @@ import copy
 import datetime as dt
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -88,7 +88,10 @@ def charges(band: str) -> dict[str, Any]:
 class KnownAnswers:
     """Answers every request with the same predictions, and keeps the requests."""
 
-    def __init__(self, *predictions: dict[str, Any], points: Iterable[Point] = Point) -> None:
+    def __init__(
+        self, *predictions: dict[str, Any], points: Iterable[Point] = Point, warnings: Sequence[str] = ()
+    ) -> None:
+        self.warnings = list(warnings)
         self.predictions = [
             {k: v for k, v in one.items() if k != "probability" or "expected" not in one}
             for one in predictions
@@ -113,7 +116,7 @@ class KnownAnswers:
             "prediction_time": content.get("prediction_time", "2026-01-08T10:00:00"),
             "predictions": copy.deepcopy(self.predictions),
             "provisional": "prediction_time" in content,
-            "warnings": [],
+            "warnings": self.warnings,
             "scored_at": "2026-01-07T04:30:00Z",
         }
 
@@ -314,7 +317,7 @@ def test_expected_charges_stand_beside_the_risks(engine: sa.Engine, cds: CdsSett
     for hook in ("order-select", "order-sign"):
         [card] = service.cards(hook, prefetch(OPEN_STAY))
         assert card["summary"] == "Expected charges of this stay: 41,800 CNY (high)"
-        assert "With 80 % certainty between 26,100 CNY and 66,900 CNY." in card["detail"]
+        assert "80 of 100 such predictions lie between 26,100 CNY and 66,900 CNY." in card["detail"]
         assert "- **Unplanned readmission within 30 days of discharge: 23 %**" in card["detail"]
         assert "- Complication of care in this episode: not predicted" in card["detail"]
         assert "Orders that are not signed yet are not part of it." in card["detail"]
@@ -322,11 +325,18 @@ def test_expected_charges_stand_beside_the_risks(engine: sa.Engine, cds: CdsSett
         assert "selectionBehavior" not in card
 
 
+def test_a_card_tells_what_its_prediction_rests_on(engine: sa.Engine, cds: CdsSettings) -> None:
+    warnings = ("outside the models' population: died in hospital", "charges not sent: unknown")
+    answers = KnownAnswers(risk("readmission", 0.231, "high"), warnings=warnings)
+    [card] = Service(answers, engine, cds).cards("patient-view", prefetch(OPEN_STAY))
+    assert "outside the models' population: died in hospital. charges not sent: unknown." in card["detail"]
+
+
 def test_an_interval_without_an_upper_end_says_at_least(engine: sa.Engine, cds: CdsSettings) -> None:
     open_ended = charges("high")
     open_ended["interval"]["high"] = None
     [card] = Service(KnownAnswers(open_ended), engine, cds).cards("order-sign", prefetch(OPEN_STAY))
-    assert "With 80 % certainty at least 26,100 CNY." in card["detail"]
+    assert "80 of 100 such predictions are at least 26,100 CNY." in card["detail"]
 
 
 def test_texts_of_records_are_no_markdown(engine: sa.Engine, cds: CdsSettings) -> None:

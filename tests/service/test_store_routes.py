@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -180,6 +181,13 @@ def test_planners_see_the_stays_of_their_departments_on_the_worklist(hospital):
     assert hospital.listed("?department=cardiology") == hospital.listed("?department=none") == []
     reads = [(action, stays) for _, action, stays, _ in hospital.audit.reads]
     assert reads == [("read_worklist", stays) for stays in (["S1", "S2", "S3"], ["S2"], ["S2"], ["S2"])]
+
+
+def test_the_worklist_tells_what_a_prediction_rests_on(hospital):
+    warned = "outside the models' population: died in hospital"
+    stored = answer("S1")
+    hospital.store.save([replace(stored, document={**stored.document, "warnings": [warned]})])
+    assert [item["warnings"] for item in hospital.client.get("/v1/worklist").json()["items"]] == [[warned]]
 
 
 def test_the_worklist_is_filtered_sorted_and_cut(hospital):
