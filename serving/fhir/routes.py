@@ -47,8 +47,8 @@ def router(
         """The latest stored prediction as a Bundle: a RiskAssessment for each risk, an Observation for each
         amount. Another department's admission is 404."""
         with store_reached():
-            found = store.latest(stay_id)
-        if found is None or not caller.sees(found.department):
+            found = store.latest(stay_id, departments=caller.departments)
+        if found is None:
             raise Problem(NO_PREDICTION, _NONE)
         audit.record(caller, "read_risk_assessment", [found.stay_id], found.models)
         return json_response(bundle(found, mitigations), media_type=FHIR_JSON)

@@ -81,8 +81,8 @@ def router(
         """The latest stored prediction of a target as a waterfall, for a screen, in print, or read aloud."""
         with store_reached():
             asked_for = None if prediction_point is None else Point(prediction_point)
-            found = store.latest(stay_id, asked_for)
-        if found is None or not caller.sees(found.department) or not _has(found.document, target):
+            found = store.latest(stay_id, asked_for, departments=caller.departments)
+        if found is None or not _has(found.document, target):
             raise Problem(NO_PREDICTION, _NONE)
         audit.record(caller, "read_explanation", [found.stay_id], _models(found.document, target))
         answer = _with_scale(found.document, champions())

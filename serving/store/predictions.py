@@ -40,18 +40,27 @@ class PredictionStore:
         with writing(self._engine) as connection:
             return save(connection, answers, skip_repeated=skip_repeated)
 
-    def latest(self, stay_id: str, point: Point | None = None) -> Stored | None:
+    def latest(
+        self, stay_id: str, point: Point | None = None, *, departments: frozenset[str] | None = None
+    ) -> Stored | None:
         """The prediction of a stay that was made last, at one point or at any; None if none is stored.
 
+        One of a department that is none of `departments` (None: all) is as one that is not there, and takes
+        as long: it is not read.
         Its reasons are without words: `serving.reasons.tell` tells them in a language. Raises StoreError.
         """
         if "\0" in stay_id:
             return None
         own = PREDICTIONS.c.stay_id == stay_id
-        query = select(PREDICTIONS.c.document, PREDICTIONS.c.department, PREDICTIONS.c.episode_id).where(own)
+        made = select(PREDICTIONS.c.id).where(own)
         if point is not None:
-            query = query.where(PREDICTIONS.c.prediction_point == point.value)
-        query = query.order_by(PREDICTIONS.c.scored_at.desc(), PREDICTIONS.c.id.desc()).limit(1)
+            made = made.where(PREDICTIONS.c.prediction_point == point.value)
+        last = made.order_by(PREDICTIONS.c.scored_at.desc(), PREDICTIONS.c.id.desc()).limit(1)
+        query = select(PREDICTIONS.c.document, PREDICTIONS.c.department, PREDICTIONS.c.episode_id).where(
+            PREDICTIONS.c.id == last.scalar_subquery()
+        )
+        if departments is not None:
+            query = query.where(PREDICTIONS.c.department.in_(sorted(departments)))
         with reading(self._engine) as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else Stored(json.loads(row.document), row.department, row.episode_id)

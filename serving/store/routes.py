@@ -69,8 +69,8 @@ def router(access: Access, audit: AuditLog, store: PredictionStore) -> APIRouter
         """The latest stored prediction of an admission, as it was answered. Another department's is 404."""
         point = None if prediction_point is None else Point(prediction_point)
         with store_reached():
-            found = store.latest(stay_id, point)
-        if found is None or not caller.sees(found.department):
+            found = store.latest(stay_id, point, departments=caller.departments)
+        if found is None:
             raise Problem(NO_PREDICTION, _NONE)
         audit.record(caller, "read_prediction", [found.stay_id], found.models)
         kept = found.document["predictions"]

@@ -110,7 +110,7 @@ def test_who_does_not_say_who_they_are_or_may_not_read_is_refused(
 def test_a_store_that_cannot_be_reached_is_503_with_the_time_to_come_again(
     store: PredictionStore, audit: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_arguments: object) -> Stored:
+    def fail(*_arguments: object, **_named: object) -> Stored:
         raise StoreError("gone")
 
     monkeypatch.setattr(store, "latest", fail)
