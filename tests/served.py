@@ -50,10 +50,10 @@ def sent(hospital: DataSet, stay_id: str, point: str) -> dict[str, Any]:
     }
 
 
-def open_to_all(champions: Path, **limits: Any) -> ServingSettings:
+def open_to_all(champions: Path, *, folder: Path | None = None, **limits: Any) -> ServingSettings:
     """Settings of a server that asks nobody who they are, with a store and an audit log of its own."""
-    folder = champions.with_name(f"{champions.name}-served-{uuid.uuid4().hex}")
-    return ServingSettings(champions, folder=folder, insecure_demo=True, **limits)
+    own = folder or champions.with_name(f"{champions.name}-served-{uuid.uuid4().hex}")
+    return ServingSettings(champions, folder=own, insecure_demo=True, **limits)
 
 
 def comparable(path: Path) -> pd.DataFrame:

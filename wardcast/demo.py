@@ -35,6 +35,8 @@ _LEFT_BY_A_DEMO = {
     "reports",
     "scored.parquet",
 }
+# The next demo leaves them alone: keys and reads are not of its making.
+_LEFT_BY_A_SERVER = {"wardcast.db", "wardcast.db-wal", "wardcast.db-shm", "audit.jsonl", "audit.key"}
 _MODELS = (
     ("readmission", Point.DISCHARGE),
     ("readmission", Point.ADMISSION),
@@ -113,7 +115,7 @@ def run_demo(
         memory_limit_mb=settings.memory_limit_mb,
         progress=progress,
     )
-    _clear(work, keep={_MARKER, data.name})
+    _clear(work, keep={_MARKER, data.name, *_LEFT_BY_A_SERVER})
     flows, results = _models(data, settings, progress)
     dataset = open_dataset(data)
     until = dataset.declaration.observed_until if dataset.declaration.has_timeline else None
@@ -145,8 +147,8 @@ def _refuse_foreign(work: Path) -> None:
         return
     # A run that was killed leaves hidden entries beside what it was writing.
     there = {entry.name for entry in work.iterdir()} if work.is_dir() else {work.name}
-    foreign = {name for name in there - _LEFT_BY_A_DEMO if not _is_half_written(name)}
-    if foreign or (there and _MARKER not in there):
+    foreign = {name for name in there - _LEFT_BY_A_DEMO - _LEFT_BY_A_SERVER if not _is_half_written(name)}
+    if foreign or (there - _LEFT_BY_A_SERVER and _MARKER not in there):
         raise SettingsError(f"{work}: holds something that no demo made. Name another folder with --work.")
 
 

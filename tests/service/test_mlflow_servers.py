@@ -20,7 +20,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.artefact import ArtefactError
 from models.champions import Champion, champion_named, load_champion
 from models.model import model_from_text
 from models.storage import digest
@@ -30,7 +29,7 @@ from tests.served import in_force
 from tests.small_models import FAILED, NAME, PASSED, TrainedModel, admissions, trained_cost, trained_risk
 from training.gate.decision import Check, Gate
 from training.registry.changes import LONGEST_RECORD
-from training.registry.promotion import audit, champions_table, promote, retire, rollback
+from training.registry.promotion import PromotionError, audit, champions_table, promote, retire, rollback
 from training.registry.store import connect
 from training.registry.tracking import Logged, log_trained
 from training.registry.versions import registered
@@ -187,7 +186,7 @@ def test_an_artefact_that_was_changed_on_the_servers_disk_is_refused(store: Stor
     for model in store.artifacts.rglob("model.txt"):
         if digest(model.parent) == bad.digest:
             model.write_text(model.read_text().replace("leaf_value=", "leaf_value=9 ", 1))
-    with pytest.raises(ArtefactError, match="SHA-256 differs"):
+    with pytest.raises(PromotionError, match="SHA-256 differs"):
         promote(bad.name, bad.version, **where(store, tmp_path))
     present = champion_named(tmp_path, good.name)
     assert present is not None

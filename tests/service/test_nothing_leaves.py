@@ -194,13 +194,14 @@ def answers(house: House) -> list[tuple[int, str]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    key = house.run("keys", "create", "--name", "tests", "--role", "integrator").stdout.strip()
     command = [*WARDCAST, "serve", "--port", str(port)]
     with (house.watched / "server.txt").open("w") as printed, subprocess.Popen(
         command, cwd=house.folder, env=house.environment(), stdout=printed, stderr=printed
     ) as server:  # fmt: skip
         try:
             wait_for(f"http://127.0.0.1:{port}/health/ready", server)
-            return [asked(f"http://127.0.0.1:{port}{path}", body) for path, body in requests()]
+            return [asked(f"http://127.0.0.1:{port}{path}", body, key) for path, body in requests()]
         finally:
             server.terminate()
             server.wait(60)
@@ -237,8 +238,9 @@ def requests() -> Iterator[tuple[str, bytes | None]]:
     yield "/v1/models", None
 
 
-def asked(address: str, body: bytes | None) -> tuple[int, str]:
-    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+def asked(address: str, body: bytes | None, key: str) -> tuple[int, str]:
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+    request = urllib.request.Request(address, body, headers)
     try:
         with urllib.request.urlopen(request, timeout=60) as response:
             return response.status, response.read().decode()
@@ -251,7 +253,7 @@ def wait_for(address: str, server: subprocess.Popen[bytes], *, seconds: float = 
     until = time.monotonic() + seconds
     while server.poll() is None and time.monotonic() < until:
         try:
-            if asked(address, None)[0] == 200:
+            if asked(address, None, key="")[0] == 200:
                 return
         except OSError:
             time.sleep(0.2)

@@ -214,8 +214,9 @@ def test_reasons_are_the_strongest_and_name_features_of_the_data_set(demo, score
 
 
 @pytest.fixture(scope="module")
-def client(demo: Demo) -> Iterator[TestClient]:
-    with TestClient(create_app(open_to_all(demo.work / "champions"))) as client:
+def client(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    folder = tmp_path_factory.mktemp("served")
+    with TestClient(create_app(open_to_all(demo.work / "champions", folder=folder))) as client:
         yield client
 
 

@@ -136,6 +136,26 @@ def test_a_demo_clears_what_a_demo_left_once_the_records_are_read(tmp_path, monk
     assert not (work / ".data.k1lled").exists()
 
 
+def test_what_a_server_left_in_a_demos_folder_stands_in_no_ones_way(tmp_path, monkeypatch):
+    """Keys and the record of reads are not of the demo's making: the next demo leaves them alone."""
+    work = tmp_path / "work"
+    former_demo(work)
+    for name in ("wardcast.db", "audit.jsonl", "audit.key"):
+        (work / name).write_text("the server's")
+
+    def ingest(*_arguments: object, **_options: object) -> None:
+        raise InterruptedError
+
+    monkeypatch.setattr("features.ingest.ingest", ingest)
+    with pytest.raises(InterruptedError):
+        run(work)
+    assert {name for name, text in contents(work).items() if text == "the server's"} == {
+        "wardcast.db",
+        "audit.jsonl",
+        "audit.key",
+    }
+
+
 @pytest.mark.parametrize("theirs", ["a model of their own", "a file of their own", "a file alone"])
 def test_a_folder_that_somebody_else_has_used_is_never_cleared(tmp_path, theirs):
     work = tmp_path / "work"

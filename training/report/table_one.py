@@ -96,4 +96,4 @@ def _share_or_few(share: float | None) -> str:
 
 
 def _difference(row: Mapping[str, Any]) -> str:
-    return f"{row['difference'] + 0.0:.3f}" if "difference" in row else ""
+    return "" if row.get("difference") is None else f"{row['difference'] + 0.0:.3f}"
