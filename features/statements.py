@@ -12,9 +12,9 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -94,8 +94,11 @@ class Statements:
         """
         prepared = self.prepare(question)
         values = ", ".join(literal(inputs[name]) for name in input_types())
-        asked = self._workers.map(partial(_columns, values=values), self._lanes, prepared)
-        return {name: column for columns in asked for name, column in columns.items()}
+        pairs = zip(self._lanes, prepared, strict=True)
+        asked = [self._workers.submit(_columns, lane, each, values=values) for lane, each in pairs]
+        # All of them, also when one fails: the next question must not find a lane at work.
+        wait(asked)
+        return {name: column for each in asked for name, column in each.result().items()}
 
     def prepare(self, question: Question) -> list[_Prepared]:
         """Have the question's statements planned, one for each lane, if they are not."""

@@ -138,7 +138,7 @@ def _common(stored: Stored, prediction: Mapping[str, Any]) -> Resource:
     name = f"{stored.stay_id}/{stored.document['prediction_point']}/{prediction['target']}"
     return {
         "id": str(uuid.uuid5(_NAMESPACE, f"{name}/{stored.document['scored_at']}")),
-        "text": _narrative(prediction),
+        "text": _narrative(stored, prediction),
         "status": "preliminary" if stored.document["provisional"] else "final",
         "subject": {"type": "Patient", "display": "The patient of the encounter"},
         "encounter": _encounter(stored.stay_id),
@@ -180,9 +180,16 @@ def _rationale(prediction: Mapping[str, Any]) -> str:
     return " ".join([*(f"{one}." for one in told), _NOT_CAUSES])
 
 
-def _narrative(prediction: Mapping[str, Any]) -> Resource:
-    words = f"{OUTCOMES.get(prediction['target'], prediction['target'])}: {prediction['band']}."
-    text = html.escape(f"{words} {_rationale(prediction)}")
+def _narrative(stored: Stored, prediction: Mapping[str, Any]) -> Resource:
+    """What a person reads who sees nothing else of the resource: what it rests on stands there too."""
+    preliminary = ["Preliminary: made before its full time of observation."]
+    told = [
+        f"{OUTCOMES.get(prediction['target'], prediction['target'])}: {prediction['band']}.",
+        *(preliminary if stored.document["provisional"] else []),
+        *(f"{warning}." for warning in stored.document["warnings"]),
+        _rationale(prediction),
+    ]
+    text = html.escape(" ".join(told))
     return {
         "status": "generated",
         "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{text}</p></div>',

@@ -172,6 +172,14 @@ def test_a_prediction_keeps_its_id_and_another_has_another() -> None:
     assert first == same != later
 
 
+def test_the_narrative_tells_what_the_prediction_rests_on() -> None:
+    warned = ["outside the models' population: died in hospital"]
+    [risk] = resources(with_facts(answer("S9"), provisional=True, warnings=warned))
+    told = risk["text"]["div"]
+    assert "Preliminary: made before its full time of observation." in told
+    assert "outside the models&#x27; population: died in hospital." in told
+
+
 def test_texts_of_records_are_no_markup_of_the_narrative() -> None:
     stored = answer("S9")
     reason = {**stored.document["predictions"][0]["reasons"][0], "value": "<script>", "unit": ""}

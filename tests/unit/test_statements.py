@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import threading
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -104,6 +106,27 @@ def test_a_plan_made_for_other_records_gives_what_a_fresh_one_gives(online, name
     fresh = OnlineFeatures(SYSTEMS, DEFAULT_SETTINGS).rows([ALL[name]])
     pd.testing.assert_frame_equal(found.features, fresh.features, check_exact=True)
     assert found.warnings == fresh.warnings
+
+
+def test_a_lane_that_fails_waits_for_the_others(online, monkeypatch):
+    """Whoever asks next must not find a lane that is still at work for a question that failed."""
+    second_has_failed, n_ended = threading.Event(), []
+
+    def failing(_lane: Any, _prepared: Any, *, values: str) -> Any:
+        assert values
+        if not second_has_failed.is_set():
+            second_has_failed.set()
+            raise MemoryError
+        time.sleep(0.2)
+        n_ended.append(1)
+        return {}
+
+    with monkeypatch.context() as during:
+        during.setattr("features.statements._columns", failing)
+        with pytest.raises(MemoryError):
+            online.rows([BARE])
+        assert len(n_ended) == 1
+    assert len(online.rows([BARE]).features) == 1
 
 
 def test_together_each_gets_what_it_gets_alone(online):
