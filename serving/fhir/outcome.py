@@ -15,8 +15,8 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
 from serving.http.description import Responses
-from serving.http.responses import json_response, problem_response
-from serving.problems import MAX_FIELD_ERRORS, FieldError, Problem, invalid
+from serving.http.responses import counted, json_response, problem_response, refused_parameters
+from serving.problems import MAX_FIELD_ERRORS, Problem
 
 FHIR_JSON = "application/fhir+json"
 PROBLEMS = "urn:wardcast:problem"
@@ -97,11 +97,8 @@ class OutcomeRoute(APIRoute):
             try:
                 return await handler(request)
             except Problem as problem:
-                return outcome_response(problem)
+                return outcome_response(counted(request, problem))
             except RequestValidationError as error:
-                fields = (".".join(str(part) for part in found["loc"]) for found in error.errors())
-                return outcome_response(
-                    invalid([FieldError(field, "is not valid; see /openapi.json") for field in fields])
-                )
+                return outcome_response(counted(request, refused_parameters(error)))
 
         return answered

@@ -42,29 +42,40 @@ def problem_response(problem: Problem) -> Response:
     return response
 
 
+def counted(request: Request, problem: Problem) -> Problem:
+    """The problem, noted with the request: it is counted and logged by its kind."""
+    request.state.problem = problem.kind.name
+    return problem
+
+
+def refused_parameters(error: RequestValidationError) -> Problem:
+    """The problem of parameters that are not as declared."""
+    fields = (".".join(str(part) for part in problem["loc"]) for problem in error.errors())
+    return invalid([FieldError(field, "is not valid; see /openapi.json") for field in fields])
+
+
 def answer_problems(app: FastAPI) -> None:
-    """Answer all that is raised or refused in the application as a problem document."""
+    """Answer all that is raised or refused in the application as a problem document.
+
+    The handlers are coroutines: a refusal needs no thread, which requests that are computed may all hold.
+    """
 
     @app.exception_handler(Problem)
-    def problem_raised(request: Request, error: Exception) -> Response:
+    async def problem_raised(request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)
-        # Counted and logged by its kind.
-        request.state.problem = error.kind.name
-        return problem_response(error)
+        return problem_response(counted(request, error))
 
     @app.exception_handler(RequestValidationError)
-    def parameter_refused(_request: Request, error: Exception) -> Response:
+    async def parameter_refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        fields = (".".join(str(part) for part in problem["loc"]) for problem in error.errors())
-        return problem_response(
-            invalid([FieldError(field, "is not valid; see /openapi.json") for field in fields])
-        )
+        return problem_response(counted(request, refused_parameters(error)))
 
     @app.exception_handler(HTTPException)
-    def http_error(_request: Request, error: Exception) -> Response:
+    async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         kinds = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED}
         kind = kinds.get(error.status_code, Kind("http-error", error.status_code, "The request failed"))
-        response = problem_response(Problem(kind, "See /openapi.json for what can be asked, and how."))
+        problem = Problem(kind, "See /openapi.json for what can be asked, and how.")
+        response = problem_response(counted(request, problem))
         response.headers.update(error.headers or {})
         return response
