@@ -26,7 +26,7 @@ from features.records import AdmissionRecords, Row
 from features.scope import scope_warnings
 from features.settings import FeatureSettings
 from features.statements import Question, Statements
-from features.tables import TABLES
+from features.tables import TABLES, not_sent
 
 _HAPPENED_AT = {**EVENT_COLUMNS, "stays": "admitted_at"}
 
@@ -194,7 +194,7 @@ def _unknown_codes(unknown: set[CodedAs], sent: Mapping[str, set[CodedAs]]) -> l
 
 def _warnings(admission: AdmissionRecords, time: dt.datetime | None) -> list[str]:
     absent = [name for name in _tables_read(admission.point) if name not in admission.tables]
-    warnings = [f"{name} not sent: unknown, its features are missing" for name in absent]
+    warnings = [not_sent(name) for name in absent]
     late = (
         0
         if time is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal, get_args
 
 
 class Point(StrEnum):
@@ -16,3 +17,8 @@ class Point(StrEnum):
         """Whether something first available at `available_from` is known at this point."""
         order = list(Point)
         return order.index(available_from) <= order.index(self)
+
+
+PointName = Literal["preadmission", "admission", "discharge"]
+"""A point as documents name it."""
+assert set(get_args(PointName)) == set(Point)

@@ -378,3 +378,8 @@ TABLES: dict[str, Table] = {
         IDENTITIES,
     )
 }
+
+
+def not_sent(table: str) -> str:
+    """What the lack of a table means, as answers and scored rows tell it."""
+    return f"{table} not sent: unknown, its features are missing"

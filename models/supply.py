@@ -18,8 +18,3 @@ def missing_tables(artefact: Artefact, is_there: Callable[[str], bool]) -> tuple
     learned = {spec.name for spec in artefact.features if not spec.is_fact}
     needed = {table for name in learned & CATALOGUE.keys() for table in CATALOGUE[name].tables}
     return tuple(name for name in TABLES if name in needed and not is_there(name))
-
-
-def in_words(table: str) -> str:
-    """What the lack of a table means, as answers and scored rows tell it."""
-    return f"{table} not sent: unknown, its features are missing"

@@ -19,7 +19,7 @@ from features.online import AdmissionError, OnlineFeatures, prediction_time
 from features.points import Point
 from features.records import AdmissionRecords
 from models.columns import Columns
-from serving.department import department_of
+from serving.department import department_of_records
 from serving.gathering import Gathering
 from serving.history import HeldHistory, read_held_request
 from serving.loaded import ChampionSet, LiveChampions, Loaded
@@ -94,7 +94,7 @@ class Answers:
         self._features: dict[str, OnlineFeatures] = {}
         self._lock = threading.Lock()
         self._metrics = metrics or Metrics()
-        self._gathering = Gathering[Asked, Answer](self._isolated, self._metrics.gathered)
+        self._gathering = Gathering[Asked, Answer](self._each_alone, self._metrics.gathered)
         self._metrics.watch_queue(lambda: len(self._gathering))
 
     def present(self) -> ChampionSet:
@@ -203,9 +203,7 @@ class Answers:
         systems = CodeSystems.model_validate(context.code_systems)
         admission = to_admission(request, context.time_zone, systems, is_dated=models[0].is_dated)
         self._check_time(admission, models)
-        stays = (row for row in admission.tables["stays"] if row["stay_id"] == admission.stay_id)
-        department = department_of(next(stays), admission.point)
-        return Asked(admission, department, models, n_reasons, telling)
+        return Asked(admission, department_of_records(admission), models, n_reasons, telling)
 
     def _check_time(self, admission: AdmissionRecords, models: Sequence[Loaded]) -> None:
         try:
@@ -213,16 +211,23 @@ class Answers:
         except AdmissionError as error:
             raise invalid([FieldError("prediction_time", str(error))]) from None
 
-    def _isolated(self, group: Sequence[Asked]) -> list[Answer | Problem]:
+    def _each_alone(self, group: Sequence[Asked]) -> list[Answer | Problem]:
+        """Requests of several clients in one go: halved until each that fails is found, which takes fewer
+        failures than twice their number. Nobody is answered as failed for another's sake."""
+        return self._isolated(group, most_failures=2 * len(group))
+
+    def _isolated(
+        self, group: Sequence[Asked], *, most_failures: int = MAX_FAILURES
+    ) -> list[Answer | Problem]:
         """A group in one go, or in few; if one fails, each half by itself, so that a bad item fails alone.
 
-        The items were checked, so that a failure is unforeseen. After `MAX_FAILURES` of them what is left
+        The items were checked, so that a failure is unforeseen. After `most_failures` of them what is left
         is answered as failed too: every computation keeps the other requests waiting.
         """
         answers: list[Answer | Problem] = []
         starts = range(0, len(group), MOST_AT_ONCE)
         n_failures, left = 0, [group[start : start + MOST_AT_ONCE] for start in reversed(starts)]
-        while left and n_failures < MAX_FAILURES:
+        while left and n_failures < most_failures:
             part = left.pop()
             try:
                 answers += self._computed(part)

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from features.points import PointName
+from models.bands import Band
 from models.calibration import Calibration
 from models.units import Kind, Scale, Unit
 from serving.reasons.documents import GroupDocument, MarkDocument, ReasonDocument
@@ -94,7 +96,7 @@ class IntervalDocument(BaseModel):
 
 class _TargetDocument(BaseModel):
     target: str
-    band: Literal["low", "medium", "high"]
+    band: Band
     percentile: float = Field(description="place among the calibration slice, 0 to 1")
     reasons: list[ReasonDocument]
     groups: list[GroupDocument] | None = Field(
@@ -134,7 +136,7 @@ class AnswerDocument(BaseModel):
     """All predictions of one admission at one prediction point."""
 
     stay_id: str
-    prediction_point: Literal["preadmission", "admission", "discharge"]
+    prediction_point: PointName
     prediction_time: LocalTime | None = Field(
         description="local wall time of the data set; null: records without dates"
     )

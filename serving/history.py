@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from features.dataset import DataSet, Declaration, connect, open_dataset
-from features.points import Point
+from features.points import Point, PointName
 from features.records import AdmissionRecords
 from features.tables import STAYS, Table, TableError
 from models.artefact import Context
@@ -52,7 +52,7 @@ class HeldRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     stay_id: Text
-    prediction_point: Literal["preadmission", "admission", "discharge"]
+    prediction_point: PointName
     prediction_time: Annotated[
         Instant | None, Field(description="default: the point's own; earlier is provisional, later refused")
     ] = None

@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from features.points import Point
+from features.points import Point, PointName
 from features.tables import TABLES, Column, ColumnType, Table
 
 _YEARS = range(1850, 2201)
@@ -132,7 +132,7 @@ class PredictionRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     stay_id: Text
-    prediction_point: Literal["preadmission", "admission", "discharge"]
+    prediction_point: PointName
     prediction_time: Annotated[
         Instant | None, Field(description="default: the point's own; earlier is provisional, later refused")
     ] = None

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from models.supply import in_words
+from features.tables import not_sent
 from serving.predictor import Scores
 from serving.reasons import N_REASONS, sentence
 
@@ -72,7 +72,7 @@ def scored_rows(scores: Scores, frame: pd.DataFrame, run_id: str, *, lacking: Se
 
     `lacking` are the tables that the champion learned from and the data set does not hold: each row warns.
     """
-    everyone = [in_words(table) for table in lacking]
+    everyone = [not_sent(table) for table in lacking]
     artefact, prediction, n = scores.loaded.model.artefact, scores.prediction, len(frame)
     is_money = artefact.unit == "money"
     columns = {

@@ -65,13 +65,13 @@ def show_flow(flow: Sequence[FlowStep], point: str) -> None:
 
 def show_training(results: Sequence[Mapping[str, Any]]) -> None:
     """Models beside their baselines, with 95 % intervals, and what the gate said."""
+    from training.report.findings import findings_in_words
+
     for kind, columns in (("risk", _RISK_COLUMNS), ("amount", _AMOUNT_COLUMNS)):
         rows = [row for result in results if result["kind"] == kind for row in _metric_rows(result, columns)]
         if rows:
             show_table("Risks" if kind == "risk" else "Amounts", ["model", "rows", *columns], rows)
     show_leaks(results)
-    from training.report.findings import findings_in_words
-
     for result in results:
         gate = result.get("gate")
         if gate:

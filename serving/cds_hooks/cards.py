@@ -8,20 +8,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from models.bands import Band
 from serving.cds_hooks.documents import (
     ActionDocument,
     CardDocument,
     SourceDocument,
     SuggestionDocument,
 )
-from serving.cds_hooks.settings import Band, CdsSettings, Service, Suggestion, filled
+from serving.cds_hooks.settings import CdsSettings, Service, Suggestion, filled
+from serving.fhir.risk_assessment import AFTER_DISCHARGE
 from serving.reasons import sentence
 from serving.reasons.languages import WORDS
+from serving.reasons.sentences import value_of
 
 Prediction = Mapping[str, Any]
 
 LONGEST_SUMMARY = 139
-_AFTER_DISCHARGE = ("readmission", "readmission_or_death")
 # What GitHub Flavored Markdown gives a meaning to within a line: names in a model may hold it.
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&])")
 
@@ -152,7 +154,7 @@ def _caveats(shown: Shown, main: Prediction, service: Service, settings: CdsSett
     words, answer = settings.words, shown.answer
     named = {main["target"], *service.beside}
     told = [f"{escaped(warning)}." for warning in answer["warnings"]]
-    if answer["prediction_point"] != "discharge" and not named.isdisjoint(_AFTER_DISCHARGE):
+    if answer["prediction_point"] != "discharge" and not named.isdisjoint(AFTER_DISCHARGE):
         told.append(words.before_discharge)
     if answer["provisional"]:
         told.append(words.provisional)
@@ -168,8 +170,7 @@ def _caveats(shown: Shown, main: Prediction, service: Service, settings: CdsSett
 
 
 def _value(prediction: Prediction, settings: CdsSettings) -> str:
-    value = prediction["probability"] if "probability" in prediction else prediction["expected"]
-    return _amount(value, prediction, settings)
+    return _amount(value_of(prediction), prediction, settings)
 
 
 def _amount(value: float, prediction: Prediction, settings: CdsSettings) -> str:

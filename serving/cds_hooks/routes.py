@@ -41,7 +41,7 @@ from serving.problems import FieldError, Kind, Problem, field_errors, invalid
 from serving.reading import parse_json
 from serving.settings import ServingSettings
 from serving.store.feedback import Feedback, FeedbackStore
-from serving.store.routes import store_reached
+from serving.store.reached import store_reached
 
 REQUEST_MODELS = (HookRequest, FeedbackRequest)
 

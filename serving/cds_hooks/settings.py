@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from features.errors import UserError
 from features.sources.fhir.validate import fault_of, is_type
+from models.bands import Band
 from serving.reasons.languages import Language
 
-Band = Literal["low", "medium", "high"]
 Hook = Literal["patient-view", "encounter-start", "encounter-discharge", "order-select", "order-sign"]
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 

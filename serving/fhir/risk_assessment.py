@@ -50,7 +50,8 @@ _LIKELIHOODS = {
     "medium": ("moderate", "Moderate likelihood"),
     "high": ("high", "High likelihood"),
 }
-_AFTER_DISCHARGE = ("readmission", "readmission_or_death")
+AFTER_DISCHARGE = ("readmission", "readmission_or_death")
+"""Targets that are counted from the discharge on."""
 _NOT_CAUSES = "This is what the model weighed; it tells no causes."
 _NAMESPACE = uuid.UUID("6d0c6ad8-9e0a-5a53-8f5e-0b6f2f4f4a53")
 _FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
@@ -156,7 +157,7 @@ def _target(prediction: Mapping[str, Any]) -> Resource:
 
 def _when(stored: Stored, target: str) -> Resource:
     """The time in which the outcome may come; before the discharge it is counted from a day to come."""
-    if target not in _AFTER_DISCHARGE:
+    if target not in AFTER_DISCHARGE:
         return {}
     discharged_at = stored.prediction_time
     is_final = stored.document["prediction_point"] == "discharge" and not stored.document["provisional"]

@@ -18,11 +18,8 @@ from serving.fhir.outcome import FHIR_JSON, OutcomeRoute, outcomes
 from serving.fhir.risk_assessment import bundle
 from serving.http.query import only_known
 from serving.http.responses import json_response
-from serving.problems import NO_PREDICTION, Problem
 from serving.store.predictions import PredictionStore, Stored
-from serving.store.routes import store_reached
-
-_NONE = "Nothing is stored of it that the caller may see."
+from serving.store.reads import read_latest
 
 
 def router(
@@ -46,11 +43,7 @@ def router(
     ) -> Response:
         """The latest stored prediction as a Bundle: a RiskAssessment for each risk, an Observation for each
         amount. Another department's admission is 404."""
-        with store_reached():
-            found = store.latest(stay_id, departments=caller.departments)
-        if found is None:
-            raise Problem(NO_PREDICTION, _NONE)
-        audit.record(caller, "read_risk_assessment", [found.stay_id], found.models)
+        found = read_latest(store, audit, caller, stay_id, action="read_risk_assessment")
         return json_response(bundle(found, mitigations), media_type=FHIR_JSON)
 
     return routes

@@ -33,7 +33,7 @@ from serving.reasons.bars import MAX_BARS
 from serving.requests import BatchRequest, PredictionRequest
 from serving.settings import ServingSettings
 from serving.store.predictions import PredictionStore, Stored
-from serving.store.routes import store_reached
+from serving.store.reached import store_reached
 
 REQUEST_MODELS = (PredictionRequest, BatchRequest)
 _STATUSES = (400, 401, 403, 404, 408, 413, 415, 422, 503)

@@ -4,12 +4,12 @@ Annotations are not put off here: dependencies of a router are made with it.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
-from features.points import Point
+from features.points import Point, PointName
 from serving.access.audit import AuditLog
 from serving.access.caller import Caller
 from serving.access.guard import Access
@@ -17,14 +17,13 @@ from serving.access.roles import Permission
 from serving.http.description import problems
 from serving.http.query import only_known
 from serving.loaded import ChampionSet
-from serving.problems import NO_PREDICTION, Problem
 from serving.reasons.bars import MAX_BARS
 from serving.reasons.languages import WORDS, Language
 from serving.reasons.scale import rescaled
 from serving.reasons.telling import language_asked
 from serving.reasons.waterfall import DEFAULT_BARS, DEFAULT_WIDTH, LEAST_WIDTH, MOST_WIDTH, waterfall
 from serving.store.predictions import PredictionStore
-from serving.store.routes import store_reached
+from serving.store.reads import read_latest
 
 MEDIA_TYPE = "image/svg+xml"
 # A picture that is opened by itself loads and runs nothing, whatever a label holds.
@@ -34,10 +33,6 @@ _HEADERS = {
     "Vary": "Accept-Language",
 }
 _PARAMETERS = ("target", "prediction_point", "bars", "width", "language")
-_NONE = (
-    "Nothing of this target is stored that the caller may see. POST /v1/predictions?store=true stores a "
-    "prediction; GET /v1/models names the targets."
-)
 _EXAMPLE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The picture",
@@ -70,7 +65,7 @@ def router(
         stay_id: str,
         target: Annotated[str, Query(pattern="^[a-z_]{1,50}$")] = "readmission",
         prediction_point: Annotated[
-            Literal["preadmission", "admission", "discharge"] | None,
+            PointName | None,
             Query(description="default: the point that was predicted last"),
         ] = None,
         bars: Annotated[
@@ -79,26 +74,16 @@ def router(
         width: Annotated[int, Query(ge=LEAST_WIDTH, le=MOST_WIDTH, description="in pixels")] = DEFAULT_WIDTH,
     ) -> Response:
         """The latest stored prediction of a target as a waterfall, for a screen, in print, or read aloud."""
-        with store_reached():
-            asked_for = None if prediction_point is None else Point(prediction_point)
-            found = store.latest(stay_id, asked_for, departments=caller.departments)
-        if found is None or not _has(found.document, target):
-            raise Problem(NO_PREDICTION, _NONE)
-        audit.record(caller, "read_explanation", [found.stay_id], _models(found.document, target))
+        point = None if prediction_point is None else Point(prediction_point)
+        found = read_latest(
+            store, audit, caller, stay_id, action="read_explanation", point=point, target=target
+        )
         answer = _with_scale(found.document, champions())
         picture = waterfall(answer, target, language, n_bars=bars, width=width)
         headers = {**_HEADERS, "Content-Language": WORDS[language].tag}
         return Response(picture.encode("utf-8"), media_type=MEDIA_TYPE, headers=headers)
 
     return routes
-
-
-def _has(document: Mapping[str, Any], target: str) -> bool:
-    return any(prediction["target"] == target for prediction in document["predictions"])
-
-
-def _models(document: Mapping[str, Any], target: str) -> list[str]:
-    return [one["model"] for one in document["predictions"] if one["target"] == target]
 
 
 def _with_scale(document: Mapping[str, Any], champions: ChampionSet) -> dict[str, Any]:

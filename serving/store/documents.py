@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, Field
 
+from features.points import PointName
 from serving.documents import EXAMPLE_ANSWER, AmountDocument, RiskDocument
 from serving.requests import LocalTime
 
@@ -31,7 +32,7 @@ class WorklistItemDocument(BaseModel):
     """One stay: its latest stored prediction of the list's target at a prediction point."""
 
     stay_id: str
-    prediction_point: Literal["preadmission", "admission", "discharge"]
+    prediction_point: PointName
     prediction_time: LocalTime | None = Field(
         description="local wall time of the data set; null: records without dates"
     )

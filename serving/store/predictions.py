@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from sqlalchemy import Engine, delete, select
 
 from features.points import Point
+from models.bands import Band
 from serving.store.database import reading, writing
 from serving.store.saving import check_texts, save
 from serving.store.stored import Stored
 from serving.store.tables import PREDICTIONS
-from serving.store.worklist import Band, Sort, WorklistRow, worklist
+from serving.store.worklist import Sort, WorklistRow, worklist
 
 __all__ = ["PredictionStore", "Stored", "WorklistRow"]
 

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
-from features.points import Point
+from features.points import Point, PointName
+from models.bands import Band
 from serving.access.audit import AuditLog
 from serving.access.caller import Caller
 from serving.access.guard import Access
@@ -18,7 +19,6 @@ from serving.documents import EXAMPLE_ANSWER, AnswerDocument
 from serving.http.description import example, problems
 from serving.http.query import only_known
 from serving.http.responses import json_response
-from serving.problems import NO_PREDICTION, Problem
 from serving.reasons import shortened, tell
 from serving.reasons.languages import Language
 from serving.reasons.telling import language_asked
@@ -26,18 +26,12 @@ from serving.requests import Day
 from serving.store.documents import EXAMPLE_WORKLIST, WorklistDocument
 from serving.store.predictions import PredictionStore
 from serving.store.reached import store_reached
-from serving.store.worklist import MAX_TOP, Band, Sort, WorklistRow
-
-__all__ = ["router", "store_reached"]
+from serving.store.reads import read_latest
+from serving.store.worklist import MAX_TOP, Sort, WorklistRow
 
 _STATUSES = (401, 403, 422, 503)
-_NONE = (
-    "Nothing is stored of it that the caller may see. POST /v1/predictions?store=true stores a prediction."
-)
-
 _FILTERS = ("department", "band", "target", "sort", "top", "prediction_point", "since", "language")
 
-PointName = Literal["preadmission", "admission", "discharge"]
 ShortText = Annotated[str, Query(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
 
 
@@ -68,11 +62,7 @@ def router(access: Access, audit: AuditLog, store: PredictionStore) -> APIRouter
     ) -> Response:
         """The latest stored prediction of an admission, as it was answered. Another department's is 404."""
         point = None if prediction_point is None else Point(prediction_point)
-        with store_reached():
-            found = store.latest(stay_id, point, departments=caller.departments)
-        if found is None:
-            raise Problem(NO_PREDICTION, _NONE)
-        audit.record(caller, "read_prediction", [found.stay_id], found.models)
+        found = read_latest(store, audit, caller, stay_id, action="read_prediction", point=point)
         kept = found.document["predictions"]
         predictions = [tell(one if explain else shortened(one), language) for one in kept]
         return json_response({**found.document, "predictions": predictions})

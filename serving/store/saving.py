@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, text, update
 
 from serving.problems import FieldError, invalid
+from serving.reasons.sentences import value_of
 from serving.store.stored import Key, Stored
 from serving.store.tables import PREDICTED_TARGETS, PREDICTIONS
 
@@ -133,7 +134,7 @@ def _target_rows(answer: Stored, prediction_id: int, *, is_latest: bool) -> Iter
         yield {
             "prediction_id": prediction_id,
             "target": prediction["target"],
-            "value": prediction["probability"] if "probability" in prediction else prediction["expected"],
+            "value": value_of(prediction),
             "band": prediction["band"],
             "percentile": prediction["percentile"],
             "model": prediction["model"],

@@ -38,7 +38,11 @@ class Stored:
     @property
     def models(self) -> list[str]:
         """The models that predicted, as name/version."""
-        return [prediction["model"] for prediction in self.document["predictions"]]
+        return self.models_of(None)
+
+    def models_of(self, target: str | None) -> list[str]:
+        """The models that predicted a target (None: any), as name/version."""
+        return [one["model"] for one in self.document["predictions"] if target in (None, one["target"])]
 
     @property
     def kept(self) -> dict[str, Any]:

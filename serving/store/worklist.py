@@ -11,10 +11,10 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from features.points import Point
+from models.bands import Band
 from serving.store.tables import PREDICTED_TARGETS, PREDICTIONS
 
 Sort = Literal["value", "percentile", "prediction_time"]
-Band = Literal["low", "medium", "high"]
 
 WORKLIST_DAYS = 30
 """How far back a worklist goes by default: a readmission within 30 days is what most lists are made for,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from serving.answers import Answers
+from serving.answers import MAX_FAILURES, Answers
 from serving.documents import EXAMPLE_REQUEST
 from serving.gathering import WORKERS
 from serving.loaded import LiveChampions
@@ -109,6 +109,15 @@ def test_one_that_fails_unforeseen_fails_alone(answers, monkeypatch):
     assert [each["stay_id"] for each in found if isinstance(each, dict)] == ["A", "C", "D"]
     (failed,) = [each for each in found if isinstance(each, Problem)]
     assert failed.kind == INTERNAL
+
+
+def test_nobody_is_answered_as_failed_for_another_clients_sake(answers, monkeypatch):
+    # Halving 24 until each of three is found takes 13 failures, more than a batch may have.
+    names = ["BROKEN" if place % 8 == 0 else f"S{place}" for place in range(24)]
+    found, groups = together(answers, monkeypatch, [request_of(name, 0) for name in names])
+    assert sum("BROKEN" in group for group in groups) > MAX_FAILURES
+    answered = [each["stay_id"] for each in found if isinstance(each, dict)]
+    assert answered == [name for name in names if name != "BROKEN"]
 
 
 def test_every_answer_is_of_the_champions_that_were_in_force_when_it_was_asked(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -173,6 +174,18 @@ def test_what_the_extract_does_not_supply_is_named(tmp_path: Path):
         "Judged without ward_score, which the extract that the model learned from supplied and this one does "
         "not."
     ]
+
+
+def test_features_that_no_judged_row_has_are_named(tmp_path: Path):
+    data = elsewhere(tmp_path, age_years=np.nan)
+    (warning,) = document("readmission", data, test_from=dt.date(2021, 12, 31))["warnings"]
+    n = len(fitted("readmission").model.artefact.features)
+    assert warning.startswith(f"1 of its {n} features are missing in every judged row (")
+    # Some patients' ages are no reason to warn.
+    half = admissions(3000, seed=5)["age_years"].where(lambda age: age > age.median())
+    (tmp_path / "half").mkdir()
+    known = elsewhere(tmp_path / "half", age_years=half)
+    assert document("readmission", known, test_from=dt.date(2021, 12, 31))["warnings"] == []
 
 
 def test_labels_of_another_rule_are_refused_with_both_rules(tmp_path: Path):

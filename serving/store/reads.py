@@ -1,0 +1,39 @@
+"""The one way to a stored prediction: whose it is, and that it was read, before anybody sees it."""
+
+from __future__ import annotations
+
+from features.points import Point
+from serving.access.audit import AuditLog
+from serving.access.caller import Caller
+from serving.problems import NO_PREDICTION, Problem
+from serving.store.predictions import PredictionStore
+from serving.store.reached import store_reached
+from serving.store.stored import Stored
+
+_NONE = (
+    "Nothing is stored of it that the caller may see. POST /v1/predictions?store=true stores a prediction."
+)
+
+
+def read_latest(
+    store: PredictionStore,
+    audit: AuditLog,
+    caller: Caller,
+    stay_id: str,
+    *,
+    action: str,
+    point: Point | None = None,
+    target: str | None = None,
+) -> Stored:
+    """The latest stored prediction of a stay, at one point or at any, with its read in the audit log.
+
+    With `target` it must hold that one, and only its model is recorded. Raises Problem: 404 for a stay that
+    is absent or another department's, alike; 503 if the store fails or the read cannot be recorded.
+    """
+    with store_reached():
+        found = store.latest(stay_id, point, departments=caller.departments)
+    models = [] if found is None else found.models_of(target)
+    if found is None or not models:
+        raise Problem(NO_PREDICTION, _NONE)
+    audit.record(caller, action, [found.stay_id], models)
+    return found
