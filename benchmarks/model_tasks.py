@@ -20,8 +20,8 @@ from features.settings import FeatureSettings
 from models.champions import install_champion
 from models.encoding import booster_names, encode
 from models.storage import write_artefact
-from serving.loaded import ChampionSet, load_champions
-from serving.score import score
+from serving.champions.loaded import ChampionSet, load_champions
+from serving.nightly.score import score
 from training.fit import PATIENCE_TREES
 from training.hyperparameters import (
     LEARNING_TASKS,

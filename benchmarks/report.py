@@ -12,7 +12,7 @@ _WAYS = {
         "merge": "pandas, merge and filter: features alone",
     },
     "scoring": {
-        "wardcast": "`serving.score`: records to scored file, with reasons",
+        "wardcast": "`serving.nightly.score`: records to scored file, with reasons",
         "bare": "bare: `predict(pred_contrib=True)` on the ready matrix",
     },
 }

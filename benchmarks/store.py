@@ -14,8 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from serving.documents import EXAMPLE_ANSWER
-from serving.store.database import file_address, open_database
+from serving.database.connection import file_address, open_database
+from serving.predictions.documents import EXAMPLE_ANSWER
 from serving.store.predictions import PredictionStore
 from serving.store.stored import Stored
 

@@ -13,18 +13,12 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from serving import state
-from serving.cds_hooks import routes as cds_hooks
-from serving.fhir import routes as fhir
 from serving.http.description import describe
 from serving.http.responses import answer_problems
-from serving.middleware import QuietRequests
-from serving.operation import routes as operation
+from serving.operation.middleware import QuietRequests
 from serving.parts import Parts, open_parts
-from serving.predictions import routes as predictions
-from serving.reasons import routes as reasons
+from serving.routes import cds_hooks, explanation, fhir, metrics, predictions, state, stored
 from serving.settings import ServingSettings
-from serving.store import routes as store
 
 REQUEST_MODELS = (*predictions.REQUEST_MODELS, *cds_hooks.REQUEST_MODELS)
 
@@ -77,8 +71,8 @@ def _include(app: FastAPI, parts: Parts) -> None:
     app.include_router(
         predictions.router(access, audit, answers, parts.predictions, parts.gate, parts.settings)
     )
-    app.include_router(store.router(access, audit, parts.predictions))
-    app.include_router(reasons.router(access, audit, parts.predictions, answers.present))
+    app.include_router(stored.router(access, audit, parts.predictions))
+    app.include_router(explanation.router(access, audit, parts.predictions, answers.present))
     app.include_router(fhir.router(access, audit, parts.predictions, parts.cds_hooks.mitigations()))
     app.include_router(
         cds_hooks.router(
@@ -92,4 +86,4 @@ def _include(app: FastAPI, parts: Parts) -> None:
             records=parts.fhir,
         )
     )
-    app.include_router(operation.router(access, parts.metrics))
+    app.include_router(metrics.router(access, parts.metrics))

@@ -9,16 +9,16 @@ from sqlalchemy import Engine
 from serving.access.audit import AuditLog
 from serving.access.audit_files import open_audit_log
 from serving.access.guard import Access, open_access
-from serving.answers import Answers
 from serving.cds_hooks.settings import CdsSettings, read_settings
+from serving.champions.loaded import LiveChampions
+from serving.database.connection import file_address, open_database
 from serving.fhir.records import FhirRecords
-from serving.gate import Gate
-from serving.history import HeldHistory
-from serving.loaded import LiveChampions
 from serving.operation.metrics import Metrics
 from serving.operation.readiness import Readiness, store_answers
+from serving.predictions.answers import Answers
+from serving.requests.history import HeldHistory
+from serving.routes.gate import Gate
 from serving.settings import ServingSettings
-from serving.store.database import file_address, open_database
 from serving.store.feedback import FeedbackStore
 from serving.store.predictions import PredictionStore
 

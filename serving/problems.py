@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -11,6 +15,8 @@ from pydantic import ValidationError
 
 MEDIA_TYPE = "application/problem+json"
 MAX_FIELD_ERRORS = 50
+
+_log = logging.getLogger("wardcast.serving")
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,24 @@ def invalid(errors: Iterable[FieldError]) -> Problem:
     fields = "1 field is" if len(found) == 1 else f"{len(found)} fields are"
     shown = f" The first {MAX_FIELD_ERRORS} are listed." if len(found) > MAX_FIELD_ERRORS else ""
     return Problem(INVALID, f"{fields} not as expected; correct what `errors` lists.{shown}", found)
+
+
+def as_problem(error: Exception) -> Problem:
+    """The problem that answers an error; an unforeseen one is logged by kind and place alone."""
+    if isinstance(error, Problem):
+        return error
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown"
+    # Never the message: a library may quote a value in it.
+    _log.error(json.dumps({"event": "failure", "error": type(error).__name__, "place": place}))
+    return failed()
+
+
+def failed() -> Problem:
+    """The problem of a failure that nobody foresaw."""
+    return Problem(
+        INTERNAL, "The server's log says where. Try again; if it stays, tell the server's operator."
+    )
 
 
 # The parts in braces come from the declarations (limits, allowed values), never from the request.

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.documents import EXAMPLE_REQUEST
+from serving.predictions.documents import EXAMPLE_REQUEST
 from tests import issuer
 from tests.fuzzing import EVERYTHING, Served, holds_secret, served
 

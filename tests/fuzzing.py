@@ -30,8 +30,8 @@ from serving.access.heads import head_of
 from serving.access.keys import create_key
 from serving.access.roles import Role
 from serving.access.verification import verify
+from serving.database.connection import file_address, open_database
 from serving.parts import STORE_FILE
-from serving.store.database import file_address, open_database
 from tests.hospital import hospital
 from tests.mutations import SECRETS
 from tests.parity.test_every_table import TEXTS

@@ -14,7 +14,7 @@ from schemathesis import GenerationMode
 from features.dataset import open_dataset
 from serving.cds_hooks.examples import EXAMPLE_FEEDBACK
 from serving.cds_hooks.examples import EXAMPLE_REQUEST as EXAMPLE_CALL
-from serving.documents import EXAMPLE_REQUEST
+from serving.predictions.documents import EXAMPLE_REQUEST
 from tests.fhir_records import condition, encounter, prefetch, searchset
 from tests.fuzzing import EVERYTHING, NOBODY, Served
 from tests.mutations import SECRET, SECRET_NUMBER, TEXTS, at, mutated, places

@@ -13,7 +13,7 @@ import pandas as pd
 
 from features.dataset import DataSet
 from models.champions import Champion, champion_records, read_champion
-from serving.requests import REQUEST_TABLES
+from serving.requests.schema import REQUEST_TABLES
 from serving.settings import ServingSettings
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from serving.documents import EXAMPLE_ANSWER
+from serving.predictions.documents import EXAMPLE_ANSWER
 from serving.store.predictions import Stored
 
 

@@ -90,9 +90,9 @@ def run_demo(
     """
     from features.dataset import open_dataset
     from features.ingest import ingest
-    from serving.loaded import load_champions
-    from serving.score import score
-    from serving.scored import top_table
+    from serving.champions.loaded import load_champions
+    from serving.nightly.score import score
+    from serving.nightly.scored import top_table
 
     work = settings.work
     if path is not None and not path.exists():

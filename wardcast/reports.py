@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from features.dataset import Declaration
     from features.flow import FlowStep
     from features.quality.report import Quality
-    from serving.score import Scored
+    from serving.nightly.score import Scored
     from training.registry.changes import Change
     from training.registry.promotion import ChampionRow, VersionRow
     from wardcast.pipeline import Outcome

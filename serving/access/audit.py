@@ -22,8 +22,8 @@ from serving.access.caller import Caller
 from serving.access.chain import START, AuditKey, Entry, Head, read, written
 from serving.access.heads import head_of, move_head
 from serving.access.verification import MAX_GROUP, verify
+from serving.database.connection import StoreError
 from serving.problems import AUDIT_UNAVAILABLE, Problem
-from serving.store.database import StoreError
 
 _TAIL_BYTES = 64 * 1024
 

@@ -7,8 +7,8 @@ import datetime as dt
 from sqlalchemy import Engine, insert, select, update
 
 from serving.access.chain import START, Head
-from serving.store.database import reading, writing
-from serving.store.tables import AUDIT_HEADS
+from serving.database.connection import reading, writing
+from serving.database.tables import AUDIT_HEADS
 
 
 def head_of(engine: Engine, log: str) -> Head:

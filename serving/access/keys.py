@@ -23,9 +23,9 @@ from sqlalchemy import Engine, RowMapping, insert, select, update
 from features.errors import UserError
 from serving.access.caller import Caller
 from serving.access.roles import Role
+from serving.database.connection import StoreError, reading, writing
+from serving.database.tables import API_KEYS
 from serving.problems import ACCESS_UNAVAILABLE, CREDENTIAL_REFUSED, Problem
-from serving.store.database import StoreError, reading, writing
-from serving.store.tables import API_KEYS
 
 PREFIX = "wc_"
 _FORM = re.compile(r"wc_(?P<key_id>[0-9a-f]{12})_(?P<secret>[0-9a-f]{64})")

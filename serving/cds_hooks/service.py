@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 from features.points import Point
 from features.sources.fhir.few import PatientRows
 from models.artefact import Context
-from serving.answers import Answers
 from serving.cds_hooks.cards import Shown, cards
 from serving.cds_hooks.documents import CardsDocument, HookContext
 from serving.cds_hooks.prefetch import missing_data, prefetched
 from serving.cds_hooks.settings import CdsSettings, Service
 from serving.fhir.records import FhirRecords, prediction_request
+from serving.predictions.answers import Answers
 from serving.problems import NO_MODEL, Problem
 from serving.reasons import N_REASONS
 

@@ -16,7 +16,7 @@ from features.sources.fhir.stream import Found
 from features.tables import TableError
 from models.artefact import Context
 from serving.problems import FieldError, invalid
-from serving.requests import REQUEST_TABLES
+from serving.requests.schema import REQUEST_TABLES
 
 
 class FhirRecords:

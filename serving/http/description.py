@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from serving.documents import EXAMPLE_PROBLEM, ProblemDocument
+from serving.http.documents import EXAMPLE_PROBLEM, ProblemDocument
 from serving.problems import MEDIA_TYPE
 
 Responses = dict[int | str, dict[str, Any]]

@@ -13,7 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from serving.loaded import LiveChampions
+from serving.champions.loaded import LiveChampions
 
 # One format whatever the Accept header says: the client library reads versions out of that header and
 # repeats them in the answer's.

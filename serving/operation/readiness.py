@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy import Engine, select
 
-from serving.loaded import ChampionSet
+from serving.champions.loaded import ChampionSet
+from serving.database.connection import reading
+from serving.database.tables import AUDIT_HEADS
 from serving.problems import NOT_READY, Problem
-from serving.store.database import reading
-from serving.store.tables import AUDIT_HEADS
 
 
 def store_answers(engine: Engine) -> None:

@@ -1,1 +1,1 @@
-"""What the server keeps: predictions, keys, heads of the audit log, feedback; and the database it is in."""
+"""What the server keeps of its answers: predictions, the worklist made of them, feedback on cards."""

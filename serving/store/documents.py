@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from features.points import PointName
-from serving.documents import EXAMPLE_ANSWER, AmountDocument, RiskDocument
-from serving.requests import LocalTime
+from serving.predictions.documents import EXAMPLE_ANSWER, AmountDocument, RiskDocument
+from serving.requests.schema import LocalTime
 
 EXAMPLE_WORKLIST: dict[str, Any] = {
     "target": "readmission",

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Engine, delete, insert
 
-from serving.store.database import writing
-from serving.store.tables import CDS_FEEDBACK
+from serving.database.connection import writing
+from serving.database.tables import CDS_FEEDBACK
 
 
 @dataclass(frozen=True)

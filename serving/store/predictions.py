@@ -11,10 +11,10 @@ from sqlalchemy import Engine, delete, select
 
 from features.points import Point
 from models.bands import Band
-from serving.store.database import reading, writing
+from serving.database.connection import reading, writing
+from serving.database.tables import PREDICTIONS
 from serving.store.saving import check_texts, save
 from serving.store.stored import Stored
-from serving.store.tables import PREDICTIONS
 from serving.store.worklist import Sort, WorklistRow, worklist
 
 __all__ = ["PredictionStore", "Stored", "WorklistRow"]

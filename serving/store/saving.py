@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, text, update
 
+from serving.database.tables import PREDICTED_TARGETS, PREDICTIONS
 from serving.problems import FieldError, invalid
 from serving.reasons.sentences import value_of
 from serving.store.stored import Key, Stored
-from serving.store.tables import PREDICTED_TARGETS, PREDICTIONS
 
 # Any number that no other program locks: it marks whoever decides which predictions are the latest.
 _SAVE_LOCK = 7_281_950_156

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from features.points import Point
 from models.bands import Band
-from serving.store.tables import PREDICTED_TARGETS, PREDICTIONS
+from serving.database.tables import PREDICTED_TARGETS, PREDICTIONS
 
 Sort = Literal["value", "percentile", "prediction_time"]
 

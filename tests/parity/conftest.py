@@ -15,8 +15,8 @@ from features.settings import DEFAULT_SETTINGS
 from models.artefact import Context, Training
 from models.champions import install_champion
 from models.storage import write_artefact
-from serving.loaded import ChampionSet, load_champions
-from serving.score import score
+from serving.champions.loaded import ChampionSet, load_champions
+from serving.nightly.score import score
 from training.fit import Recipe, fit_model
 from training.targets import target_at
 

@@ -20,12 +20,12 @@ from features.dataset import DataSet, open_dataset
 from features.points import Point
 from features.settings import DEFAULT_SETTINGS, FeatureSettings
 from serving.api import create_app
-from serving.loaded import ChampionSet
+from serving.champions.loaded import ChampionSet
+from serving.nightly.score import ScoringError, score
+from serving.nightly.scored import SCHEMA, combine, top_table
 from serving.reasons import sentence, tell
 from serving.reasons.languages import Language
-from serving.requests import REQUEST_TABLES
-from serving.score import ScoringError, score
-from serving.scored import SCHEMA, combine, top_table
+from serving.requests.schema import REQUEST_TABLES
 from tests.served import comparable, open_to_all, sent
 
 
@@ -101,7 +101,7 @@ def test_risks_have_no_interval_and_costs_have_one(scored):
 
 
 def test_neither_chunks_nor_threads_change_a_score(hospital, champions, scored, tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.score.CHUNK_ROWS", 97)
+    monkeypatch.setattr("serving.nightly.score.CHUNK_ROWS", 97)
     single = FeatureSettings(threads=1)
     again = score(hospital, champions, tmp_path / "again.parquet", settings=single).path
     pd.testing.assert_frame_equal(comparable(again), comparable(scored), check_exact=True)

@@ -23,7 +23,7 @@ from features.tables import TABLES
 from models.artefact import Context
 from serving.fhir.records import FhirRecords, prediction_request
 from serving.problems import Problem
-from serving.reading import read_request, to_admission
+from serving.requests.reading import read_request, to_admission
 from tests.fhir_records import condition, encounter
 
 EXTRACT = Path(__file__).parents[1] / "extracts" / "fhir" / "ndjson"

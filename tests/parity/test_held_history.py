@@ -22,10 +22,10 @@ from features.settings import DEFAULT_SETTINGS
 from features.tables import STAYS, TableError
 from models.artefact import Context
 from serving.api import create_app
-from serving.history import Held, HeldHistory, HeldRequest, read_held_request
-from serving.loaded import ChampionSet
-from serving.predictor import fact_features, predict
+from serving.champions.loaded import ChampionSet
+from serving.predictions.predictor import fact_features, predict
 from serving.problems import Problem
+from serving.requests.history import Held, HeldHistory, HeldRequest, read_held_request
 from serving.settings import ServingSettings
 from tests.hospital import hospital as small_hospital
 from tests.served import sent
@@ -231,7 +231,7 @@ def test_a_new_data_set_is_taken_up_while_questions_are_asked(small, of_small, t
 
 
 def test_a_data_set_that_cannot_be_read_is_told_as_such(small, of_small, monkeypatch):
-    monkeypatch.setattr("serving.history._AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr("serving.requests.history._AGAIN_SECONDS", 0.0)
     history = HeldHistory(small.path)
     bucket = next(
         n for n in range(3) if history.held(asked("S1"), of_small, everybody) and _holds(small, n, "S1")

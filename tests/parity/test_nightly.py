@@ -16,14 +16,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-import serving.score
+import serving.nightly.score
 from features.dataset import DataSet, open_dataset
 from features.errors import UserError
 from features.points import Point
 from features.settings import DEFAULT_SETTINGS
-from serving.claim import ClaimedError, claimed
-from serving.loaded import ChampionSet
-from serving.score import KEPT, ScoringError, score
+from serving.champions.loaded import ChampionSet
+from serving.nightly.claim import ClaimedError, claimed
+from serving.nightly.score import KEPT, ScoringError, score
 from tests.served import comparable
 
 
@@ -125,7 +125,7 @@ def test_a_second_run_to_the_same_file_is_refused_while_the_first_goes_on(
 def test_the_claim_of_a_killed_run_stands_in_nobodys_way(tmp_path):
     work = tmp_path / ".scores.parquet.partial"
     script = (
-        "import os, sys; from pathlib import Path; from serving.claim import claimed\n"
+        "import os, sys; from pathlib import Path; from serving.nightly.claim import claimed\n"
         "with claimed(Path(sys.argv[1]), 'scores.parquet'):\n    os.kill(os.getpid(), 9)"
     )
     killed = subprocess.run([sys.executable, "-c", script, str(work)])
@@ -150,7 +150,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_room(
     out = tmp_path / "scores.parquet"
     out.write_text("what stood there")
     with monkeypatch.context() as patched:
-        patched.setattr(serving.score, step, full)
+        patched.setattr(serving.nightly.score, step, full)
         with pytest.raises(ScoringError) as error:
             score(hospital, champions, out, settings=DEFAULT_SETTINGS)
     assert str(error.value) == (

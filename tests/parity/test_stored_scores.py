@@ -13,17 +13,17 @@ import sqlalchemy as sa
 
 from features.points import Point
 from features.settings import DEFAULT_SETTINGS
-from serving.answers import Answers
-from serving.loaded import LiveChampions
+from serving.champions.loaded import LiveChampions
+from serving.database.connection import open_database, reading
+from serving.database.tables import PREDICTED_TARGETS, PREDICTIONS
+from serving.nightly import storing
+from serving.nightly.score import Keep, score
+from serving.nightly.storing import store_scored
+from serving.predictions.answers import Answers
 from serving.reasons import N_REASONS
-from serving.score import Keep, score
 from serving.settings import ServingSettings
-from serving.store import batch
-from serving.store.batch import store_scored
-from serving.store.database import open_database, reading
 from serving.store.predictions import PredictionStore
 from serving.store.stored import Stored
-from serving.store.tables import PREDICTED_TARGETS, PREDICTIONS
 from serving.store.worklist import MAX_TOP
 from tests.served import sent
 from tests.stored import answer
@@ -116,7 +116,7 @@ def test_a_night_in_which_nothing_changed_adds_nothing(hospital, champions, engi
 def test_a_run_that_was_interrupted_while_it_stored_goes_on_and_stores_the_rest_once(
     hospital, champions, recent, store, engine, keep, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(batch, "SAVED_AT_ONCE", 20)
+    monkeypatch.setattr(storing, "SAVED_AT_ONCE", 20)
     save, n_calls = PredictionStore.save, 0
 
     def interrupted(self, answers, **options):

@@ -72,15 +72,25 @@ def test_every_package_is_listed_wherever_packages_are_listed(project: dict[str,
 
 
 def test_who_may_import_whom_is_a_contract(project: dict[str, Any]):
-    packages, rooms = project["tool"]["importlinter"]["contracts"]
+    packages, *rooms, access = project["tool"]["importlinter"]["contracts"]
     assert packages == {
         "name": "wardcast -> serving | training -> models | evaluation -> features",
         "type": "layers",
         "layers": ["wardcast", "serving | training", "models | evaluation", "features"],
     }
-    # Exhaustive: a new module of training has no place until the contract gives it one.
-    assert (rooms["type"], rooms["containers"], rooms["exhaustive"]) == ("layers", ["training"], True)
-    assert rooms["layers"].index("gate") > rooms["layers"].index("registry")
+    # Exhaustive: a new room has no place until the contract gives it one.
+    assert [(each["type"], each["containers"], each["exhaustive"]) for each in rooms] == [
+        ("layers", ["training"], True),
+        ("layers", ["serving"], True),
+    ]
+    training, serving = (each["layers"] for each in rooms)
+    assert training.index("gate") > training.index("registry")
+    assert serving.index("routes") < serving.index("store") < serving.index("predictions")
+    # Beside the routes only the settings and what opens all the parts know of keys, roles and the audit log.
+    assert (access["type"], access["forbidden_modules"]) == ("forbidden", ["serving.access"])
+    knowing = {"server", "api", "parts", "routes", "settings", "access", "problems"}
+    rooms_of_serving = {name for layer in serving for name in layer.split(" | ")}
+    assert {f"serving.{name}" for name in rooms_of_serving - knowing} == set(access["source_modules"])
 
 
 def test_only_training_imports_mlflow():

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from serving import problems
-from serving.loaded import LiveChampions
+from serving.champions.loaded import LiveChampions
 from serving.operation.metrics import Metrics
 from serving.problems import Kind
 from serving.settings import ServingSettings

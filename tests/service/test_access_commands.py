@@ -19,8 +19,8 @@ from serving.access.keys import KeyRing, create_key, list_keys, revoke_key
 from serving.access.roles import Role
 from serving.access.settings import AccessSettings
 from serving.access.verification import verify
+from serving.database.connection import open_database
 from serving.problems import Problem
-from serving.store.database import open_database
 from tests.postgres import Postgres, postgres
 from wardcast.commands import audit, keys
 

@@ -18,9 +18,9 @@ from starlette.testclient import TestClient
 from serving.access.keys import create_key
 from serving.access.roles import PERMISSIONS, Permission, Role
 from serving.api import create_app
+from serving.database.connection import file_address, open_database
 from serving.parts import STORE_FILE
 from serving.settings import ServingSettings
-from serving.store.database import file_address, open_database
 
 EVERYBODY = None
 PROMISED: dict[tuple[str, str], Permission | None] = {

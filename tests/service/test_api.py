@@ -30,9 +30,10 @@ from models.champions import Champion, install_champion
 from models.encoding import FeatureSpec
 from models.storage import write_artefact
 from serving.access.guard import INSECURE_DEMO
-from serving.answers import Asked
 from serving.api import create_app
-from serving.documents import EXAMPLE_ANSWER, EXAMPLE_REQUEST, AnswerDocument, ProblemDocument
+from serving.http.documents import ProblemDocument
+from serving.predictions.answers import Asked
+from serving.predictions.documents import EXAMPLE_ANSWER, EXAMPLE_REQUEST, AnswerDocument
 from serving.server import Server, serve, served_app, uvicorn_config
 from serving.settings import ServingSettings
 from tests.admission_rows import DISTRIBUTION
@@ -428,7 +429,7 @@ def test_a_failure_answers_without_its_insides_and_is_logged_without_values(
         raise RuntimeError(SECRET)
 
     with client_of(champions) as client, caplog.at_level(logging.DEBUG):
-        monkeypatch.setattr("serving.answers.predict", fail)
+        monkeypatch.setattr("serving.predictions.answers.predict", fail)
         response = client.post("/v1/predictions", json=admission)
         items = client.post("/v1/predictions/batch", json={"items": [admission, admission]}).json()["items"]
     problem(response, 500, "internal-error")
@@ -459,7 +460,7 @@ def named(admission: dict[str, Any], stay_id: str) -> dict[str, Any]:
 
 def test_an_item_that_fails_unforeseen_is_found_among_many(champions, admission, monkeypatch):
     sizes: list[int] = []
-    monkeypatch.setattr("serving.answers.Answers._computed", failing_on(1, sizes))
+    monkeypatch.setattr("serving.predictions.answers.Answers._computed", failing_on(1, sizes))
     items = [named(admission, f"A{place}") for place in range(63)] + [named(admission, "B0")]
     with client_of(champions) as client:
         found = client.post("/v1/predictions/batch", json={"items": items}).json()["items"]
@@ -471,7 +472,7 @@ def test_an_item_that_fails_unforeseen_is_found_among_many(champions, admission,
 
 def test_a_batch_of_many_failures_is_given_up_soon(champions, admission, monkeypatch):
     sizes: list[int] = []
-    monkeypatch.setattr("serving.answers.Answers._computed", failing_on(100, sizes))
+    monkeypatch.setattr("serving.predictions.answers.Answers._computed", failing_on(100, sizes))
     names = [f"{kind}{place}" for place in range(100) for kind in "BA"]
     items = [named(admission, name) for name in names]
     with client_of(champions) as client:
@@ -485,7 +486,7 @@ def test_a_batch_of_many_failures_is_given_up_soon(champions, admission, monkeyp
 
 def test_a_late_time_in_a_batch_costs_no_computation(champions, admission, monkeypatch):
     sizes: list[int] = []
-    monkeypatch.setattr("serving.answers.Answers._computed", failing_on(0, sizes))
+    monkeypatch.setattr("serving.predictions.answers.Answers._computed", failing_on(0, sizes))
     late = admission | {"prediction_time": "2026-02-01T10:00:00"}
     with client_of(champions) as client:
         found = client.post("/v1/predictions/batch", json={"items": [late, admission] * 20}).json()["items"]
@@ -501,7 +502,7 @@ def test_one_request_too_many_is_told_so_at_once_and_health_still_answers(champi
         assert go_on.wait(30)
         return {"stay_id": asked.records.stay_id}
 
-    monkeypatch.setattr("serving.answers.Answers.answer", slow)
+    monkeypatch.setattr("serving.predictions.answers.Answers.answer", slow)
     with client_of(champions, max_waiting=1) as client, ThreadPoolExecutor(1) as pool:
         first = pool.submit(client.post, "/v1/predictions", json=admission)
         assert entered.wait(30)

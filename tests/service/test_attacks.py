@@ -13,7 +13,7 @@ from contextlib import ExitStack
 import pytest
 
 from features.dataset import open_dataset
-from serving.documents import EXAMPLE_REQUEST
+from serving.predictions.documents import EXAMPLE_REQUEST
 from tests.attacks import PREDICT, STORED, attacked_server, head_of, raw
 from tests.fuzzing import Served
 from tests.mutations import SECRET, at, places

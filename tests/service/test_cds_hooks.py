@@ -24,20 +24,20 @@ from serving.access.audit import AuditLog
 from serving.access.caller import Caller
 from serving.access.guard import Access, insecure_demo_access
 from serving.access.roles import Role
-from serving.answers import Answers
 from serving.cds_hooks.documents import CardsDocument, ServicesDocument
 from serving.cds_hooks.examples import EXAMPLE_CARDS, EXAMPLE_FEEDBACK, EXAMPLE_REQUEST
-from serving.cds_hooks.routes import router
 from serving.cds_hooks.settings import REQUIRED_PREFETCH, CdsSettings, read_settings
+from serving.champions.loaded import LiveChampions
+from serving.database.connection import open_database, reading
+from serving.database.tables import CDS_FEEDBACK
 from serving.fhir.records import FhirRecords
-from serving.gate import Gate
 from serving.http.responses import answer_problems
-from serving.loaded import LiveChampions
+from serving.predictions.answers import Answers
 from serving.problems import NO_MODEL, Problem
+from serving.routes.cds_hooks import router
+from serving.routes.gate import Gate
 from serving.settings import ServingSettings
-from serving.store.database import open_database, reading
 from serving.store.feedback import FeedbackStore
-from serving.store.tables import CDS_FEEDBACK
 from tests.fhir_records import PATIENT, Resource, condition, encounter, prefetch, searchset
 from tests.issuer import FOREIGN_KEY, claims, settings, token, tokens
 from tests.service.test_api import promote

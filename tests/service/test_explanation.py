@@ -19,18 +19,18 @@ from serving.access.audit import AuditLog
 from serving.access.caller import Caller
 from serving.access.guard import Access
 from serving.access.roles import Role
-from serving.answers import Answers
-from serving.documents import EXAMPLE_REQUEST, AnswerDocument
+from serving.champions.loaded import ChampionSet, LiveChampions, Loaded
+from serving.database.connection import open_database
 from serving.http.description import describe
 from serving.http.responses import answer_problems
-from serving.loaded import ChampionSet, LiveChampions, Loaded
+from serving.predictions.answers import Answers
+from serving.predictions.documents import EXAMPLE_REQUEST, AnswerDocument
 from serving.problems import AUDIT_UNAVAILABLE, Problem
 from serving.reasons import Telling, shortened
 from serving.reasons.languages import Language
-from serving.reasons.routes import router
 from serving.reasons.scale import rescaled
+from serving.routes.explanation import router
 from serving.settings import ServingSettings
-from serving.store.database import open_database
 from serving.store.predictions import PredictionStore, Stored
 from tests.explained import risk_model
 from tests.pictured import pictured

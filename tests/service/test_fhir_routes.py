@@ -14,10 +14,10 @@ from serving.access.audit import AuditLog
 from serving.access.caller import Caller
 from serving.access.guard import Access
 from serving.access.roles import Role
-from serving.fhir.routes import router
+from serving.database.connection import StoreError, open_database
 from serving.http.responses import answer_problems
 from serving.problems import NOT_AUTHENTICATED, Problem
-from serving.store.database import StoreError, open_database
+from serving.routes.fhir import router
 from serving.store.predictions import PredictionStore, Stored
 from tests.stored import answer
 

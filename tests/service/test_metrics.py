@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from serving.answers import Answers
 from serving.api import create_app
-from serving.documents import EXAMPLE_REQUEST
-from serving.loaded import LiveChampions
+from serving.champions.loaded import LiveChampions
 from serving.operation.metrics import MEDIA_TYPE, Metrics
+from serving.predictions.answers import Answers
+from serving.predictions.documents import EXAMPLE_REQUEST
 from serving.problems import Problem
 from serving.settings import ServingSettings
 from tests.service.test_api import promote

@@ -18,10 +18,10 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from serving.answers import Answers
 from serving.api import create_app
-from serving.documents import EXAMPLE_REQUEST
 from serving.operation.connections import BoundedConnection
+from serving.predictions.answers import Answers
+from serving.predictions.documents import EXAMPLE_REQUEST
 from serving.server import Server, uvicorn_config
 from serving.settings import ServingSettings
 from tests.server_process import server_process

@@ -20,9 +20,8 @@ from alembic.script import ScriptDirectory
 from typer.testing import CliRunner
 
 from features.points import Point
-from serving.problems import Problem
-from serving.store import database
-from serving.store.database import (
+from serving.database import connection as database
+from serving.database.connection import (
     VERSION_TABLE,
     StoreError,
     downgrade,
@@ -31,9 +30,10 @@ from serving.store.database import (
     reading,
     writing,
 )
+from serving.database.tables import CDS_FEEDBACK, METADATA, PREDICTED_TARGETS, PREDICTIONS
+from serving.problems import Problem
 from serving.store.feedback import Feedback, FeedbackStore
 from serving.store.predictions import PredictionStore, Stored
-from serving.store.tables import CDS_FEEDBACK, METADATA, PREDICTED_TARGETS, PREDICTIONS
 from tests.command import ROOT
 from tests.postgres import OWNER, Postgres, postgres
 from tests.stored import answer
@@ -102,7 +102,7 @@ class TestMigrations:
     def test_processes_that_start_at_once_wait_for_the_one_that_migrates(self, url):
         # Each says that it is ready, and opens the database when all are told to.
         script = (
-            "import sys; from serving.store.database import open_database; print(flush=True); "
+            "import sys; from serving.database.connection import open_database; print(flush=True); "
             "sys.stdin.readline(); open_database(sys.argv[1])"
         )
         command = [sys.executable, "-c", script, url]

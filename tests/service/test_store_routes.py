@@ -17,13 +17,14 @@ from serving.access.audit import AuditLog
 from serving.access.caller import Caller
 from serving.access.guard import Access
 from serving.access.roles import Role
-from serving.documents import AnswerDocument, ProblemDocument
+from serving.database.connection import open_database, writing
 from serving.http.description import describe
+from serving.http.documents import ProblemDocument
 from serving.http.responses import answer_problems
-from serving.store.database import open_database, writing
+from serving.predictions.documents import AnswerDocument
+from serving.routes.stored import router
 from serving.store.documents import EXAMPLE_WORKLIST, WorklistDocument
 from serving.store.predictions import PredictionStore
-from serving.store.routes import router
 from tests.stored import answer
 
 SECRET = "Zhang-Wei-4711"

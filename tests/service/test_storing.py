@@ -12,11 +12,11 @@ from starlette.testclient import TestClient
 from serving.access.keys import create_key
 from serving.access.roles import Role
 from serving.api import create_app
-from serving.documents import EXAMPLE_REQUEST
+from serving.database.connection import file_address, open_database
 from serving.parts import STORE_FILE
+from serving.predictions.documents import EXAMPLE_REQUEST
 from serving.server import is_loopback
 from serving.settings import ServingSettings
-from serving.store.database import file_address, open_database
 from tests.service.test_api import promote
 
 

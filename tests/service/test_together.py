@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from serving.answers import MAX_FAILURES, Answers
-from serving.documents import EXAMPLE_REQUEST
-from serving.gathering import WORKERS
-from serving.loaded import LiveChampions
+from serving.champions.loaded import LiveChampions
+from serving.predictions.answers import MAX_FAILURES, Answers
+from serving.predictions.documents import EXAMPLE_REQUEST
+from serving.predictions.gathering import WORKERS
 from serving.problems import INTERNAL, Problem
 from serving.settings import ServingSettings
 from tests.service.test_api import promote

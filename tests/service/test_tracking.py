@@ -25,7 +25,7 @@ from models.artefact import ArtefactError
 from models.champions import load_champion
 from models.model import model_from_text
 from models.storage import digest, write_artefact
-from serving.loaded import ChampionSet, LiveChampions
+from serving.champions.loaded import ChampionSet, LiveChampions
 from tests.served import in_force
 from tests.small_models import (
     FAILED,

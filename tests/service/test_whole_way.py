@@ -25,7 +25,7 @@ from features.dataset import open_dataset
 from features.tables import TABLES
 from models.model import Model, load_model
 from serving.api import create_app
-from serving.loaded import load_champions
+from serving.champions.loaded import load_champions
 from tests.command import WARDCAST, Done, clean_environment, succeeded, wardcast
 from tests.served import open_to_all, sent
 

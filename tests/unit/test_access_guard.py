@@ -19,9 +19,9 @@ from serving.access.guard import Access, InsecureDemoError, access_by, open_acce
 from serving.access.keys import KeyRing, create_key, revoke_key
 from serving.access.roles import Permission, Role
 from serving.access.settings import AccessSettings
+from serving.database.connection import open_database
 from serving.http.responses import answer_problems
 from serving.problems import INVALID, Problem
-from serving.store.database import open_database
 from tests.issuer import claims, settings, token, tokens
 
 NOW = dt.datetime.now(dt.UTC)

@@ -14,8 +14,8 @@ from sqlalchemy import Engine, text
 from serving.access.caller import Caller
 from serving.access.keys import ApiKeyError, KeyRing, create_key, list_keys, revoke_key
 from serving.access.roles import Role
+from serving.database.connection import open_database
 from serving.problems import Problem
-from serving.store.database import open_database
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)

@@ -29,8 +29,8 @@ from serving.access.reads import reads_of
 from serving.access.roles import Role
 from serving.access.settings import AccessSettings
 from serving.access.verification import MAX_GROUP, Verification, verify
+from serving.database.connection import open_database
 from serving.problems import Problem
-from serving.store.database import open_database
 
 KEY = AuditKey(bytes(range(32)))
 AT = dt.datetime(2026, 11, 22, 12, 0, 0, 5_000, tzinfo=dt.UTC)
@@ -530,7 +530,7 @@ from serving.access import audit
 from serving.access.audit import AuditLog
 from serving.access.caller import Caller
 from serving.access.chain import AuditKey
-from serving.store.database import open_database
+from serving.database.connection import open_database
 
 folder, moment = Path(sys.argv[1]), sys.argv[2]
 log = AuditLog(folder / "audit.jsonl", AuditKey(bytes(range(32))), open_database(f"sqlite:///{folder}/store.db"))

@@ -6,7 +6,7 @@ import pytest
 
 from features.points import Point
 from features.records import AdmissionRecords
-from serving.department import department_of, department_of_records
+from serving.requests.department import department_of, department_of_records
 
 
 @pytest.mark.parametrize(

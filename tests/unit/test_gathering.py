@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from serving.gathering import MOST_SIZE, MOST_TOGETHER, WORKERS, Gathering
+from serving.predictions.gathering import MOST_SIZE, MOST_TOGETHER, WORKERS, Gathering
 
 Computed = Sequence["str | Exception"]
 

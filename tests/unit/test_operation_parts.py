@@ -18,15 +18,15 @@ from starlette.testclient import TestClient
 from serving.access.audit_files import open_audit_log
 from serving.access.guard import insecure_demo_access
 from serving.access.settings import AccessSettings
-from serving.gathering import Gathering
-from serving.loaded import ChampionSet, LiveChampions
-from serving.middleware import QuietRequests
+from serving.champions.loaded import ChampionSet, LiveChampions
+from serving.database.connection import open_database
 from serving.operation.logs import JsonLines, logging_config
 from serving.operation.metrics import MEDIA_TYPE, Metrics
+from serving.operation.middleware import QuietRequests
 from serving.operation.readiness import Readiness, store_answers
-from serving.operation.routes import router
+from serving.predictions.gathering import Gathering
 from serving.problems import NOT_READY, Problem
-from serving.store.database import open_database
+from serving.routes.metrics import router
 
 SECRET = "Zhang-Wei-4711"
 

@@ -11,9 +11,9 @@ import pytest
 
 from features.settings import FeatureSettings
 from models.champions import Champion
-from serving.answers import Answers
-from serving.loaded import LiveChampions, Loaded
-from serving.predictor import settings_for
+from serving.champions.loaded import LiveChampions, Loaded
+from serving.predictions.answers import Answers
+from serving.predictions.predictor import settings_for
 from serving.settings import ServingSettings
 from tests.admission_rows import admissions, fitted, recipe
 from training.fit import fit_model
@@ -42,7 +42,9 @@ def test_models_of_other_lags_are_answered_from_other_features(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[FeatureSettings] = []
-    monkeypatch.setattr("serving.answers.OnlineFeatures", lambda _, settings: made.append(settings) or made)
+    monkeypatch.setattr(
+        "serving.predictions.answers.OnlineFeatures", lambda _, settings: made.append(settings) or made
+    )
     answers = Answers(LiveChampions(tmp_path), ServingSettings(tmp_path))
     model = fitted("readmission").model
 

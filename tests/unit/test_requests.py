@@ -13,10 +13,10 @@ import pytest
 from features.dataset import CodeSystems
 from features.quality.rules import CODE_FORMS
 from features.tables import TABLES
-from serving.documents import EXAMPLE_REQUEST
+from serving.predictions.documents import EXAMPLE_REQUEST
 from serving.problems import Problem
-from serving.reading import parse_json, read_items, read_request, to_admission
-from serving.requests import REQUEST_TABLES
+from serving.requests.reading import parse_json, read_items, read_request, to_admission
+from serving.requests.schema import REQUEST_TABLES
 
 SECRET = "Zhang-Wei-4711"
 SYSTEMS = CodeSystems(diagnosis="icd10gb", procedure="icd9cm3")

@@ -18,7 +18,7 @@ def access_of(settings: Settings) -> AccessSettings:
 
 def store_of(settings: Settings) -> Engine:
     """The store of the settings' database or, without one, of the work folder. Raises StoreError."""
+    from serving.database.connection import file_address, open_database
     from serving.parts import STORE_FILE
-    from serving.store.database import file_address, open_database
 
     return open_database(settings.database_address or file_address(settings.work / STORE_FILE))

@@ -15,8 +15,8 @@ from wardcast.commands.options import AsJson, DataFolder, Work, output_place, pr
 if TYPE_CHECKING:
     from features.dataset import DataSet
     from features.progress import Progress
-    from serving.loaded import ChampionSet
-    from serving.score import Keep
+    from serving.champions.loaded import ChampionSet
+    from serving.nightly.score import Keep
     from wardcast.settings import Settings
 
 
@@ -38,9 +38,9 @@ def score(
     from dataclasses import asdict
 
     from features.dataset import open_dataset
-    from serving.loaded import load_champions
-    from serving.score import check_out
-    from serving.score import score as score_all
+    from serving.champions.loaded import load_champions
+    from serving.nightly.score import check_out
+    from serving.nightly.score import score as score_all
     from wardcast.console import progress_bar
     from wardcast.reports import show_scored
 
@@ -85,7 +85,7 @@ def _keep(
     settings: Settings, dataset: DataSet, champions: ChampionSet, progress: Progress, ending: ExitStack
 ) -> Keep:
     """Put what was scored into the store, which is opened now and closed when the command ends."""
-    from serving.store.batch import store_scored
+    from serving.nightly.storing import store_scored
     from serving.store.predictions import PredictionStore
 
     engine = store_of(settings)

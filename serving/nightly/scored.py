@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.tables import not_sent
-from serving.predictor import Scores
+from serving.predictions.predictor import Scores
 from serving.reasons import N_REASONS, sentence
 
 _INSTANT = pa.timestamp("us")

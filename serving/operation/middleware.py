@@ -12,11 +12,10 @@ from typing import Any
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.answers import as_problem
 from serving.http.responses import problem_response
 from serving.operation.connections import IS_ENDING, IS_OVER_THE_LIMIT
 from serving.operation.metrics import METHODS, Metrics
-from serving.problems import AMBIGUOUS, BUSY, NOT_READY, Problem
+from serving.problems import AMBIGUOUS, BUSY, NOT_READY, Problem, as_problem
 
 READY_ROUTE = "/health/ready"
 PROBLEM = "problem"

@@ -15,18 +15,18 @@ from serving.access.audit import AuditLog
 from serving.access.caller import Caller
 from serving.access.guard import Access
 from serving.access.roles import Permission
-from serving.documents import EXAMPLE_ANSWER, AnswerDocument
 from serving.http.description import example, problems
 from serving.http.query import only_known
 from serving.http.responses import json_response
+from serving.predictions.documents import EXAMPLE_ANSWER, AnswerDocument
 from serving.reasons import shortened, tell
 from serving.reasons.languages import Language
 from serving.reasons.telling import language_asked
-from serving.requests import Day
+from serving.requests.schema import Day
+from serving.routes.reached import store_reached
+from serving.routes.reads import read_latest
 from serving.store.documents import EXAMPLE_WORKLIST, WorklistDocument
 from serving.store.predictions import PredictionStore
-from serving.store.reached import store_reached
-from serving.store.reads import read_latest
 from serving.store.worklist import MAX_TOP, Sort, WorklistRow
 
 _STATUSES = (401, 403, 422, 503)

@@ -19,11 +19,11 @@ from features.progress import Progress, silent
 from features.settings import FeatureSettings
 from features.sql import parquet_rows
 from features.tables import STAYS
-from serving.department import department_of
-from serving.loaded import ChampionSet, Loaded
+from serving.champions.loaded import ChampionSet, Loaded
 from serving.reasons import tell
 from serving.reasons.languages import Language
-from serving.requests import REQUEST_TABLES
+from serving.requests.department import department_of
+from serving.requests.schema import REQUEST_TABLES
 from serving.store.predictions import PredictionStore
 from serving.store.stored import Stored
 
@@ -43,7 +43,7 @@ def store_scored(
 ) -> int:
     """Store the scored rows of each point's buckets, in their order; returns the answers that were new.
 
-    `parts` are the files of `serving.score`, one per bucket of `dataset`, scored by `champions`. An answer
+    `parts` are the files of `score`, one per bucket of `dataset`, scored by `champions`. An answer
     that says what the store's latest before it says is not stored again: a run that goes on after an
     interruption, or a night in which nothing changed, adds nothing.
     Raises StoreError if the database fails: what was stored until then is whole and stays.

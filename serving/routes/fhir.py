@@ -13,13 +13,13 @@ from serving.access.audit import AuditLog
 from serving.access.caller import Caller
 from serving.access.guard import Access
 from serving.access.roles import Permission
-from serving.documents import EXAMPLE_ANSWER
 from serving.fhir.outcome import FHIR_JSON, OutcomeRoute, outcomes
 from serving.fhir.risk_assessment import bundle
 from serving.http.query import only_known
 from serving.http.responses import json_response
+from serving.predictions.documents import EXAMPLE_ANSWER
+from serving.routes.reads import read_latest
 from serving.store.predictions import PredictionStore, Stored
-from serving.store.reads import read_latest
 
 
 def router(

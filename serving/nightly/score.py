@@ -25,11 +25,11 @@ from features.progress import Progress, silent
 from features.settings import FeatureSettings
 from models.columns import Columns
 from models.supply import missing_tables
-from serving.claim import claimed, cleared
-from serving.context import differing_settings
-from serving.loaded import ChampionSet, Loaded
-from serving.predictor import predict, settings_for
-from serving.scored import SCHEMA, combine, scored_rows
+from serving.champions.context import differing_settings
+from serving.champions.loaded import ChampionSet, Loaded
+from serving.nightly.claim import claimed, cleared
+from serving.nightly.scored import SCHEMA, combine, scored_rows
+from serving.predictions.predictor import predict, settings_for
 
 RECORD = "run.json"
 KEPT = "The parts that were finished are kept: the same command with --resume goes on from there."

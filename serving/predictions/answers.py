@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-import logging
 import threading
-import traceback
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -19,16 +15,16 @@ from features.online import AdmissionError, OnlineFeatures, prediction_time
 from features.points import Point
 from features.records import AdmissionRecords
 from models.columns import Columns
-from serving.department import department_of_records
-from serving.gathering import Gathering
-from serving.history import HeldHistory, read_held_request
-from serving.loaded import ChampionSet, LiveChampions, Loaded
+from serving.champions.loaded import ChampionSet, LiveChampions, Loaded
 from serving.operation.metrics import Metrics
-from serving.predictor import Scores, fact_features, predict, prediction_document, settings_for
-from serving.problems import INTERNAL, NO_MODEL, NOT_READY, FieldError, Problem, invalid
-from serving.reading import read_request, to_admission
+from serving.predictions.gathering import Gathering
+from serving.predictions.predictor import Scores, fact_features, predict, prediction_document, settings_for
+from serving.problems import NO_MODEL, NOT_READY, FieldError, Problem, as_problem, failed, invalid
 from serving.reasons import Telling, tell
-from serving.requests import REQUEST_TABLES
+from serving.requests.department import department_of_records
+from serving.requests.history import HeldHistory, read_held_request
+from serving.requests.reading import read_request, to_admission
+from serving.requests.schema import REQUEST_TABLES
 from serving.settings import ServingSettings
 
 Answer = dict[str, Any]
@@ -40,8 +36,6 @@ MAX_FAILURES = 12
 
 MOST_AT_ONCE = 250
 """Admissions of a batch computed together: others wait for the engine no longer than these take it."""
-
-_log = logging.getLogger("wardcast.serving")
 
 
 def sees_all(_department: str | None) -> bool:
@@ -239,7 +233,7 @@ class Answers:
                 else:
                     half = len(part) // 2
                     left += [part[half:], part[:half]]
-        return answers + [_failed() for part in left for _ in part]
+        return answers + [failed() for part in left for _ in part]
 
     def _computed(self, group: Sequence[Asked]) -> list[Answer]:
         """Answers to requests that are alike: one pass of the features, then every model."""
@@ -316,20 +310,3 @@ def _answering(champions: ChampionSet, point: Point) -> tuple[Loaded, ...]:
 
 def _distinct(*warnings: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(text for texts in warnings for text in texts))
-
-
-def as_problem(error: Exception) -> Problem:
-    """The problem that answers an error; an unforeseen one is logged by kind and place alone."""
-    if isinstance(error, Problem):
-        return error
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown"
-    # Never the message: a library may quote a value in it.
-    _log.error(json.dumps({"event": "failure", "error": type(error).__name__, "place": place}))
-    return _failed()
-
-
-def _failed() -> Problem:
-    return Problem(
-        INTERNAL, "The server's log says where. Try again; if it stays, tell the server's operator."
-    )

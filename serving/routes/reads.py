@@ -6,8 +6,8 @@ from features.points import Point
 from serving.access.audit import AuditLog
 from serving.access.caller import Caller
 from serving.problems import NO_PREDICTION, Problem
+from serving.routes.reached import store_reached
 from serving.store.predictions import PredictionStore
-from serving.store.reached import store_reached
 from serving.store.stored import Stored
 
 _NONE = (

@@ -12,12 +12,13 @@ from fastapi.responses import Response
 from serving.access.caller import Caller
 from serving.access.guard import Access
 from serving.access.roles import Permission
-from serving.answers import Answers
-from serving.documents import LivenessDocument, ModelsDocument, ReadinessDocument
+from serving.champions.documents import ModelsDocument
+from serving.champions.loaded import ChampionSet, Loaded
 from serving.http.description import problems
 from serving.http.responses import json_response
-from serving.loaded import ChampionSet, Loaded
+from serving.operation.documents import LivenessDocument, ReadinessDocument
 from serving.operation.readiness import Readiness
+from serving.predictions.answers import Answers
 
 
 def router(access: Access, answers: Answers, readiness: Readiness) -> APIRouter:

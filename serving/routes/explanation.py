@@ -14,16 +14,16 @@ from serving.access.audit import AuditLog
 from serving.access.caller import Caller
 from serving.access.guard import Access
 from serving.access.roles import Permission
+from serving.champions.loaded import ChampionSet
 from serving.http.description import problems
 from serving.http.query import only_known
-from serving.loaded import ChampionSet
 from serving.reasons.bars import MAX_BARS
 from serving.reasons.languages import WORDS, Language
 from serving.reasons.scale import rescaled
 from serving.reasons.telling import language_asked
 from serving.reasons.waterfall import DEFAULT_BARS, DEFAULT_WIDTH, LEAST_WIDTH, MOST_WIDTH, waterfall
+from serving.routes.reads import read_latest
 from serving.store.predictions import PredictionStore
-from serving.store.reads import read_latest
 
 MEDIA_TYPE = "image/svg+xml"
 # A picture that is opened by itself loads and runs nothing, whatever a label holds.

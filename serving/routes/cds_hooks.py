@@ -15,7 +15,6 @@ from serving.access.audit import AuditLog
 from serving.access.caller import Caller
 from serving.access.guard import Access
 from serving.access.roles import Permission
-from serving.answers import Answers
 from serving.cds_hooks.documents import (
     CONTEXTS,
     CardFeedback,
@@ -33,15 +32,16 @@ from serving.cds_hooks.service import answer
 from serving.cds_hooks.settings import CdsSettings, Service
 from serving.fhir.outcome import OutcomeRoute, outcomes
 from serving.fhir.records import FhirRecords
-from serving.gate import Gate
 from serving.http.body import body_within
 from serving.http.description import example, request_body
 from serving.http.responses import json_response
+from serving.predictions.answers import Answers
 from serving.problems import FieldError, Kind, Problem, field_errors, invalid
-from serving.reading import parse_json
+from serving.requests.reading import parse_json
+from serving.routes.gate import Gate
+from serving.routes.reached import store_reached
 from serving.settings import ServingSettings
 from serving.store.feedback import Feedback, FeedbackStore
-from serving.store.reached import store_reached
 
 REQUEST_MODELS = (HookRequest, FeedbackRequest)
 

@@ -16,8 +16,8 @@ from features.quality.staged import CODED_TABLES
 from features.records import AdmissionRecords
 from features.tables import Column, Table
 from serving.problems import INVALID, MALFORMED, RECORDS_REQUIRED, FieldError, Problem, field_errors, invalid
-from serving.records import record_errors, status_errors, time_errors
-from serving.requests import REQUEST_TABLES, PredictionRequest, known_fields
+from serving.requests.consistency import record_errors, status_errors, time_errors
+from serving.requests.schema import REQUEST_TABLES, PredictionRequest, known_fields
 
 _CENT = Decimal("0.01")
 

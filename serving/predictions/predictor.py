@@ -16,7 +16,7 @@ from features.settings import FeatureSettings
 from models.columns import Table
 from models.encoding import FeatureSpec
 from models.model import Prediction
-from serving.loaded import Loaded
+from serving.champions.loaded import Loaded
 from serving.reasons import N_REASONS, Explanation, Reason, explain
 
 

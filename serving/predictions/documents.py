@@ -9,10 +9,10 @@ from pydantic import BaseModel, Field
 
 from features.points import PointName
 from models.bands import Band
-from models.calibration import Calibration
-from models.units import Kind, Scale, Unit
+from models.units import Scale
+from serving.http.documents import ProblemDocument
 from serving.reasons.documents import GroupDocument, MarkDocument, ReasonDocument
-from serving.requests import LocalTime
+from serving.requests.schema import LocalTime
 
 EXAMPLE_REQUEST: dict[str, Any] = {
     "stay_id": "S9",
@@ -77,14 +77,6 @@ EXAMPLE_ANSWER: dict[str, Any] = {
     "scored_at": "2026-01-08T02:00:03Z",
 }
 
-EXAMPLE_PROBLEM: dict[str, Any] = {
-    "type": "urn:wardcast:problem:invalid-request",
-    "title": "The request cannot be answered as it stands",
-    "status": 422,
-    "detail": "1 field is not as expected; correct what `errors` lists.",
-    "errors": [{"field": "records.stays.0.admitted_at", "message": "is required to predict at admission"}],
-}
-
 
 class IntervalDocument(BaseModel):
     """A prediction interval of the amount."""
@@ -146,90 +138,7 @@ class AnswerDocument(BaseModel):
     scored_at: dt.datetime = Field(description="UTC")
 
 
-class FieldErrorDocument(BaseModel):
-    """One field that is wrong."""
-
-    field: str
-    message: str
-
-
-class ProblemDocument(BaseModel):
-    """An error as RFC 9457 has it; never a patient's value."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    errors: list[FieldErrorDocument] = []
-
-
 class BatchAnswerDocument(BaseModel):
     """Answers in the order of the items; a bad item has a problem in its place."""
 
     items: list[AnswerDocument | ProblemDocument]
-
-
-class BandsDocument(BaseModel):
-    """The bounds of the bands, as probability, money or days."""
-
-    medium_above: float
-    high_above: float
-
-
-class ModelDocument(BaseModel):
-    """One champion."""
-
-    model: str = Field(description="name/version")
-    name: str
-    version: int
-    target: str
-    prediction_point: str
-    kind: Kind
-    unit: Unit
-    promoted_at: str
-    trained_on: dict[str, Any]
-    metrics: dict[str, Any]
-    feature_fingerprint: str
-    features: list[str]
-    currency: str
-    time_zone: str
-    landmark_hours: float
-    calibration: Calibration | None = Field(
-        description="the map from raw_output to a probability; null: an amount, which is expected to be the "
-        "mean of its own predictive distribution"
-    )
-    bands: BandsDocument
-    intended_use: str
-
-
-class RefusedDocument(BaseModel):
-    """A champion that does not answer."""
-
-    model: str = Field(
-        description="name/version, or the name where its record is not readable; champions: the whole folder"
-    )
-    reason: str
-
-
-class ModelsDocument(BaseModel):
-    """The champions in force, and those that were refused with the reason."""
-
-    models: list[ModelDocument]
-    refused: list[RefusedDocument]
-
-
-class LivenessDocument(BaseModel):
-    """The process is up."""
-
-    status: Literal["live"]
-
-
-class ReadinessDocument(BaseModel):
-    """Predictions are answered, by these models.
-
-    One that was refused wants an operator: its target is missing, or its former version answers.
-    """
-
-    status: Literal["ready"]
-    models: list[str] = Field(description="name/version")
-    refused: list[RefusedDocument]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import context
 
-from serving.store.database import VERSION_TABLE
-from serving.store.tables import METADATA
+from serving.database.connection import VERSION_TABLE
+from serving.database.tables import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],

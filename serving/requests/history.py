@@ -23,8 +23,7 @@ from features.points import Point, PointName
 from features.records import AdmissionRecords
 from features.tables import STAYS, Table, TableError
 from models.artefact import Context
-from serving.context import differing_settings
-from serving.department import department_of
+from serving.champions.context import differing_settings
 from serving.problems import (
     HISTORY_UNAVAILABLE,
     RECORDS_REQUIRED,
@@ -34,8 +33,9 @@ from serving.problems import (
     field_errors,
     invalid,
 )
-from serving.records import status_errors, time_errors
-from serving.requests import REQUEST_TABLES, Instant, Text
+from serving.requests.consistency import status_errors, time_errors
+from serving.requests.department import department_of
+from serving.requests.schema import REQUEST_TABLES, Instant, Text
 
 Row = dict[str, object]
 Tables = dict[str, list[Row]]

@@ -13,27 +13,27 @@ from serving.access.audit import AuditLog
 from serving.access.caller import Caller
 from serving.access.guard import Access
 from serving.access.roles import Permission
-from serving.answers import Answer, Answers, Asked
-from serving.documents import (
+from serving.http.body import body_within
+from serving.http.description import example, problems, request_body
+from serving.http.documents import EXAMPLE_PROBLEM
+from serving.http.query import only_known
+from serving.http.responses import json_response
+from serving.predictions.answers import Answer, Answers, Asked
+from serving.predictions.documents import (
     EXAMPLE_ANSWER,
-    EXAMPLE_PROBLEM,
     EXAMPLE_REQUEST,
     AnswerDocument,
     BatchAnswerDocument,
 )
-from serving.gate import Gate
-from serving.http.body import body_within
-from serving.http.description import example, problems, request_body
-from serving.http.query import only_known
-from serving.http.responses import json_response
 from serving.problems import FORBIDDEN, Problem
-from serving.reading import parse_json, read_items
 from serving.reasons import Telling, shortened, telling_asked
 from serving.reasons.bars import MAX_BARS
-from serving.requests import BatchRequest, PredictionRequest
+from serving.requests.reading import parse_json, read_items
+from serving.requests.schema import BatchRequest, PredictionRequest
+from serving.routes.gate import Gate
+from serving.routes.reached import store_reached
 from serving.settings import ServingSettings
 from serving.store.predictions import PredictionStore, Stored
-from serving.store.reached import store_reached
 
 REQUEST_MODELS = (PredictionRequest, BatchRequest)
 _STATUSES = (400, 401, 403, 404, 408, 413, 415, 422, 503)

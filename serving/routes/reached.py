@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from serving.database.connection import StoreError
 from serving.problems import STORE_UNAVAILABLE, Problem
-from serving.store.database import StoreError
 
 
 @contextmanager

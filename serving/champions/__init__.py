@@ -1,0 +1,1 @@
+"""The champions in memory, and whether records are of their kind."""

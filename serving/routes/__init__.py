@@ -1,0 +1,1 @@
+"""The routes of the API, a file each. Here alone callers are checked, reads recorded and places counted."""
