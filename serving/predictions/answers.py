@@ -112,9 +112,16 @@ class Answers:
             models = champions.at(point)
             self._features_for(models).prepare(point, fact_features(models, ()), dated=models[0].is_dated)
 
-    def one(self, content: object, *, n_reasons: int | None, telling: Telling = TOLD_PLAINLY) -> Answer:
-        """The answer to one request. Raises Problem."""
-        return self.answer(self.ask(content, n_reasons=n_reasons, telling=telling))
+    def one(
+        self,
+        content: object,
+        *,
+        n_reasons: int | None,
+        telling: Telling = TOLD_PLAINLY,
+        champions: ChampionSet | None = None,
+    ) -> Answer:
+        """The answer to one request, by `champions` (None: those in force now). Raises Problem."""
+        return self.answer(self.ask(content, n_reasons=n_reasons, telling=telling, champions=champions))
 
     def ask(
         self,
@@ -123,13 +130,16 @@ class Answers:
         n_reasons: int | None,
         telling: Telling = TOLD_PLAINLY,
         sees: Callable[[str | None], bool] = sees_all,
+        champions: ChampionSet | None = None,
     ) -> Asked:
-        """A request that was checked, with the champions that are in force now. Raises Problem.
+        """A request that was checked, for `champions` (None: those in force now). Raises Problem.
 
         One without records is about a stay whose history the server holds, if it holds any; `sees` tells
         whose departments' held patients the caller sees.
         """
-        return self._asked(content, self.champions(), n_reasons, telling, sees)
+        return self._asked(
+            content, self.champions() if champions is None else champions, n_reasons, telling, sees
+        )
 
     def answer(self, asked: Asked) -> Answer:
         """The answer to a checked request, computed with others that are like it. Raises Problem."""
@@ -142,9 +152,11 @@ class Answers:
         n_reasons: int | None,
         telling: Telling = TOLD_PLAINLY,
         sees: Callable[[str | None], bool] = sees_all,
+        champions: ChampionSet | None = None,
     ) -> list[Asked | Problem]:
-        """Every item checked, by the same champions; a bad item's problem in its place."""
-        champions = self.champions()
+        """Every item checked, for the same `champions` (None: those in force now); a bad item's problem in
+        its place."""
+        champions = self.champions() if champions is None else champions
         found: list[Asked | Problem] = []
         for content in items:
             try:

@@ -143,3 +143,18 @@ def test_every_answer_is_of_the_champions_that_were_in_force_when_it_was_asked(t
         models = [[each["model"] for each in found.result()["predictions"]] for found in (*first, *waiting)]
     assert models == [["readmission-admission/1"]] * (WORKERS + 1) + [["readmission-admission/2"]]
     assert sorted(watched.groups[WORKERS:]) == [["V1"], ["V2"]]
+
+
+def test_questions_can_be_asked_of_one_set_of_champions_though_it_changes_meanwhile(tmp_path):
+    folder = tmp_path / "champions"
+    promote(folder, "readmission", version=1)
+    answers = Answers(LiveChampions(folder, reload_seconds=0.0), ServingSettings(folder))
+    first = answers.champions()
+    promote(folder, "readmission", version=2, seed=2)
+    content = request_of("S9", 1)
+    (of_many,) = answers.ask_many([content], n_reasons=5, champions=first)
+    assert not isinstance(of_many, Problem)
+    asked = [answers.ask(content, n_reasons=5, champions=first), of_many, answers.ask(content, n_reasons=5)]
+    answered = [answers.one(content, n_reasons=5, champions=first), *map(answers.answer, asked)]
+    found = [[each["model"] for each in one["predictions"]] for one in answered]
+    assert found == [["readmission-admission/1"]] * 3 + [["readmission-admission/2"]]
