@@ -11,13 +11,20 @@ from serving.access.roles import PERMISSIONS, Permission, Role
 class Caller:
     """Whoever sent a request, as the credential says.
 
-    `name` is the name of an API key, or the issuer and subject of a token: never a patient. `departments`
-    are those whose patients the caller sees; None stands for all.
+    `name` is the name of an API key, or the issuer and subject of a token, without a subject the issuer
+    alone: never a patient. `departments` are those whose patients the caller sees; None stands for all.
+    `key_id` is that of an API key, None of a token.
     """
 
     name: str
     roles: frozenset[Role]
     departments: frozenset[str] | None
+    key_id: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """Who it is among all others. Names of keys are not unique: a key is named with its id."""
+        return self.name if self.key_id is None else f"{self.name} ({self.key_id})"
 
     def may(self, permission: Permission) -> bool:
         """Whether one of the roles allows it."""

@@ -149,7 +149,7 @@ class KeyRing:
             raise Problem(CREDENTIAL_REFUSED, "The API key is not accepted: it is unknown or was revoked.")
         if key.expires_at <= self._now():
             raise Problem(CREDENTIAL_REFUSED, "The API key has expired. Ask for a new one.")
-        return Caller(key.name, key.roles, key.departments)
+        return Caller(key.name, key.roles, key.departments, key.key_id)
 
     def _current(self) -> Mapping[str, ApiKey]:
         if not self.is_fresh:

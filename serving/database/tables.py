@@ -61,6 +61,8 @@ PREDICTIONS = Table(
     Column("provisional", Boolean, nullable=False),
     Column("scored_at", UtcInstant, nullable=False),
     Column("stored_at", UtcInstant, nullable=False),
+    # Identity of the caller, as in the audit log, or the command; null: stored before it was kept.
+    Column("stored_by", Text),
     Index("predictions_by_stay", "stay_id", "prediction_point", "scored_at", "id"),
     Index("predictions_by_age", "scored_at"),
     # An id is never given twice: of two predictions scored at one time the higher id is the later.
@@ -122,6 +124,27 @@ AUDIT_HEADS = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("digest", Text, nullable=False),
     Column("at", UtcInstant, nullable=False),
+)
+
+# The cards that CDS Hooks clients were given, so that feedback on one tells of which prediction.
+CDS_CARDS = Table(
+    "cds_cards",
+    METADATA,
+    Column("card_uuid", Text, primary_key=True),
+    # The client's id of the call; null: not sent.
+    Column("hook_instance", Text),
+    Column("service_id", Text, nullable=False),
+    Column("stay_id", Text, nullable=False),
+    # Null: no prediction stands on the card.
+    Column("prediction_point", Text),
+    # JSON list of name/version.
+    Column("model_ids", Text, nullable=False),
+    Column("indicator", Text, nullable=False),
+    Column("issued_at", UtcInstant, nullable=False),
+    # Identity of the caller, as in the audit log.
+    Column("issued_to", Text),
+    Index("cds_cards_by_stay", "stay_id"),
+    Index("cds_cards_by_age", "issued_at"),
 )
 
 CDS_FEEDBACK = Table(

@@ -27,6 +27,9 @@ from serving.requests.schema import REQUEST_TABLES
 from serving.store.predictions import PredictionStore
 from serving.store.stored import Stored
 
+STORED_BY = "wardcast score"
+"""Stands where a caller's identity stands of what was stored over HTTP."""
+
 # While one transaction writes, no audit line and no key can be: it is kept short.
 SAVED_AT_ONCE = 200
 _FETCHED_AT_ONCE = 2_000
@@ -103,7 +106,7 @@ def _answers(
             "warnings": list(dict.fromkeys(warnings)),
             "scored_at": scored_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
-        yield Stored(document, department_of(first, point), first["episode_id"])
+        yield Stored(document, department_of(first, point), first["episode_id"], STORED_BY)
 
 
 def _prediction(row: Mapping[str, Any], loaded: Loaded) -> dict[str, Any]:

@@ -84,7 +84,8 @@ def router(
         audit.record(caller, action, [asked.records.stay_id], asked.model_ids)
         if store:
             with store_reached():
-                predictions.save([Stored(_without_groups(answer), asked.department)])
+                kept = Stored(_without_groups(answer), asked.department, stored_by=caller.identity)
+                predictions.save([kept])
             answer = _as_asked(answer, telling)
         return json_response(answer)
 
@@ -116,7 +117,10 @@ def router(
                 [model_id for one, _ in answered for model_id in one.model_ids],
             )
         if store:
-            kept = [Stored(_without_groups(answer), one.department) for one, answer in answered]
+            kept = [
+                Stored(_without_groups(answer), one.department, stored_by=caller.identity)
+                for one, answer in answered
+            ]
             with store_reached():
                 predictions.save(kept)
             found = [each if isinstance(each, Problem) else _as_asked(each, telling) for each in found]

@@ -18,14 +18,18 @@ from serving.access.roles import Permission
 from serving.http.description import example, problems
 from serving.http.query import only_known
 from serving.http.responses import json_response
-from serving.predictions.documents import EXAMPLE_ANSWER, AnswerDocument
 from serving.reasons import shortened, tell
 from serving.reasons.languages import Language
 from serving.reasons.telling import language_asked
 from serving.requests.schema import Day
 from serving.routes.reached import store_reached
 from serving.routes.reads import read_latest
-from serving.store.documents import EXAMPLE_WORKLIST, WorklistDocument
+from serving.store.documents import (
+    EXAMPLE_STORED_ANSWER,
+    EXAMPLE_WORKLIST,
+    StoredAnswerDocument,
+    WorklistDocument,
+)
 from serving.store.predictions import PredictionStore
 from serving.store.worklist import MAX_TOP, Sort, WorklistRow
 
@@ -44,8 +48,8 @@ def router(access: Access, audit: AuditLog, store: PredictionStore) -> APIRouter
     @routes.get(
         # A stay's identifier may hold a slash.
         "/v1/admissions/{stay_id:path}/prediction",
-        response_model=AnswerDocument,
-        responses=problems(404, *_STATUSES) | example(EXAMPLE_ANSWER),
+        response_model=StoredAnswerDocument,
+        responses=problems(404, *_STATUSES) | example(EXAMPLE_STORED_ANSWER),
     )
     def prediction(
         caller: Reader,
@@ -65,7 +69,7 @@ def router(access: Access, audit: AuditLog, store: PredictionStore) -> APIRouter
         found = read_latest(store, audit, caller, stay_id, action="read_prediction", point=point)
         kept = found.document["predictions"]
         predictions = [tell(one if explain else shortened(one), language) for one in kept]
-        return json_response({**found.document, "predictions": predictions})
+        return json_response({**found.document, "predictions": predictions, "stored_by": found.stored_by})
 
     @routes.get(
         "/v1/worklist",

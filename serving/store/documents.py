@@ -1,4 +1,4 @@
-"""A worklist as it stands in the API's description."""
+"""Stored predictions as they stand in the API's description."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from features.points import PointName
-from serving.predictions.documents import EXAMPLE_ANSWER, AmountDocument, RiskDocument
+from serving.predictions.documents import EXAMPLE_ANSWER, AmountDocument, AnswerDocument, RiskDocument
 from serving.requests.schema import LocalTime
+
+EXAMPLE_STORED_ANSWER: dict[str, Any] = {**EXAMPLE_ANSWER, "stored_by": "ehr (3f9c0a1b2c4d)"}
 
 EXAMPLE_WORKLIST: dict[str, Any] = {
     "target": "readmission",
@@ -26,6 +28,15 @@ EXAMPLE_WORKLIST: dict[str, Any] = {
         }
     ],
 }
+
+
+class StoredAnswerDocument(AnswerDocument):
+    """The latest stored prediction of an admission, as it was answered, and who stored it."""
+
+    stored_by: str | None = Field(
+        description="name and id of an API key, issuer and subject of a token, or a command; null: stored "
+        "before this was kept"
+    )
 
 
 class WorklistItemDocument(BaseModel):

@@ -57,14 +57,16 @@ class PredictionStore:
         if point is not None:
             made = made.where(PREDICTIONS.c.prediction_point == point.value)
         last = made.order_by(PREDICTIONS.c.scored_at.desc(), PREDICTIONS.c.id.desc()).limit(1)
-        query = select(PREDICTIONS.c.document, PREDICTIONS.c.department, PREDICTIONS.c.episode_id).where(
-            PREDICTIONS.c.id == last.scalar_subquery()
-        )
+        columns = PREDICTIONS.c
+        kept = (columns.document, columns.department, columns.episode_id, columns.stored_by)
+        query = select(*kept).where(columns.id == last.scalar_subquery())
         if departments is not None:
             query = query.where(PREDICTIONS.c.department.in_(sorted(departments)))
         with reading(self._engine) as connection:
             row = connection.execute(query).one_or_none()
-        return None if row is None else Stored(json.loads(row.document), row.department, row.episode_id)
+        if row is None:
+            return None
+        return Stored(json.loads(row.document), row.department, row.episode_id, row.stored_by)
 
     def worklist(
         self,

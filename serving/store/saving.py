@@ -126,6 +126,7 @@ def _row(answer: Stored, now: dt.datetime) -> dict[str, object]:
         "provisional": answer.document["provisional"],
         "scored_at": answer.scored_at,
         "stored_at": now,
+        "stored_by": answer.stored_by,
     }
 
 

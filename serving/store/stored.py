@@ -13,11 +13,15 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Stored:
-    """An answer as the API gives it, with what it does not say itself: department and episode, if known."""
+    """An answer as the API gives it, with what it does not say itself.
+
+    Department and episode, if known, and who stored it: the identity of a caller, or a command.
+    """
 
     document: Mapping[str, Any]
     department: str | None = None
     episode_id: str | None = None
+    stored_by: str | None = None
 
     @property
     def stay_id(self) -> str:

@@ -85,6 +85,7 @@ def test_each_scored_admission_is_stored_as_the_api_answers_it(
             name: value for name, value in Stored(answered).kept.items() if name not in told
         }
         assert set(found.document["warnings"]) <= set(answered["warnings"])
+        assert found.stored_by == "wardcast score"
 
 
 def test_a_stored_score_belongs_to_the_department_of_its_stay(hospital, champions, store, keep, tmp_path):

@@ -59,7 +59,8 @@ def caller_of(work: Path, key: str) -> Caller:
 
 def test_a_key_is_made_and_told_once(work: Path):
     key = created(work, "--role", "planner", "--department", "Cardiology", "--department", "Surgery")
-    expected = Caller("ward 3", frozenset({Role.PLANNER}), frozenset({"Cardiology", "Surgery"}))
+    departments = frozenset({"Cardiology", "Surgery"})
+    expected = Caller("ward 3", frozenset({Role.PLANNER}), departments, key.split("_")[1])
     assert caller_of(work, key) == expected
     listed = run(keys.app, "list", "--json", work=work).stdout
     (document,) = json.loads(listed)

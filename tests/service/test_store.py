@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,16 @@ class TestMigrations:
         open_database(url).dispose()
         assert set(sa.inspect(engine).get_table_names()) == tables == {*METADATA.tables, VERSION_TABLE}
 
+    def test_to_go_back_a_version_keeps_all_that_it_can_hold(self, engine, url):
+        PredictionStore(engine).save([answer("S1")])
+        downgrade(engine)
+        with reading(engine) as connection:
+            assert "stored_by" not in {c["name"] for c in sa.inspect(connection).get_columns("predictions")}
+            assert connection.scalar(sa.text("SELECT count(*) FROM predicted_targets")) == 1
+        open_database(url).dispose()
+        # What an older version stored: nobody knows by whom.
+        assert PredictionStore(engine).latest("S1") == answer("S1")
+
     def test_processes_that_start_at_once_wait_for_the_one_that_migrates(self, url):
         # Each says that it is ready, and opens the database when all are told to.
         script = (
@@ -131,10 +142,10 @@ class TestMigrations:
         # A table of somebody else's has the name of the last one that is made.
         engine = database.connect(url)
         with writing(engine) as connection:
-            connection.execute(sa.text("CREATE TABLE cds_feedback (id INTEGER)"))
+            connection.execute(sa.text("CREATE TABLE cds_cards (id INTEGER)"))
         with pytest.raises(StoreError, match="Name an empty database"):
             open_database(url)
-        assert sa.inspect(engine).get_table_names() == ["cds_feedback"]
+        assert sa.inspect(engine).get_table_names() == ["cds_cards"]
         engine.dispose()
 
 
@@ -257,6 +268,15 @@ class TestPredictions:
         store.save([answer("S1")])
         for stay_id in ("S2", "", "s1", "S%", "S1' OR '1'='1", "S1\0", "\U0001f3e5" * 100):
             assert store.latest(stay_id) is None
+
+    def test_it_is_known_who_stored_a_prediction(self, store):
+        for stored_by in ("ehr (3f9c0a1b2c4d)", "wardcast score"):
+            told = replace(answer("S1"), stored_by=stored_by)
+            store.save([told])
+            assert store.latest("S1") == told
+        # The same said by another is the same said.
+        again = replace(answer("S1"), stored_by="ehr (3f9c0a1b2c4d)")
+        assert store.save([again], skip_repeated=True) == 0
 
     def test_any_identifier_is_found_again(self, store):
         for stay_id in ("S/1", "Ärztin 7", "'; DROP TABLE predictions; --", "a\nb", "\U0001f3e5"):

@@ -21,9 +21,8 @@ from serving.database.connection import open_database, writing
 from serving.http.description import describe
 from serving.http.documents import ProblemDocument
 from serving.http.responses import answer_problems
-from serving.predictions.documents import AnswerDocument
 from serving.routes.stored import router
-from serving.store.documents import EXAMPLE_WORKLIST, WorklistDocument
+from serving.store.documents import EXAMPLE_WORKLIST, StoredAnswerDocument, WorklistDocument
 from serving.store.predictions import PredictionStore
 from tests.stored import answer
 
@@ -80,12 +79,12 @@ def hospital(tmp_path: Path) -> Iterator[Hospital]:
 
 
 def test_the_latest_prediction_is_answered_as_it_was_given_and_the_read_recorded(hospital):
-    asked = answer("S9", 0.231, in_words=True)
+    asked = replace(answer("S9", 0.231, in_words=True), stored_by="ehr (3f9c0a1b2c4d)")
     hospital.store.save([asked])
     status, document = hospital.get("/v1/admissions/S9/prediction")
     assert status == 200
-    AnswerDocument.model_validate(document)
-    assert document == asked.document
+    StoredAnswerDocument.model_validate(document)
+    assert document == {**asked.document, "stored_by": "ehr (3f9c0a1b2c4d)"}
     assert hospital.audit.reads == [("planner", "read_prediction", ["S9"], ["readmission-admission/7"])]
 
 
