@@ -86,7 +86,7 @@ class AuditLog:
         Problem (503) if it cannot be written: then nothing may be answered.
         """
         stays = tuple(self._key.pseudonym(stay_id) for stay_id in dict.fromkeys(stay_ids))
-        waiting = _Waiting(Entry(caller.name, action, stays, tuple(dict.fromkeys(models))))
+        waiting = _Waiting(Entry(caller.identity, action, stays, tuple(dict.fromkeys(models))))
         with self._adding:
             self._waiting.append(waiting)
             waiting.writes, self._is_being_written = not self._is_being_written, True

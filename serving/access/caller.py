@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from serving.access.roles import PERMISSIONS, Permission, Role
+
+_KEY = re.compile(r"(?P<name>.*) \((?P<key_id>[0-9a-f]{12})\)")
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,12 @@ class Caller:
     def sees(self, department: str | None) -> bool:
         """Whether the department's patients are shown. An unknown department is for those who see all."""
         return self.departments is None or (department is not None and department in self.departments)
+
+
+def is_named(asked: str, identity: str) -> bool:
+    """Whether `asked` is a caller's identity, or the name or the id of its key."""
+    key = _KEY.fullmatch(identity)
+    return asked == identity or (key is not None and asked in key.groups())
 
 
 def insecure_demo_caller() -> Caller:

@@ -55,7 +55,7 @@ class AuditKey:
 
 @dataclass(frozen=True)
 class Entry:
-    """What one line tells: who (the name of a key or token) did what (the route), of which stays' models."""
+    """What one line tells: who (identity) did what (such as read_worklist), of which stays' models."""
 
     caller: str
     action: str

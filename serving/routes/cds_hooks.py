@@ -157,7 +157,7 @@ def _kept(one: CardFeedback, service: Service, client: Caller) -> Feedback:
         card=str(one.card),
         outcome=one.outcome,
         outcome_at=one.outcome_at,
-        received_from=client.name,
+        received_from=client.identity,
         accepted_suggestions=tuple(str(suggestion.id) for suggestion in one.acceptedSuggestions),
         override_reason=reason,
     )

@@ -189,6 +189,26 @@ def test_a_stays_reads_are_found(read: Path):
     assert json.loads(run(audit.app, "find", "S9", "--json", work=read).stdout) == []
 
 
+def test_a_callers_reads_are_found_by_the_name_or_the_id_of_its_key(work: Path):
+    key = created(work, "--role", "planner", "--all-departments")
+    engine = store(work)
+    log = open_audit_log(AccessSettings(), work, engine)
+    log.record(CALLER, ROUTE, ["S1"], [])
+    log.record(KeyRing(engine, keys_seconds=1.0).caller(key), ROUTE, ["S2"], [])
+    log.close()
+    engine.dispose()
+    key_id = key.split("_")[1]
+    for asked, expected in (("ward 3", [1, 2]), (key_id, [2]), (f"ward 3 ({key_id})", [2]), ("ward", [])):
+        found = json.loads(run(audit.app, "find", "--caller", asked, "--json", work=work).stdout)
+        assert [each["sequence"] for each in found] == expected
+    assert json.loads(run(audit.app, "find", "S1", "--caller", key_id, "--json", work=work).stdout) == []
+    today = f"{dt.datetime.now(dt.UTC):%Y-%m-%d}"
+    for options, expected in ((("--since", today), 2), (("--until", "2026-01-01"), 0)):
+        assert len(json.loads(run(audit.app, "find", *options, "--json", work=work).stdout)) == expected
+    # The whole log is not what somebody finds by leaving everything out.
+    assert run(audit.app, "find", work=work).exit_code == 2
+
+
 def test_a_folder_without_a_log_is_told(work: Path):
     work.mkdir()
     for arguments in (("verify",), ("find", "S1")):

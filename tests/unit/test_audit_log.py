@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from serving.access.audit_files import open_audit_log, read_audit_key
 from serving.access.caller import Caller
 from serving.access.chain import FIRST, START, AuditKey, Entry, Head, written
 from serving.access.heads import head_of, move_head
-from serving.access.reads import reads_of
+from serving.access.reads import Sought, reads_of
 from serving.access.roles import Role
 from serving.access.settings import AccessSettings
 from serving.access.verification import MAX_GROUP, Verification, verify
@@ -35,6 +36,8 @@ from serving.problems import Problem
 KEY = AuditKey(bytes(range(32)))
 AT = dt.datetime(2026, 11, 22, 12, 0, 0, 5_000, tzinfo=dt.UTC)
 PLANNER = Caller("ward 3", frozenset({Role.PLANNER}), frozenset({"Cardiology"}))
+WARD_4 = Caller("ward 4", frozenset({Role.PLANNER}), None, "000000000000")
+NURSE = Caller("https://login (u)", frozenset({Role.PLANNER}), None)
 MODEL = "readmission-admission/7"
 ROUTE = "GET /v1/admissions/{stay_id}/prediction"
 
@@ -113,12 +116,50 @@ def test_who_knows_a_stay_finds_its_reads(file: Path, engine: Engine):
     log.record(PLANNER, "GET /v1/worklist", ["S2", "S1"], [MODEL, "cost-admission/2"])
     log.record(PLANNER, ROUTE, ["S11"], [MODEL])
     log.close()
-    found = list(reads_of(file, "S1", KEY))
+    found = list(reads_of(file, Sought("S1"), KEY))
     assert [(each["sequence"], each["action"]) for each in found] == [(1, ROUTE), (2, "GET /v1/worklist")]
     assert found[1]["models"] == [MODEL, "cost-admission/2"]
-    assert list(reads_of(file, "S3", KEY)) == []
+    assert list(reads_of(file, Sought("S3"), KEY)) == []
     # Another key makes other pseudonyms: without the right one nobody can try which stays were read.
     assert AuditKey(b"another").pseudonym("S1") != KEY.pseudonym("S1")
+
+
+@pytest.mark.parametrize(
+    ("sought", "found"),
+    [
+        (Sought(caller="ward 3"), [1, 2, 5]),
+        (Sought(caller="3f9c0a1b2c4d"), [2]),
+        (Sought(caller="ward 3 (3f9c0a1b2c4d)"), [2]),
+        # No part of a name, and no name of a token.
+        (Sought(caller="ward"), []),
+        (Sought(caller="https://login"), []),
+        (Sought(caller="https://login (u)"), [4]),
+        (Sought(action="read_worklist"), [3, 4]),
+        (Sought("S1", "ward 3", "read_prediction"), [1, 5]),
+        (Sought(since=dt.date(2026, 11, 23)), [4, 5]),
+        (Sought(until=dt.date(2026, 11, 22)), [1, 2, 3]),
+        (Sought(since=dt.date(2026, 11, 23), until=dt.date(2026, 11, 23)), [4, 5]),
+        (Sought(since=dt.date(2026, 11, 24)), []),
+    ],
+)
+def test_reads_are_found_by_caller_action_and_day(
+    file: Path, engine: Engine, sought: Sought, found: list[int]
+):
+    clock = [AT]
+    log = AuditLog(file, KEY, engine, now=lambda: clock[0])
+    east = dt.timezone(dt.timedelta(hours=8))
+    for at, caller, action, stay_id in (
+        (AT, PLANNER, "read_prediction", "S1"),
+        (AT, replace(PLANNER, key_id="3f9c0a1b2c4d"), "read_prediction", "S2"),
+        # The 23rd in Beijing, and the last second of the 22nd in UTC.
+        (dt.datetime(2026, 11, 23, 7, 59, 59, tzinfo=east), WARD_4, "read_worklist", "S1"),
+        (dt.datetime(2026, 11, 23, 8, 0, 0, tzinfo=east), NURSE, "read_worklist", "S1"),
+        (AT + dt.timedelta(days=1), replace(PLANNER, key_id="aaaaaaaaaaaa"), "read_prediction", "S1"),
+    ):
+        clock[0] = at
+        log.record(caller, action, [stay_id], [MODEL])
+    log.close()
+    assert [each["sequence"] for each in reads_of(file, sought, KEY)] == found
 
 
 def test_a_whole_log_is_verified(file: Path, engine: Engine):
@@ -361,7 +402,7 @@ def test_a_full_disk_refuses_the_read_and_leaves_no_half_line(
     assert file.read_bytes() == before
     log.record(PLANNER, ROUTE, ["S3"], [MODEL])
     log.close()
-    assert [record["sequence"] for record in reads_of(file, "S3", KEY)] == [2]
+    assert [record["sequence"] for record in reads_of(file, Sought("S3"), KEY)] == [2]
     assert checked(file, engine).is_intact
 
 
@@ -413,7 +454,7 @@ def test_requests_that_come_at_once_are_each_written_and_share_the_waits(
     assert len(syncs) == 2
     found = checked(file, engine)
     assert (found.is_intact, found.n_lines) == (True, 20)
-    assert all(len(list(reads_of(file, f"S{number}", KEY))) == 1 for number in range(20))
+    assert all(len(list(reads_of(file, Sought(f"S{number}"), KEY))) == 1 for number in range(20))
 
 
 def test_a_request_that_is_written_does_not_wait_for_those_that_came_later(
@@ -559,8 +600,8 @@ def test_a_killed_server_is_told_apart_from_another_hand(
     assert (found.is_intact, found.n_newer, found.n_unfinished) == (True, n_newer, n_unfinished)
     opened(file, engine).close()
     assert checked(file, engine).is_intact
-    assert len(list(reads_of(file, "S1", KEY))) == 1
-    assert len(list(reads_of(file, "S2", KEY))) == n_reads
+    assert len(list(reads_of(file, Sought("S1"), KEY))) == 1
+    assert len(list(reads_of(file, Sought("S2"), KEY))) == n_reads
 
 
 def test_the_first_log_gets_a_key_of_its_own(tmp_path: Path, engine: Engine):
@@ -573,7 +614,7 @@ def test_the_first_log_gets_a_key_of_its_own(tmp_path: Path, engine: Engine):
     assert len(key.secret) == 32
     assert "secret" not in repr(key)
     open_audit_log(AccessSettings(), tmp_path, engine).close()
-    assert len(list(reads_of(tmp_path / "audit.jsonl", "S1", key))) == 1
+    assert len(list(reads_of(tmp_path / "audit.jsonl", Sought("S1"), key))) == 1
 
 
 def test_a_log_whose_key_is_lost_gets_no_other_key(tmp_path: Path, engine: Engine):
@@ -601,9 +642,9 @@ def test_a_read_is_not_looked_for_in_an_altered_log(file: Path, engine: Engine):
     lines = with_lines(file, engine, 3)
     file.write_bytes(b"".join(copy_of(lines, 1, altered(lines[1]))))
     with pytest.raises(ValueError, match="line 2 was altered"):
-        list(reads_of(file, "S3", KEY))
+        list(reads_of(file, Sought("S3"), KEY))
     with pytest.raises(ValueError, match="there is no audit log"):
-        list(reads_of(file.with_name("none.jsonl"), "S3", KEY))
+        list(reads_of(file.with_name("none.jsonl"), Sought("S3"), KEY))
 
 
 def test_a_head_moves(engine: Engine):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wardcast.commands.access import access_of, store_of
-from wardcast.commands.options import AsJson, Work, print_json, settings_of
+from wardcast.commands.options import AsJson, Work, day_of, print_json, settings_of
 
 if TYPE_CHECKING:
     from serving.access.verification import Verification
@@ -67,20 +68,36 @@ def _said(file: Path, found: Verification) -> list[str]:
 
 @app.command()
 def find(
-    stay_id: Annotated[str, typer.Argument(help="the stay")],
+    stay_id: Annotated[str | None, typer.Argument(help="the stay; any by default")] = None,
+    caller: Annotated[
+        str | None, typer.Option(help="name or id of a key, or issuer and subject of a token")
+    ] = None,
+    action: Annotated[str | None, typer.Option(help="such as read_worklist")] = None,
+    since: Annotated[
+        dt.datetime | None, typer.Option(metavar="DATE", formats=["%Y-%m-%d"], help="first day, in UTC")
+    ] = None,
+    until: Annotated[
+        dt.datetime | None, typer.Option(metavar="DATE", formats=["%Y-%m-%d"], help="last day, in UTC")
+    ] = None,
     log: Log = None,
     work: Work = None,
     as_json: AsJson = False,
 ) -> None:
-    """Who read a stay's predictions, when, of which models. It is not checked: see `audit verify`."""
+    """Who read a stay's predictions, or what a caller read: when, of which models.
+
+    The chain is not checked: see `audit verify`.
+    """
     from serving.access.audit_files import key_file, log_file, read_audit_key
-    from serving.access.reads import reads_of
+    from serving.access.reads import Sought, reads_of
     from wardcast.console import show_table
 
+    if stay_id is None and caller is None and action is None and since is None and until is None:
+        raise typer.BadParameter("name a stay, or at least one of --caller, --action, --since and --until")
     settings = settings_of(work=work)
     access = access_of(settings)
     key = read_audit_key(key_file(access, settings.work))
-    found = reads_of(log or log_file(access, settings.work), stay_id, key)
+    sought = Sought(stay_id, caller, action, day_of(since), day_of(until))
+    found = reads_of(log or log_file(access, settings.work), sought, key)
     if as_json:
         print_json(list(found))
     else:
