@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from features.codes import DIAGNOSIS_SYSTEMS, PROCEDURE_SYSTEMS
 from features.dataset import Declaration
 from features.quality.staged import CODED_TABLES
-from features.tables import Table
+from features.tables import Column, Table
 
 WHAT_TO_DO: dict[str, str] = {
     "unreadable": "Write values that can be read: ISO dates and times, plain numbers, true or false.",
@@ -111,6 +111,11 @@ def conditions(table: Table, declaration: Declaration) -> list[Condition]:
     return sorted(found, key=lambda condition: order.index(condition.rule))
 
 
+def is_identifier(column: Column) -> bool:
+    """Whether a column's values name a person, a stay, a place or a code: short, and on one line."""
+    return column.name.endswith("_id") or column.name == "code"
+
+
 def _column_conditions(table: Table) -> Iterator[Condition]:
     for column in table.columns:
         name = column.name
@@ -126,10 +131,9 @@ def _column_conditions(table: Table) -> Iterator[Condition]:
         if column.maximum is not None:
             yield Condition("too_large", f't."{name}" > {column.maximum:g}', name)
         if column.type == "text" and not column.allowed:
-            is_identifier = name.endswith("_id") or name == "code"
-            longest = MAX_LENGTH["identifier" if is_identifier else "text"]
+            longest = MAX_LENGTH["identifier" if is_identifier(column) else "text"]
             yield Condition("too_long", f't."{name}" IS NOT NULL AND length(t."{name}") > {longest}', name)
-            if is_identifier:
+            if is_identifier(column):
                 yield Condition(
                     "control_characters", f"regexp_matches(t.\"{name}\", '[\\x00-\\x1f\\x7f]')", name
                 )

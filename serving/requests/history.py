@@ -222,7 +222,7 @@ def _check_stay(
     request: HeldRequest, asked_at: dt.datetime | None, stays: list[Row], *, is_dated: bool
 ) -> None:
     errors = [*time_errors(request.stay_id, request.point, asked_at, stays)] if is_dated else []
-    errors = errors or [*status_errors(request.stay_id, request.point, stays, is_dated=is_dated)]
+    errors = errors or [*status_errors(request.stay_id, request.point, stays)]
     if errors:
         raise invalid([_of_held(error) for error in errors])
 

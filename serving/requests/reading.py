@@ -106,11 +106,11 @@ def to_admission(
         if rows is not None
     }
     asked_at = None if request.prediction_time is None else _local(request.prediction_time, zone)
-    errors = record_errors(request.stay_id, tables, systems)
+    errors = record_errors(request.stay_id, tables, systems, is_dated=is_dated)
     if is_dated:
         errors += time_errors(request.stay_id, request.point, asked_at, tables["stays"])
     # A status that follows from missing times is told by the times.
-    errors = errors or [*status_errors(request.stay_id, request.point, tables["stays"], is_dated=is_dated)]
+    errors = errors or [*status_errors(request.stay_id, request.point, tables["stays"])]
     if errors:
         raise invalid(errors)
     return AdmissionRecords(

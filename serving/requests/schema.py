@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainValidator,
@@ -21,6 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from features.points import Point, PointName
+from features.quality.rules import MAX_LENGTH, is_identifier
 from features.tables import TABLES, Column, ColumnType, Table
 
 _YEARS = range(1850, 2201)
@@ -45,10 +47,26 @@ def _instant(value: object) -> dt.datetime:
     raise PydanticCustomError("instant", "not a time")
 
 
+# Spaces, as the tables are read without them around a text.
+_SPACES = "\u0020\u00a0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+
+
+def _trimmed(value: object) -> object:
+    return value.strip(_SPACES) if isinstance(value, str) else value
+
+
 # Strict: a number in quotes or a date as seconds is a mistake in the interface, not a value to guess at.
 # No control characters: to a stored identifier with a line break in it no address would lead.
+_PLAIN = r"^[^\x00-\x1f\x7f]*$"
 Text = Annotated[
-    str, StringConstraints(strict=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=MAX_LENGTH["identifier"], pattern=_PLAIN),
+    BeforeValidator(_trimmed),
+]
+_LongText = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=MAX_LENGTH["text"], pattern=_PLAIN),
+    BeforeValidator(_trimmed),
 ]
 Integer = Annotated[int, Field(strict=True, ge=-(2**31), le=2**31 - 1)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -65,7 +83,7 @@ LocalTime = Annotated[dt.datetime, WithJsonSchema({"type": "string", "pattern": 
 # A decimal of 18 digits, two of them after the point, as the tables hold it.
 Money = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e15, le=1e15)]
 _TYPES: dict[ColumnType, Any] = {
-    "text": Text,
+    "text": _LongText,
     "integer": Integer,
     "number": Number,
     "money": Money,
@@ -88,6 +106,8 @@ _REQUIRED_TABLES = ("patients", "stays")
 def _column_type(column: Column) -> Any:
     if column.allowed:
         return Literal[column.allowed]
+    if is_identifier(column):
+        return Text
     if column.minimum is not None or column.maximum is not None:
         return Annotated[_TYPES[column.type], Field(ge=column.minimum, le=column.maximum)]
     return _TYPES[column.type]

@@ -186,7 +186,9 @@ def test_the_same_row_twice_is_refused(request_content):
 
 def test_impossible_times_are_refused(request_content):
     request_content["records"]["stays"][1]["discharged_at"] = "2025-11-01T09:00:00"
-    assert fields(refused(request_content)) == {"records.stays.1.discharged_at": "lies before the admission"}
+    assert fields(refused(request_content)) == {
+        "records.stays.1.discharged_at": "1 row lies before the admission; this is the first"
+    }
 
 
 def test_a_discharge_is_predicted_for_a_stay_that_ended_or_as_of_a_named_time(request_content):
@@ -333,7 +335,7 @@ def test_charges_cannot_add_up_to_more_than_the_total(request_content):
     assert accepted(request_content)
     request_content["records"]["charges"][1]["amount"] = 382.01
     assert fields(refused(request_content)) == {
-        "records.stays.1.total_cost": "1 row has charges that add up to more; this is the first"
+        "records.charges.0.amount": "3 rows add up to more than the stay's total_cost; this is the first"
     }
 
 
