@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -17,6 +17,7 @@ from features.records import AdmissionRecords
 from models.columns import Columns
 from serving.champions.loaded import ChampionSet, LiveChampions, Loaded
 from serving.operation.metrics import Metrics
+from serving.predictions.asked import Asked, Batch, parts
 from serving.predictions.gathering import Gathering
 from serving.predictions.predictor import Scores, fact_features, predict, prediction_document, settings_for
 from serving.problems import NO_MODEL, NOT_READY, FieldError, Problem, as_problem, failed, invalid
@@ -31,45 +32,10 @@ Answer = dict[str, Any]
 
 TOLD_PLAINLY = Telling()
 
-MAX_FAILURES = 12
-"""Computations of one batch that may fail: enough to find one bad item among 1,000 by halving."""
-
-MOST_AT_ONCE = 250
-"""Admissions of a batch computed together: others wait for the engine no longer than these take it."""
-
 
 def sees_all(_department: str | None) -> bool:
     """What a caller of every department sees."""
     return True
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A request that can be computed: its records in local time, the models that answer, and how.
-
-    `department` is that of the stay, None where it is not known.
-    """
-
-    records: AdmissionRecords
-    department: str | None
-    models: tuple[Loaded, ...]
-    n_reasons: int | None
-    telling: Telling
-
-    @property
-    def model_ids(self) -> list[str]:
-        """The models that answer, as name/version."""
-        return [model.model_id for model in self.models]
-
-    @property
-    def n_rows(self) -> int:
-        """The rows of its records."""
-        return sum(map(len, self.records.tables.values()))
-
-    @property
-    def alike(self) -> tuple[Hashable, ...]:
-        """Equal for requests that can be computed together: by the very same models, told alike."""
-        return self.n_reasons, self.telling, *(id(model) for model in self.models)
 
 
 class Answers:
@@ -156,28 +122,31 @@ class Answers:
     ) -> list[Asked | Problem]:
         """Every item checked, for the same `champions` (None: those in force now); a bad item's problem in
         its place."""
-        champions = self.champions() if champions is None else champions
+        champions, batch = self.champions() if champions is None else champions, Batch()
         found: list[Asked | Problem] = []
         for content in items:
             try:
-                found.append(self._asked(content, champions, n_reasons, telling, sees))
+                found.append(replace(self._asked(content, champions, n_reasons, telling, sees), batch=batch))
             except Problem as problem:
                 found.append(problem)
         return found
 
     def answer_many(self, items: Sequence[Asked | Problem]) -> list[Answer | Problem]:
-        """Answers in the order of `items`, each point's computed together; problems stay in their places."""
-        answers: dict[int, Answer | Problem] = {}
-        by_point: dict[Point, dict[int, Asked]] = {}
-        for position, item in enumerate(items):
-            if isinstance(item, Problem):
-                answers[position] = item
-            else:
-                by_point.setdefault(item.records.point, {})[position] = item
-        for group in by_point.values():
-            for position, found in zip(group, self._isolated([*group.values()]), strict=True):
-                answers[position] = found
-        return [answers[position] for position in range(len(items))]
+        """Answers in the order of `items`; problems stay in their places.
+
+        They are computed in parts, those of a point together. A part has its turn when the one before is
+        answered, so that the requests of others come in between.
+        """
+        found: dict[int, Answer | Problem] = {
+            place: item for place, item in enumerate(items) if isinstance(item, Problem)
+        }
+        for part in parts(items):
+            asked = [*part.values()]
+            size = sum(each.n_rows for each in asked)
+            answers = self._gathering.answers(asked, alike=asked[0].alike, size=size)
+            for place, answer in zip(part, answers, strict=True):
+                found[place] = as_problem(answer) if isinstance(answer, Exception) else answer
+        return [found[place] for place in range(len(items))]
 
     def batch(
         self, items: Sequence[object], *, n_reasons: int | None, telling: Telling = TOLD_PLAINLY
@@ -218,27 +187,22 @@ class Answers:
             raise invalid([FieldError("prediction_time", str(error))]) from None
 
     def _each_alone(self, group: Sequence[Asked]) -> list[Answer | Problem]:
-        """Requests of several clients in one go: halved until each that fails is found, which takes fewer
-        failures than twice their number. Nobody is answered as failed for another's sake."""
-        return self._isolated(group, most_failures=2 * len(group))
+        """Requests that are alike in one go; if that fails, each half by itself: a bad one fails alone.
 
-    def _isolated(
-        self, group: Sequence[Asked], *, most_failures: int = MAX_FAILURES
-    ) -> list[Answer | Problem]:
-        """A group in one go, or in few; if one fails, each half by itself, so that a bad item fails alone.
-
-        The items were checked, so that a failure is unforeseen. After `most_failures` of them what is left
-        is answered as failed too: every computation keeps the other requests waiting.
+        They were checked, so that a failure is unforeseen. Requests of several clients are halved until each
+        that fails is found, which takes fewer failures than twice their number: nobody is answered as failed
+        for another's sake. Of a batch, once too many have failed, what is left is answered as failed too:
+        every computation keeps the other requests waiting.
         """
         answers: list[Answer | Problem] = []
-        starts = range(0, len(group), MOST_AT_ONCE)
-        n_failures, left = 0, [group[start : start + MOST_AT_ONCE] for start in reversed(starts)]
-        while left and n_failures < most_failures:
+        batch, left = group[0].batch, [group]
+        while left and (batch is None or batch.failures_left):
             part = left.pop()
             try:
                 answers += self._computed(part)
             except Exception as error:
-                n_failures += 1
+                if batch is not None:
+                    batch.failures_left -= 1
                 problem = as_problem(error)
                 if len(part) == 1:
                     answers.append(problem)

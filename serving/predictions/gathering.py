@@ -1,7 +1,8 @@
 """Questions of many threads answered together: one feature query and one call of each model for all of them.
 
 Nobody waits for company: a question that finds a free worker is computed at once, those that come while all
-workers are busy are computed together as soon as one is free.
+workers are busy are computed together as soon as one is free. A long list comes in parts, each of them when
+the one before is answered, so that others have their turn in between.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -29,17 +31,17 @@ WORKERS = 2
 class _Waiting(Generic[Item, Answer]):
     alike: Hashable
     size: int
-    item: Item
-    answer: Future[Answer] = field(default_factory=Future)
+    items: Sequence[Item]
+    answers: Future[list[Answer | Exception]] = field(default_factory=Future)
     since: float = field(default_factory=time.perf_counter)
 
 
 class Gathering(Generic[Item, Answer]):
-    """Answers items in the order in which they come, those that are alike together.
+    """Answers questions in the order in which they come, those that are alike together.
 
-    Every item is answered, so that the wait is bounded by the items before it; how many may wait is the
-    callers' to bound. `compute` gives each item's answer or what it failed with, in their order; `gathered`
-    is told how many seconds each of those computed together has waited.
+    A question is one item or a few. Each is answered, so that the wait is bounded by those before it; how
+    many may wait is the callers' to bound. `compute` gives each item's answer or what it failed with, in
+    their order; `gathered` is told how many seconds each question of those computed together has waited.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class Gathering(Generic[Item, Answer]):
         self._workers = ThreadPoolExecutor(WORKERS, "gathering")
 
     def __len__(self) -> int:
-        """How many wait whose computation has not begun."""
+        """How many questions wait whose computation has not begun."""
         return len(self._waiting)
 
     def answer(self, item: Item, *, alike: Hashable, size: int = 1) -> Answer:
@@ -62,11 +64,18 @@ class Gathering(Generic[Item, Answer]):
 
         `size` is what the item takes of `MOST_SIZE`.
         """
-        waiting = _Waiting[Item, Answer](alike, size, item)
+        (found,) = self.answers([item], alike=alike, size=size)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def answers(self, items: Sequence[Item], *, alike: Hashable, size: int) -> list[Answer | Exception]:
+        """As `answer`, for items that have their turn together: each one's answer, or what it failed with."""
+        waiting = _Waiting[Item, Answer](alike, size, items)
         with self._lock:
             self._waiting.append(waiting)
         self._workers.submit(self._answer_next)
-        return waiting.answer.result()
+        return waiting.answers.result()
 
     def _answer_next(self) -> None:
         """Answer the one that has waited longest and all that are like it; nothing if all are answered."""
@@ -76,17 +85,15 @@ class Gathering(Generic[Item, Answer]):
         try:
             now = time.perf_counter()
             self._gathered([now - each.since for each in together])
-            answers = self._compute([each.item for each in together])
-            for each, answer in zip(together, answers, strict=True):
-                if isinstance(answer, Exception):
-                    each.answer.set_exception(answer)
-                else:
-                    each.answer.set_result(answer)
+            items = [item for each in together for item in each.items]
+            answers = iter([answer for _, answer in zip(items, self._compute(items), strict=True)])
+            for each in together:
+                each.answers.set_result([*islice(answers, len(each.items))])
         except BaseException as error:
             # Whoever waits must not wait for ever.
             for each in together:
-                if not each.answer.done():
-                    each.answer.set_exception(error)
+                if not each.answers.done():
+                    each.answers.set_exception(error)
             raise
 
     def _next(self) -> list[_Waiting[Item, Answer]]:

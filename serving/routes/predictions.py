@@ -18,7 +18,8 @@ from serving.http.description import example, problems, request_body
 from serving.http.documents import EXAMPLE_PROBLEM
 from serving.http.query import only_known
 from serving.http.responses import json_response
-from serving.predictions.answers import Answer, Answers, Asked
+from serving.predictions.answers import Answer, Answers
+from serving.predictions.asked import Asked
 from serving.predictions.documents import (
     EXAMPLE_ANSWER,
     EXAMPLE_REQUEST,

@@ -54,8 +54,8 @@ def test_answers_alone_and_of_a_batch_are_counted(champions):
     assert found['wardcast_feature_rows_total{prediction_point="admission"}'] == 5
     missing = 'wardcast_feature_missing_total{feature="%s",prediction_point="admission"}'
     assert found[missing % "age_years"] == 0
-    # Those of a batch wait for nobody.
-    assert found["wardcast_queue_wait_seconds_count"] == found["wardcast_gathered_requests_sum"] == 2
+    # Those of a batch have their turn together.
+    assert found["wardcast_queue_wait_seconds_count"] == found["wardcast_gathered_requests_sum"] == 3
     assert found["wardcast_queue_length"] == 0
 
 

@@ -6,15 +6,18 @@ import copy
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from features.points import Point
 from serving.champions.loaded import LiveChampions
-from serving.predictions.answers import MAX_FAILURES, Answers
+from serving.predictions.answers import Answers
+from serving.predictions.asked import MAX_FAILURES, parts
 from serving.predictions.documents import EXAMPLE_REQUEST
-from serving.predictions.gathering import WORKERS
+from serving.predictions.gathering import MOST_SIZE, WORKERS
 from serving.problems import INTERNAL, Problem
 from serving.settings import ServingSettings
 from tests.service.test_api import promote
@@ -158,3 +161,37 @@ def test_questions_can_be_asked_of_one_set_of_champions_though_it_changes_meanwh
     answered = [answers.one(content, n_reasons=5, champions=first), *map(answers.answer, asked)]
     found = [[each["model"] for each in one["predictions"]] for one in answered]
     assert found == [["readmission-admission/1"]] * 3 + [["readmission-admission/2"]]
+
+
+def test_a_request_has_its_turn_between_the_parts_of_a_batch(champions, monkeypatch):
+    monkeypatch.setattr("serving.predictions.gathering.WORKERS", 1)
+    monkeypatch.setattr("serving.predictions.asked.MOST_OF_A_BATCH", 2)
+    answers = Answers(LiveChampions(champions), ServingSettings(champions))
+    contents = [request_of(f"B{place}", place % 4) for place in range(5)]
+    alone = [answers.one(content, n_reasons=5) for content in contents]
+    watched = Watched(answers)
+    monkeypatch.setattr(answers, "_computed", watched)
+    with ThreadPoolExecutor(2) as pool:
+        many = pool.submit(answers.batch, contents, n_reasons=5)
+        assert watched.busy.acquire(timeout=60)
+        single = pool.submit(answers.one, request_of("S9", 1), n_reasons=5)
+        while not answers._gathering._waiting:
+            threading.Event().wait(0.001)
+        watched.go_on.set()
+        assert single.result(60)["stay_id"] == "S9"
+        found = many.result(60)
+    # Nor is it computed with the batch, whose items it would have to wait for.
+    assert watched.groups == [["B0", "B1"], ["S9"], ["B2", "B3"], ["B4"]]
+    assert [each | {"scored_at": ""} for each in found] == [each | {"scored_at": ""} for each in alone]
+
+
+def test_the_parts_of_a_batch_have_one_point_each_and_a_bounded_number_of_rows(answers, monkeypatch):
+    monkeypatch.setattr("serving.predictions.asked.MOST_OF_A_BATCH", 3)
+    (one,) = answers.ask_many([request_of("S9", 1)], n_reasons=5)
+    at_discharge = replace(one, records=replace(one.records, point=Point.DISCHARGE))
+    rows = one.records.tables["stays"][:1] * (MOST_SIZE // 2 + 1)
+    large = replace(one, records=replace(one.records, tables={"stays": rows}))
+    bad = Problem(INTERNAL, "")
+    # Four alike: three and one. Two large ones: together more rows than may be; a small one has its place.
+    items = [one, bad, at_discharge, one, one, one, large, large, one]
+    assert sorted([*part] for part in parts(items)) == [[0, 3, 4], [2], [5, 6], [7, 8]]

@@ -91,6 +91,14 @@ def test_large_ones_are_not_all_computed_together() -> None:
     assert sorted(held.groups[WORKERS:]) == [["half", "tiny"], ["huge"], ["most"]]
 
 
+def test_a_few_have_their_turn_together_and_each_is_answered_or_fails_by_itself() -> None:
+    bad = ValueError("bad")
+    held = Held(lambda item: bad if item == "b" else item.upper())
+    held.go_on.set()
+    assert Gathering[str, str](held).answers(["a", "b", "c"], alike=1, size=3) == ["A", bad, "C"]
+    assert held.groups == [["a", "b", "c"]]
+
+
 def test_one_that_fails_harms_no_other() -> None:
     held = Held(lambda item: ValueError("bad") if item == "b" else item.upper())
     good, bad, other = asked_meanwhile(held, ["a", "b", "c"])
