@@ -17,7 +17,7 @@ from serving.http.description import describe
 from serving.http.responses import answer_problems
 from serving.operation.middleware import QuietRequests
 from serving.parts import Parts, open_parts
-from serving.routes import cds_hooks, explanation, fhir, metrics, predictions, state, stored
+from serving.routes import audit, cds_hooks, explanation, fhir, metrics, predictions, state, stored
 from serving.settings import ServingSettings
 
 REQUEST_MODELS = (*predictions.REQUEST_MODELS, *cds_hooks.REQUEST_MODELS)
@@ -66,18 +66,18 @@ def _life_of(parts: Parts) -> Callable[[FastAPI], AbstractAsyncContextManager[No
 
 
 def _include(app: FastAPI, parts: Parts) -> None:
-    access, audit, answers = parts.access, parts.audit, parts.answers
+    access, log, answers = parts.access, parts.audit, parts.answers
     app.include_router(state.router(access, answers, parts.readiness))
     app.include_router(
-        predictions.router(access, audit, answers, parts.predictions, parts.gate, parts.settings)
+        predictions.router(access, log, answers, parts.predictions, parts.gate, parts.settings)
     )
-    app.include_router(stored.router(access, audit, parts.predictions))
-    app.include_router(explanation.router(access, audit, parts.predictions, answers.present))
-    app.include_router(fhir.router(access, audit, parts.predictions, parts.cds_hooks.mitigations()))
+    app.include_router(stored.router(access, log, parts.predictions))
+    app.include_router(explanation.router(access, log, parts.predictions, answers.present))
+    app.include_router(fhir.router(access, log, parts.predictions, parts.cds_hooks.mitigations()))
     app.include_router(
         cds_hooks.router(
             access,
-            audit,
+            log,
             answers,
             parts.feedback,
             parts.cds_hooks,
@@ -86,4 +86,5 @@ def _include(app: FastAPI, parts: Parts) -> None:
             records=parts.fhir,
         )
     )
+    app.include_router(audit.router(access, log))
     app.include_router(metrics.router(access, parts.metrics))

@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -21,9 +22,11 @@ from features.errors import UserError
 from serving.access.caller import Caller
 from serving.access.chain import START, AuditKey, Entry, Head, read, written
 from serving.access.heads import head_of, move_head
+from serving.access.pages import NoSuchPageError, Page, page_of
+from serving.access.reads import Sought
 from serving.access.verification import MAX_GROUP, verify
 from serving.database.connection import StoreError
-from serving.problems import AUDIT_UNAVAILABLE, Problem
+from serving.problems import AUDIT_UNAVAILABLE, FieldError, Problem, invalid
 
 _TAIL_BYTES = 64 * 1024
 
@@ -96,6 +99,26 @@ class AuditLog:
             self._write_group()
         if not waiting.is_written:
             raise Problem(AUDIT_UNAVAILABLE, "Reads must be recorded, and the audit log cannot be written.")
+
+    def page(self, sought: Sought, *, before: int | None, limit: int) -> Page:
+        """Reads that are sought, the newest first; `before` is the `next` of another page.
+
+        Raises Problem: 422 for a `before` that is none, 503 if the log cannot be read. A line that another
+        hand changed is told in the page and in the server's log.
+        """
+        try:
+            with self._writing:
+                self._refuse_foreign_change()
+                n_bytes, head = self._n_bytes, self._head
+            read_at = partial(os.pread, self._descriptor)
+            page = page_of(read_at, n_bytes, head, self._key, sought, before=before, limit=limit)
+        except NoSuchPageError:
+            raise invalid([FieldError("query.before", "is not the `next` of an answer")]) from None
+        except OSError:
+            raise Problem(AUDIT_UNAVAILABLE, "The audit log cannot be read.") from None
+        if not page.is_intact:
+            _log.error(json.dumps({"event": "audit_altered", "oldest": page.oldest, "newest": page.newest}))
+        return page
 
     def check(self) -> None:
         """Raise OSError if no line could be written now: the file was changed, or the disk is full."""
@@ -228,4 +251,4 @@ def _ends_with(file: Path, n_bytes: int, head: Head, key: AuditKey) -> bool:
                 break
             n_read *= 2
     (last,) = read(lines[-1:], key)
-    return last.record is not None and Head(last.record["sequence"], last.digest) == head
+    return last.head == head

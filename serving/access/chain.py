@@ -88,6 +88,11 @@ class Line:
     record: dict[str, Any] | None
     digest: str
 
+    @property
+    def head(self) -> Head | None:
+        """What the head is while this is the last line; None where it was altered."""
+        return None if self.record is None else Head(self.record["sequence"], self.digest)
+
 
 def read(lines: Iterable[bytes], key: AuditKey) -> Iterator[Line]:
     """The lines of a log, each with its digest checked by itself."""

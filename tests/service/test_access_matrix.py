@@ -38,6 +38,7 @@ PROMISED: dict[tuple[str, str], Permission | None] = {
     ("GET", "/v1/worklist"): Permission.READ_PREDICTIONS,
     ("POST", "/cds-services/{service_id}"): Permission.USE_CDS_HOOKS,
     ("POST", "/cds-services/{service_id}/feedback"): Permission.USE_CDS_HOOKS,
+    ("GET", "/v1/audit"): Permission.READ_AUDIT,
     ("GET", "/metrics"): Permission.READ_METRICS,
 }
 
