@@ -10,17 +10,25 @@ from serving.problems import BUSY, Problem
 
 
 class Gate:
-    """Lets at most `n_places` requests in at a time. May be used from many threads at once."""
+    """Lets requests in that hold at most `n_places` at a time. May be used from many threads at once."""
 
     def __init__(self, n_places: int) -> None:
-        self._free = threading.Semaphore(n_places)
+        self._n_places = self._n_free = n_places
+        self._lock = threading.Lock()
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """Hold one place while the block runs. Raises Problem (503), without waiting, if none is free."""
-        if not self._free.acquire(blocking=False):
-            raise Problem(BUSY, "Send the request again after the seconds that Retry-After names.")
+    def place(self, n: int = 1) -> Iterator[None]:
+        """Hold `n` places, all that there are at most, while the block runs.
+
+        Raises Problem (503), without waiting, if so many are not free.
+        """
+        n = min(n, self._n_places)
+        with self._lock:
+            if n > self._n_free:
+                raise Problem(BUSY, "Send the request again after the seconds that Retry-After names.")
+            self._n_free -= n
         try:
             yield
         finally:
-            self._free.release()
+            with self._lock:
+                self._n_free += n

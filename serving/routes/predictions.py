@@ -3,6 +3,7 @@
 Annotations are not put off here: dependencies of a router are made with it.
 """
 
+import math
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -19,15 +20,15 @@ from serving.http.documents import EXAMPLE_PROBLEM
 from serving.http.query import only_known
 from serving.http.responses import json_response
 from serving.predictions.answers import Answer, Answers
-from serving.predictions.asked import Asked
+from serving.predictions.asked import MOST_OF_A_BATCH, Asked
 from serving.predictions.documents import (
     EXAMPLE_ANSWER,
     EXAMPLE_REQUEST,
     AnswerDocument,
     BatchAnswerDocument,
 )
-from serving.problems import FORBIDDEN, Problem
-from serving.reasons import Telling, shortened, telling_asked
+from serving.problems import FORBIDDEN, FieldError, Problem, invalid
+from serving.reasons import N_REASONS, Telling, shortened, telling_asked
 from serving.reasons.bars import MAX_BARS
 from serving.requests.reading import parse_json, read_items
 from serving.requests.schema import BatchRequest, PredictionRequest
@@ -37,6 +38,11 @@ from serving.settings import ServingSettings
 from serving.store.predictions import PredictionStore, Stored
 
 REQUEST_MODELS = (PredictionRequest, BatchRequest)
+MOST_IN_FULL = 100
+"""Admissions of a batch with all their reasons: each is an answer of 0.35 MB, of 12 kB with five reasons."""
+REASONS_IN_FULL = 100
+"""About as many reasons as a model has features."""
+REASONS_OF_A_PLACE = MOST_OF_A_BATCH * N_REASONS
 _STATUSES = (400, 401, 403, 404, 408, 413, 415, 422, 503)
 _PARAMETERS = ("store", "language", "explain", "group")
 
@@ -81,14 +87,14 @@ def router(
             request = parse_json(content)
             asked = answers.ask(request, n_reasons=n_reasons, telling=wanted, sees=caller.sees)
             answer = answers.answer(asked)
-        action = "predict_and_store" if store else "predict"
-        audit.record(caller, action, [asked.records.stay_id], asked.model_ids)
-        if store:
-            with store_reached():
-                kept = Stored(_without_groups(answer), asked.department, stored_by=caller.identity)
-                predictions.save([kept])
-            answer = _as_asked(answer, telling)
-        return json_response(answer)
+            action = "predict_and_store" if store else "predict"
+            audit.record(caller, action, [asked.records.stay_id], asked.model_ids)
+            if store:
+                with store_reached():
+                    kept = Stored(_without_groups(answer), asked.department, stored_by=caller.identity)
+                    predictions.save([kept])
+                answer = _as_asked(answer, telling)
+            return json_response(answer)
 
     @routes.post(
         "/v1/predictions/batch",
@@ -103,32 +109,42 @@ def router(
         wanted, n_reasons = _wanted(telling, caller, store=store)
         with gate.place():
             items = read_items(parse_json(content), max_batch=settings.max_batch)
+        if n_reasons is None and len(items) > MOST_IN_FULL:
+            message = f"has {len(items)} entries; with explain=full at most {MOST_IN_FULL}"
+            raise invalid([FieldError("items", message)])
+        with gate.place(_places(len(items), n_reasons)):
             asked = answers.ask_many(items, n_reasons=n_reasons, telling=wanted, sees=caller.sees)
             found = answers.answer_many(asked)
-        answered = [
-            (one, answer)
-            for one, answer in zip(asked, found, strict=True)
-            if isinstance(one, Asked) and not isinstance(answer, Problem)
-        ]
-        if answered:
-            audit.record(
-                caller,
-                "predict_and_store_batch" if store else "predict_batch",
-                [one.records.stay_id for one, _ in answered],
-                [model_id for one, _ in answered for model_id in one.model_ids],
-            )
-        if store:
-            kept = [
-                Stored(_without_groups(answer), one.department, stored_by=caller.identity)
-                for one, answer in answered
+            answered = [
+                (one, answer)
+                for one, answer in zip(asked, found, strict=True)
+                if isinstance(one, Asked) and not isinstance(answer, Problem)
             ]
-            with store_reached():
-                predictions.save(kept)
-            found = [each if isinstance(each, Problem) else _as_asked(each, telling) for each in found]
-        documents = [each.document() if isinstance(each, Problem) else each for each in found]
-        return json_response({"items": documents})
+            if answered:
+                audit.record(
+                    caller,
+                    "predict_and_store_batch" if store else "predict_batch",
+                    [one.records.stay_id for one, _ in answered],
+                    [model_id for one, _ in answered for model_id in one.model_ids],
+                )
+            if store:
+                kept = [
+                    Stored(_without_groups(answer), one.department, stored_by=caller.identity)
+                    for one, answer in answered
+                ]
+                with store_reached():
+                    predictions.save(kept)
+                found = [each if isinstance(each, Problem) else _as_asked(each, telling) for each in found]
+            documents = [each.document() if isinstance(each, Problem) else each for each in found]
+            return json_response({"items": documents})
 
     return routes
+
+
+def _places(n_items: int, n_reasons: int | None) -> int:
+    """What a batch takes of the gate, which bounds the memory of all answers: a place for each
+    `REASONS_OF_A_PLACE` of one target."""
+    return max(1, math.ceil(n_items * (n_reasons or REASONS_IN_FULL) / REASONS_OF_A_PLACE))
 
 
 def _wanted(telling: Telling, caller: Caller, *, store: bool) -> tuple[Telling, int | None]:

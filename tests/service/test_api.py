@@ -34,6 +34,7 @@ from serving.api import create_app
 from serving.http.documents import ProblemDocument
 from serving.predictions.asked import Asked
 from serving.predictions.documents import EXAMPLE_ANSWER, EXAMPLE_REQUEST, AnswerDocument
+from serving.routes.gate import Gate
 from serving.server import Server, serve, served_app, uvicorn_config
 from serving.settings import ServingSettings
 from tests.admission_rows import DISTRIBUTION
@@ -514,6 +515,35 @@ def test_one_request_too_many_is_told_so_at_once_and_health_still_answers(champi
         assert client.post("/v1/predictions", json=admission).status_code == 200
     problem(refused, 503, "busy")
     assert refused.headers["retry-after"] == "5"
+
+
+def test_a_large_batch_holds_the_places_of_many_requests(champions, admission, monkeypatch):
+    """625 reasons of a target a place: 125 items with five take one, 126 take two, as do 7 with all."""
+    held: list[int] = []
+    place = Gate.place
+
+    def noted(gate: Gate, n: int = 1) -> Any:
+        held.append(n)
+        return place(gate, n)
+
+    monkeypatch.setattr("serving.routes.predictions.Gate.place", noted)
+    monkeypatch.setattr("serving.predictions.answers.Answers._computed", failing_on(0, []))
+    with client_of(champions, max_waiting=1) as client:
+        for n_items, query in ((125, ""), (126, ""), (6, "?explain=full"), (7, "?explain=full")):
+            body = {"items": [admission] * n_items}
+            # Who needs more places than there are is answered all the same, alone.
+            assert client.post(f"/v1/predictions/batch{query}", json=body).status_code == 200
+    # Each body is read in a place of its own first.
+    assert held == [1, 1, 1, 2, 1, 1, 1, 2]
+
+
+def test_all_reasons_are_told_of_fewer_admissions_at_once(client, admission):
+    for n_items, status in ((100, 200), (101, 422)):
+        body = {"items": [admission | {"stay_id": "none"}] * n_items}
+        found = client.post("/v1/predictions/batch?explain=full", json=body)
+        assert found.status_code == status
+    (error,) = problem(found, 422, "invalid-request")["errors"]
+    assert error == {"field": "items", "message": "has 101 entries; with explain=full at most 100"}
 
 
 def test_the_log_knows_routes_and_no_values(client, admission, caplog):
