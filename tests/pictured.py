@@ -51,7 +51,7 @@ COST: dict[str, Any] = {
     **{name: value for name, value in RISK.items() if name != "probability"},
     "target": "cost",
     "expected": 41_823.0,
-    "interval": None,
+    "interval": {"level": 0.8, "low": 26_100.0, "high": 66_900.0},
     "unit": "money",
     "currency": "CNY",
     "scale": "log_money",

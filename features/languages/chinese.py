@@ -44,7 +44,7 @@ def feature_words() -> dict[str, FeatureWords]:
 
 @cache
 def words(kind: str) -> dict[str, str]:
-    """The words of a kind: family, unit, currency, or the name of a feature for its values as text."""
+    """The words of a kind: family, unit, currency, table of records, or a feature's name for its values."""
     return {row["name"]: row["word"] for row in _rows("words_zh_2026.csv") if row["kind"] == kind}
 
 

@@ -13,6 +13,7 @@ class Captions:
     """`title` has the target and the prediction; `start` and `end` the values at both ends of the bars.
 
     `start_unknown` stands where it is not known what the base value means on the scale of the prediction.
+    `interval` has the level and both ends of an amount's interval, `open_interval` the lower one alone.
     `without` has the prediction without a reason. `axis` by scale. `others` has how many they are, which
     `others_unknown` does not know. `legend` by scale: what raises, what lowers.
     """
@@ -24,6 +25,8 @@ class Captions:
     start: str
     start_unknown: str
     end: str
+    interval: str
+    open_interval: str
     without: str
     axis: Mapping[str, str]
     others: str
@@ -37,9 +40,9 @@ CAPTIONS: Mapping[Language, Captions] = {
     Language.EN: Captions(
         title="{target}: {value}",
         targets={
-            "readmission": "Risk of an unplanned readmission",
-            "readmission_or_death": "Risk of an unplanned readmission or death",
-            "complication": "Risk of a complication",
+            "readmission": "Risk of an unplanned readmission within 30 days of discharge",
+            "readmission_or_death": "Risk of an unplanned readmission or death within 30 days of discharge",
+            "complication": "Risk of a complication of care in this episode",
             "cost": "Expected cost of the episode",
             "charges": "Expected charges of the stay",
             "stay_days": "Expected length of stay",
@@ -53,6 +56,8 @@ CAPTIONS: Mapping[Language, Captions] = {
         start="Start, before anything is known of the patient: {value}",
         start_unknown="Start, before anything is known of the patient",
         end="Prediction: {value}",
+        interval="In {level} of 100 such admissions it lies between {low} and {high}.",
+        open_interval="In {level} of 100 such admissions it is at least {low}.",
         without="without it {value}",
         axis={
             "log_odds": "Risk",
@@ -72,9 +77,9 @@ CAPTIONS: Mapping[Language, Captions] = {
     Language.ZH: Captions(
         title="{target}：{value}",
         targets={
-            "readmission": "非计划再入院风险",
-            "readmission_or_death": "非计划再入院或死亡风险",
-            "complication": "并发症风险",
+            "readmission": "出院后 30 天内非计划再入院风险",
+            "readmission_or_death": "出院后 30 天内非计划再入院或死亡风险",
+            "complication": "本次诊疗期间发生并发症的风险",
             "cost": "预期诊疗总费用",
             "charges": "预期本次住院费用",
             "stay_days": "预期住院天数",
@@ -84,6 +89,8 @@ CAPTIONS: Mapping[Language, Captions] = {
         start="起点（未考虑患者任何信息）：{value}",
         start_unknown="起点（未考虑患者任何信息）",
         end="预测值：{value}",
+        interval="每 100 例此类住院中，约 {level} 例的实际值在 {low} 至 {high} 之间。",
+        open_interval="每 100 例此类住院中，约 {level} 例的实际值不低于 {low}。",
         without="去除后 {value}",
         axis={"log_odds": "风险", "log_money": "预期费用（{currency}）", "log_days": "预期天数"},
         others="其余 {n} 项合计",

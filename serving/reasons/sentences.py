@@ -65,6 +65,21 @@ def effect(words: Words, document: Mapping[str, Any], reason: Mapping[str, Any])
     return f"{told}{words.gap}{words.not_a_cause}"
 
 
+def interval_told(prediction: Mapping[str, Any], words: Words, *, closed: str, open_ended: str) -> str:
+    """The interval of a target's prediction: `closed` with its level and both ends, `open_ended` with the
+    lower one; empty where there is none, or none that bounds it from below."""
+    interval = prediction.get("interval")
+    if interval is None or interval["low"] is None:
+        return ""
+    ends = {
+        end: words.amount(interval[end], prediction["scale"], prediction.get("currency"))
+        for end in ("low", "high")
+        if interval[end] is not None
+    }
+    template = closed if "high" in ends else open_ended
+    return template.format(level=f"{100 * interval['level']:g}", **ends)
+
+
 def value_of(document: Mapping[str, Any]) -> float:
     """The predicted probability or expected amount of a target's prediction."""
     return float(document["probability"] if document["scale"] == "log_odds" else document["expected"])

@@ -2,12 +2,12 @@
 
 Every reason is a line of text over its bar, so that long labels and narrow pages have room. What raises is a
 full arrow to the right with a plus, what lowers a striped one to the left with a minus: it is read in print
-without colour. A screen reader gets title and description with all that is drawn.
+without colour. What must be known before anybody acts upon it stands above all bars. A screen reader gets
+title and description with all that is drawn.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from typing import Any
 
 from features.pictures import html_text
 from serving.reasons.bars import MAX_BARS, Bar, bars_of
-from serving.reasons.captions import CAPTIONS, Captions
+from serving.reasons.captions import CAPTIONS
 from serving.reasons.languages import WORDS, Language
 from serving.reasons.lines import lines_of, width_of
-from serving.reasons.sentences import value_of
-from serving.reasons.words import Words, days, money
+from serving.reasons.picture_text import PictureText, picture_text
+from serving.reasons.words import days, money
 
 DEFAULT_BARS, DEFAULT_WIDTH = 8, 640
 LEAST_WIDTH, MOST_WIDTH = 280, 1200
@@ -49,7 +49,9 @@ def waterfall(
     found = next((one for one in answer["predictions"] if one["target"] == target), None)
     if found is None:
         raise KeyError(target)
-    return _Picture(answer, found, WORDS[language], CAPTIONS[language], n_bars, width).svg()
+    bars = bars_of(found, WORDS[language], CAPTIONS[language], n_bars)
+    told = picture_text(answer, found, bars, language)
+    return _Picture(found, bars, told, language, width).svg()
 
 
 @dataclass(frozen=True)
@@ -69,34 +71,26 @@ class _Axis:
 class _Picture:
     def __init__(
         self,
-        answer: Mapping[str, Any],
         prediction: Mapping[str, Any],
-        words: Words,
-        captions: Captions,
-        n_bars: int,
+        bars: Sequence[Bar],
+        told: PictureText,
+        language: Language,
         width: int,
     ) -> None:
-        self._prediction, self._words, self._captions, self._width = prediction, words, captions, width
-        self._bars = bars_of(prediction, words, captions, n_bars)
-        self._title = captions.title.format(
-            target=captions.targets.get(prediction["target"], prediction["target"].replace("_", " ")),
-            value=self._shown(value_of(prediction)),
-        )
-        self._about = _about(answer, prediction, captions)
-        base = prediction.get("base_prediction")
-        self._start = (
-            captions.start_unknown if base is None else captions.start.format(value=self._shown(base))
-        )
-        self._end = captions.end.format(value=self._shown(value_of(prediction)))
-        places = [prediction["base_value"], prediction["raw_output"], *(bar.end for bar in self._bars)]
+        self._prediction, self._bars, self._told, self._width = prediction, bars, told, width
+        self._words, self._captions = WORDS[language], CAPTIONS[language]
+        places = [prediction["base_value"], prediction["raw_output"], *(bar.end for bar in bars)]
         self._axis = _Axis(min(places), max(places), _MARGIN + 24, width - _MARGIN - 24)
         # Several pictures may stand on one page, where each name may stand once.
-        self._own = f"w{hashlib.sha256((self._title + self._about).encode()).hexdigest()[:8]}"
+        self._own = f"w{hashlib.sha256((told.title + told.about).encode()).hexdigest()[:8]}"
 
     def svg(self) -> str:
         parts: list[str] = []
-        top = self._text(parts, [self._title], _MARGIN, _TITLE, weight="bold")
-        top = self._text(parts, [self._about], top + 2, _SMALL)
+        top = self._text(parts, [self._told.title], _MARGIN, _TITLE, weight="bold")
+        if self._told.interval:
+            top = self._text(parts, [self._told.interval], top, _FONT)
+        top = self._text(parts, [self._told.about], top + 2, _SMALL)
+        top = self._cautions(parts, top)
         grid_top = self._marks(parts, top + _GAP)
         y = self._ladder(parts, grid_top + _GAP)
         grid = [self._line(x, grid_top, y, "#d0d0d0") for x, _ in self._ticks()]
@@ -110,39 +104,41 @@ class _Picture:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0f}" width="{width}" '
             f'height="{height:.0f}" role="img" lang="{self._words.tag}" '
             f'aria-labelledby="{own}-title {own}-desc" font-family="{html_text(_FONTS)}" fill="#1a1a1a">\n'
-            f'<title id="{own}-title">{html_text(self._title)}</title>\n'
-            f'<desc id="{own}-desc">{html_text(self._in_words())}</desc>\n'
+            f'<title id="{own}-title">{html_text(self._told.title)}</title>\n'
+            f'<desc id="{own}-desc">{html_text(self._told.description)}</desc>\n'
             f'<defs><pattern id="{own}-stripes" width="6" height="6" patternUnits="userSpaceOnUse" '
             f'patternTransform="rotate(45)"><rect width="6" height="6" fill="#fff"/>'
             f'<rect width="3" height="6" fill="{LOWERS}"/></pattern></defs>\n'
             f'<rect width="{width}" height="{height:.0f}" fill="#fff"/>\n' + "\n".join(parts) + "\n</svg>\n"
         )
 
-    def _in_words(self) -> str:
-        """All that is drawn, for whoever does not see it."""
-        raises, lowers = self._captions.legend[self._prediction["scale"]]
-        listed = [
-            f"{place}. {bar.text} · {raises if bar.is_raising else lowers}"
-            for place, bar in enumerate(self._bars, start=1)
-        ]
-        lines = [self._about, self._start, f"{self._captions.listed}:", *listed, self._end]
-        return "\n".join([*lines, self._captions.note])
-
-    def _shown(self, value: float) -> str:
-        prediction = self._prediction
-        return self._words.amount(value, prediction["scale"], prediction.get("currency"))
-
     def _text(
-        self, parts: list[str], texts: Sequence[str], top: float, size: int, *, weight: str = "normal"
+        self,
+        parts: list[str],
+        texts: Sequence[str],
+        top: float,
+        size: int,
+        *,
+        weight: str = "normal",
+        left: int = _MARGIN,
     ) -> float:
         """Write texts below each other, broken into lines; returns where the next may begin."""
         y = top
         for text in texts:
             # Bold letters are wider.
-            room = (self._width - 2 * _MARGIN) / size / (1.08 if weight == "bold" else 1.0)
+            room = (self._width - left - _MARGIN) / size / (1.08 if weight == "bold" else 1.0)
             for line in lines_of(text, room):
                 y += size * _LEADING
-                parts.append(_words_at(_MARGIN, y - size * 0.35, line, size, weight=weight))
+                parts.append(_words_at(left, y - size * 0.35, line, size, weight=weight))
+        return y
+
+    def _cautions(self, parts: list[str], top: float) -> float:
+        """What the prediction rests on, beside a line that the eye does not pass over."""
+        if not self._told.cautions:
+            return top
+        begin = top + _GAP
+        y = self._text(parts, self._told.cautions, begin, _FONT, left=_MARGIN + _GAP)
+        parts.append(f'<path d="M{_MARGIN + 1.5} {begin}V{y:.1f}" stroke="#1a1a1a" stroke-width="3"/>')
         return y
 
     def _ticks(self) -> Iterator[tuple[float, str]]:
@@ -181,7 +177,7 @@ class _Picture:
 
     def _ladder(self, parts: list[str], top: float) -> float:
         """From the base value by every bar to the prediction; returns where it ends."""
-        y = self._end_point(parts, self._start, self._prediction["base_value"], top)
+        y = self._end_point(parts, self._told.start, self._prediction["base_value"], top)
         for bar in self._bars:
             begin = y
             texts: list[str] = []
@@ -191,7 +187,7 @@ class _Picture:
             y += 3 + _BAR
         begin, raw = y, self._prediction["raw_output"]
         texts = []
-        y = self._end_point(texts, self._end, raw, y + _GAP / 2, weight="bold")
+        y = self._end_point(texts, self._told.end, raw, y + _GAP / 2, weight="bold")
         parts += [self._line(self._axis.x(raw), begin, y - _BAR, "#767676"), *texts]
         return y
 
@@ -241,15 +237,4 @@ def _words_at(
     return (
         f'<text x="{x}" y="{y:.1f}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}" '
         f'stroke="#fff" stroke-width="3" paint-order="stroke">{html_text(text)}</text>'
-    )
-
-
-def _about(answer: Mapping[str, Any], prediction: Mapping[str, Any], captions: Captions) -> str:
-    at = answer["prediction_time"]
-    time = "" if at is None else f" {dt.datetime.fromisoformat(at):%Y-%m-%d %H:%M}"
-    return captions.about.format(
-        stay=answer["stay_id"],
-        point=captions.points[answer["prediction_point"]],
-        time=time,
-        model=prediction["model"],
     )

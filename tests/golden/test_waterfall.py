@@ -93,6 +93,83 @@ def test_the_words_say_what_raises_and_what_lowers_and_the_prediction_without_it
     assert "6. 其余 37 项合计 · 使预期费用增加" in in_chinese
 
 
+WARNINGS = [
+    "outside the models' population: discharged or died within 24 hours of admission",
+    "visits not sent: unknown, its features are missing",
+    "history_from not sent: the history is taken as complete",
+]
+
+
+def shown(svg: str) -> str:
+    """All words that stand in the picture, without the places where lines break."""
+    return re.sub(r"\s", "", "".join(texts(svg)))
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        (
+            Language.EN,
+            [
+                "Preliminary: made before its full time of observation.",
+                "Outside the models' population: discharged or died within 24 hours of admission.",
+                "Visits were not sent: what rests on them is not known.",
+                "The records that were sent are taken as the whole history.",
+            ],
+        ),
+        (
+            Language.ZH,
+            [
+                "初步预测：观察时间未满，结果仍可能变化。",
+                "不属于模型适用人群：入院后 24 小时内出院或死亡。",
+                "未提供门急诊就诊记录，相关信息按未知处理。",
+                "所提供的记录视为患者的全部既往史。",
+            ],
+        ),
+    ],
+)
+def test_what_it_rests_on_is_drawn_and_told(language: Language, told: list[str]) -> None:
+    svg = waterfall(pictured() | {"provisional": True, "warnings": WARNINGS}, "readmission", language)
+    description = parsed(svg).find(f"{SVG}desc")
+    assert description is not None
+    lines = (description.text or "").split("\n")
+    assert [line for line in lines if line in told] == told
+    # Before any bar, which somebody may stop at.
+    assert lines.index(told[-1]) < next(place for place, line in enumerate(lines) if line.startswith("1. "))
+    assert re.sub(r"\s", "", "".join(told)) in shown(svg)
+    plain = waterfall(pictured(), "readmission", language)
+    assert told[0] not in plain
+
+
+@pytest.mark.parametrize(
+    ("language", "closed", "open_ended"),
+    [
+        (
+            Language.EN,
+            "In 80 of 100 such admissions it lies between 26,100 CNY and 66,900 CNY.",
+            "In 80 of 100 such admissions it is at least 26,100 CNY.",
+        ),
+        (
+            Language.ZH,
+            "每 100 例此类住院中，约 80 例的实际值在 26,100 元 至 66,900 元 之间。",
+            "每 100 例此类住院中，约 80 例的实际值不低于 26,100 元。",
+        ),
+    ],
+)
+def test_an_amount_has_its_interval(language: Language, closed: str, open_ended: str) -> None:
+    document = pictured()
+    interval = document["predictions"][1]["interval"]
+    for told in (closed, open_ended):
+        svg = waterfall(document, "cost", language)
+        assert re.sub(r"\s", "", told) in shown(svg)
+        description = parsed(svg).find(f"{SVG}desc")
+        assert description is not None
+        assert (description.text or "").startswith(f"{told}\n")
+        interval["high"] = None
+    interval["low"] = None
+    assert "100" not in waterfall(document, "cost", language).partition("<defs>")[0]
+
+
 def test_what_a_label_holds_stays_text() -> None:
     svg = drawn("waterfall_risk_en.svg")
     assert "<script>" in " ".join(texts(svg))
@@ -111,6 +188,10 @@ def test_no_line_is_wider_than_the_page(width: int, language: Language) -> None:
     long = pictured()
     long["predictions"][0]["reasons"][1]["label"] = "Donaudampfschifffahrtsgesellschaft" * 4
     long["stay_id"] = "S" * 200
+    long |= {
+        "provisional": True,
+        "warnings": [*WARNINGS, f"{'W' * 300}: not supplied; treated as missing"] * 5,
+    }
     for element in parsed(waterfall(long, "readmission", language, width=width)).iter(f"{SVG}text"):
         wide = width_of(element.text or "") * float(element.attrib["font-size"])
         begin = float(element.attrib["x"]) - (wide / 2 if element.attrib["text-anchor"] == "middle" else 0)

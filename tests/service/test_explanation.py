@@ -93,7 +93,7 @@ def test_a_stored_prediction_is_drawn_and_the_read_recorded(ward):
     assert response.headers["content-type"] == "image/svg+xml"
     assert response.headers["content-security-policy"] == "default-src 'none'; sandbox"
     assert response.headers["x-content-type-options"] == "nosniff"
-    assert "Risk of an unplanned readmission: 23 %" in response.text
+    assert "Risk of an unplanned readmission within 30 days of discharge: 23 %" in response.text
     assert ward.audit.reads == [("planner", "read_explanation", ["S9"], ["readmission-admission/7"])]
 
 
@@ -101,7 +101,7 @@ def test_target_and_language_are_as_asked_for(ward):
     ward.stored(pictured())
     assert "预期诊疗总费用：41,800 元" in ward.picture("?target=cost&language=zh")
     # The query wins over the header.
-    assert "非计划再入院风险" in ward.picture(**{"Accept-Language": "zh-CN, en;q=0.5"})
+    assert "出院后 30 天内非计划再入院风险" in ward.picture(**{"Accept-Language": "zh-CN, en;q=0.5"})
     assert "Risk of" in ward.picture("?language=en", **{"Accept-Language": "zh-CN"})
     response = ward.client.get(f"{PICTURE}?language=zh")
     assert (response.headers["content-language"], response.headers["vary"]) == ("zh-Hans", "Accept-Language")

@@ -1,0 +1,142 @@
+"""What must be known before a prediction is acted upon: that it is preliminary, and its warnings.
+
+Warnings of an answer are written for who sends records, and may be relied upon by programs. A person is told
+the same here in whole sentences, wherever the prediction is shown: in a card, a picture, a resource.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from features.catalogue import CATALOGUE
+from features.languages.chinese import feature_words, words
+from features.scope import CONTINUES
+from serving.reasons.languages import Language
+
+
+@dataclass(frozen=True)
+class _Said:
+    """A warning and how it is told in each language, with the parts of it that vary."""
+
+    warning: re.Pattern[str]
+    told: Mapping[Language, str]
+
+
+def _said(warning: str, english: str, chinese: str) -> _Said:
+    return _Said(re.compile(warning), {Language.EN: english, Language.ZH: chinese})
+
+
+PRELIMINARY: Mapping[Language, str] = {
+    Language.EN: "Preliminary: made before its full time of observation.",
+    Language.ZH: "初步预测：观察时间未满，结果仍可能变化。",
+}
+_SAID = (
+    _said(
+        r"(?P<table>\w+) not sent: unknown, its features are missing",
+        "{table} were not sent: what rests on them is not known.",
+        "未提供{table}，相关信息按未知处理。",
+    ),
+    _said(
+        r"(?P<n>\d+) rows lie after the prediction time and are ignored",
+        "Rows of the records after the prediction time, not used: {n}.",
+        "晚于预测时间的 {n} 条记录未采用。",
+    ),
+    _said(
+        r"(?P<n>\d+) values are in a unit that is not known and are not used",
+        "Values in a unit that is not known, not used: {n}.",
+        "计量单位无法识别的 {n} 个数值未采用。",
+    ),
+    _said(
+        r"history_from not sent: the history is taken as complete",
+        "The records that were sent are taken as the whole history.",
+        "所提供的记录视为患者的全部既往史。",
+    ),
+    _said(
+        r"(?P<n>\d+) codes? (?:is|are) not in the code set of (?P<system>\w+): treated as unknown",
+        "Codes that the code set {system} does not hold, counted as not known: {n}.",
+        "{n} 个编码不在编码集 {system} 中，按未知处理。",
+    ),
+    _said(
+        r"outside the models' population: (?P<who>.+)",
+        "Outside the models' population: {who}.",
+        "不属于模型适用人群：{who}。",
+    ),
+    _said(
+        r"(?P<feature>.+): not supplied; treated as missing",
+        "Not supplied, counted as not known: {feature}.",
+        "未提供“{feature}”，按未知处理。",
+    ),
+    _said(
+        r"(?P<feature>.+): a level that the model does not know; treated as missing",
+        "A value that the model does not know, counted as not known: {feature}.",
+        "“{feature}”的取值模型未学习过，按未知处理。",
+    ),
+    _said(
+        r"(?P<feature>.+): not a number; treated as missing",
+        "Not a number, counted as not known: {feature}.",
+        "“{feature}”不是数值，按未知处理。",
+    ),
+)
+_WHO_IN_CHINESE: Mapping[str, str] = {
+    "newborns": "新生儿",
+    r"younger than (\S+) at admission": r"入院时未满 \1 岁",
+    "age unknown": "年龄未知",
+    "not booked before the admission": "入院前未预约",
+    r"discharged or died within (\S+) hours of admission": r"入院后 \1 小时内出院或死亡",
+    "not yet discharged": "尚未出院",
+    "died in hospital": "住院期间死亡",
+    "left against medical advice": "非医嘱离院",
+    "transferred to an acute hospital outside the extract": "转往数据范围以外的急性期医院",
+    "admitted for delivery": "因分娩入院",
+    "admitted for rehabilitation": "因康复治疗入院",
+    "admitted for psychiatric care": "因精神科治疗入院",
+    r"admitted for medical treatment of cancer \(without surgery\)": "因肿瘤内科治疗入院（无手术）",
+    re.escape(CONTINUES.partition(": ")[2]): (
+        "本次住院是前一次住院的延续，既往史截至该次连续住院的首次入院，此类患者在首次入院时预测"
+    ),
+}
+
+
+def cautions(answer: Mapping[str, Any], language: Language = Language.EN) -> list[str]:
+    """Whole sentences about an answer of the API: that it is preliminary, if it is, then its warnings."""
+    preliminary = [PRELIMINARY[language]] if answer["provisional"] else []
+    return [*preliminary, *(caution(warning, language) for warning in answer["warnings"])]
+
+
+def caution(warning: str, language: Language = Language.EN) -> str:
+    """One warning as a sentence; one that is not known here is told in its own words.
+
+    >>> caution("visits not sent: unknown, its features are missing")
+    'Visits were not sent: what rests on them is not known.'
+    >>> caution("outside the models' population: newborns", Language.ZH)
+    '不属于模型适用人群：新生儿。'
+    """
+    for said in _SAID:
+        if found := said.warning.fullmatch(warning):
+            parts = {name: _part(name, text, language) for name, text in found.groupdict().items()}
+            return said.told[language].format(**parts)
+    return f"{warning.removesuffix('.')}{'。' if language is Language.ZH else '.'}"
+
+
+def _part(name: str, text: str, language: Language) -> str:
+    """A part of a warning as it is read in the language."""
+    if language is Language.EN:
+        label = CATALOGUE[text].label if name == "feature" and text in CATALOGUE else text
+        return label[:1].upper() + label[1:] if name == "table" else label
+    if name == "table":
+        return words("table").get(text, text)
+    if name == "feature":
+        return feature_words()[text].label if text in feature_words() else text
+    if name == "who":
+        return next(
+            (
+                found.expand(told)
+                for who, told in _WHO_IN_CHINESE.items()
+                if (found := re.fullmatch(who, text))
+            ),
+            text,
+        )
+    return text
