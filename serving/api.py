@@ -56,7 +56,7 @@ def create_app(
 def _life_of(parts: Parts) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
-        await run_in_threadpool(parts.prepare)
+        await run_in_threadpool(parts.prepare, parts.answers.present())
         try:
             yield
         finally:

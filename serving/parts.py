@@ -10,7 +10,7 @@ from serving.access.audit import AuditLog
 from serving.access.audit_files import open_audit_log
 from serving.access.guard import Access, open_access
 from serving.cds_hooks.settings import CdsSettings, read_settings
-from serving.champions.loaded import LiveChampions
+from serving.champions.loaded import ChampionSet, LiveChampions
 from serving.database.connection import file_address, open_database
 from serving.fhir.records import FhirRecords
 from serving.operation.metrics import Metrics
@@ -42,10 +42,10 @@ class Parts:
     fhir: FhirRecords
     readiness: Readiness
 
-    def prepare(self) -> None:
-        """Have the engine plan what requests ask: the first ones would wait for it."""
-        self.answers.prepare()
-        contexts = {repr(each.model.artefact.context): each for each in self.answers.present().loaded}
+    def prepare(self, champions: ChampionSet) -> None:
+        """Have the engines plan what requests ask of these champions: the first ones would wait for it."""
+        self.answers.prepare(champions)
+        contexts = {repr(each.model.artefact.context): each for each in champions.loaded}
         self.fhir.prepare(each.model.artefact.context for each in contexts.values())
 
     def close(self) -> None:
@@ -78,7 +78,7 @@ def open_parts(settings: ServingSettings, *, is_loopback: bool) -> Parts:
     metrics.watch_champions(champions)
     answers = Answers(champions, settings, metrics, history)
     checks = {"store": lambda: store_answers(engine), "audit log": audit.check}
-    return Parts(
+    parts = Parts(
         settings=settings,
         engine=engine,
         access=access,
@@ -92,3 +92,5 @@ def open_parts(settings: ServingSettings, *, is_loopback: bool) -> Parts:
         fhir=FhirRecords(settings.hospital),
         readiness=Readiness(answers.champions, checks),
     )
+    champions.before_change(parts.prepare)
+    return parts

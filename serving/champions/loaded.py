@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from features.points import Point
 from models.artefact import ArtefactError
 from models.champions import Champion, champion_records, load_champion, read_champion
 from models.model import Model
+from serving.problems import as_problem
 
 _log = logging.getLogger("wardcast.serving")
 
@@ -150,7 +152,15 @@ class LiveChampions:
         self._looked_at = self._loaded_at = float("-inf")
         self._set = ChampionSet()
         self._n_refusals = 0
+        self._prepare: Callable[[ChampionSet], None] = lambda _champions: None
         self.current()
+
+    def before_change(self, prepare: Callable[[ChampionSet], None]) -> None:
+        """Have every later set of champions prepared before it is in force, while those in force answer.
+
+        A set whose preparation fails is in force all the same.
+        """
+        self._prepare = prepare
 
     @property
     def n_refusals(self) -> int:
@@ -174,11 +184,21 @@ class LiveChampions:
         is_due = time.monotonic() - self._loaded_at >= self._retry_seconds
         if stamp != self._stamp or (self._set.refused and is_due):
             before, is_first = self._set, self._stamp is None
-            self._set = load_champions(self._folder, before)
+            loaded = load_champions(self._folder, before)
+            if [each.champion for each in loaded.loaded] != [each.champion for each in before.loaded]:
+                self._prepare_for(loaded)
+            self._set = loaded
             self._stamp, self._loaded_at = stamp, time.monotonic()
             self._n_refusals += len(self._set.refused)
             self._log_changes(before, is_first=is_first)
         self._looked_at = time.monotonic()
+
+    def _prepare_for(self, champions: ChampionSet) -> None:
+        try:
+            self._prepare(champions)
+        except Exception as error:
+            # Requests that ask them fail by themselves, or do not: the log tells where this did.
+            as_problem(error)
 
     def _log_changes(self, before: ChampionSet, *, is_first: bool) -> None:
         for model_id, reason in self._set.refused:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,13 +10,14 @@ from typing import Any
 import pandas as pd
 
 from features.dataset import CodeSystems
-from features.online import AdmissionError, OnlineFeatures, prediction_time
+from features.online import AdmissionError, prediction_time
 from features.points import Point
 from features.records import AdmissionRecords
 from models.columns import Columns
 from serving.champions.loaded import ChampionSet, LiveChampions, Loaded
 from serving.operation.metrics import Metrics
 from serving.predictions.asked import Asked, Batch, parts
+from serving.predictions.engines import Engines
 from serving.predictions.gathering import Gathering
 from serving.predictions.predictor import Scores, fact_features, predict, prediction_document, settings_for
 from serving.problems import NO_MODEL, NOT_READY, FieldError, Problem, as_problem, failed, invalid
@@ -51,8 +51,7 @@ class Answers:
         self._champions = champions
         self._history = history
         self._settings = settings
-        self._features: dict[str, OnlineFeatures] = {}
-        self._lock = threading.Lock()
+        self._engines = Engines(settings.features)
         self._metrics = metrics or Metrics()
         self._gathering = Gathering[Asked, Answer](self._each_alone, self._metrics.gathered)
         self._metrics.watch_queue(lambda: len(self._gathering))
@@ -71,12 +70,9 @@ class Answers:
         state = refused if names else "The champions folder holds no model."
         raise Problem(NOT_READY, f"{state} Train and promote a model; it is taken up without a restart.")
 
-    def prepare(self) -> None:
-        """Let the engine plan what the champions in force ask: the first requests would wait for it."""
-        champions = self.present()
-        for point in champions.points:
-            models = champions.at(point)
-            self._features_for(models).prepare(point, fact_features(models, ()), dated=models[0].is_dated)
+    def prepare(self, champions: ChampionSet) -> None:
+        """Plan what these champions ask of the records, best before they are in force."""
+        self._engines.prepare(champions)
 
     def one(
         self,
@@ -166,7 +162,8 @@ class Answers:
         if self._history is not None and isinstance(content, Mapping) and "records" not in content:
             held_request = read_held_request(content)
             models = _answering(champions, held_request.point)
-            held = self._history.held(held_request, models[0].model.artefact.context, sees)
+            context, is_dated = models[0].model.artefact.context, models[0].is_dated
+            held = self._history.held(held_request, context, sees, is_dated=is_dated)
             self._check_time(held.records, models)
             return Asked(held.records, held.department, models, n_reasons, telling)
         request = read_request(content, max_rows=self._settings.max_rows)
@@ -215,7 +212,7 @@ class Answers:
         """Answers to requests that are alike: one pass of the features, then every model."""
         models, n_reasons, telling = group[0].models, group[0].n_reasons, group[0].telling
         records = [asked.records for asked in group]
-        rows = self._features_for(models).rows(records, facts=fact_features(models, records))
+        rows = self._engines.of(models).rows(records, facts=fact_features(models, records))
         columns = Columns.of(rows.features)
         scores = [
             predict(
@@ -257,17 +254,6 @@ class Answers:
         for score in scores:
             target, model_id = score.loaded.model.artefact.target, score.loaded.model_id
             self._metrics.predicted(target, model_id, score.prediction.band, score.prediction.percentile)
-
-    def _features_for(self, models: Sequence[Loaded]) -> OnlineFeatures:
-        """The feature builder for models of one basis; made once, since it holds a data engine."""
-        artefact = models[0].model.artefact
-        systems = CodeSystems.model_validate(artefact.context.code_systems)
-        settings = settings_for(models, self._settings.features)
-        key = f"{systems.model_dump_json()} {settings}"
-        with self._lock:
-            if key not in self._features:
-                self._features[key] = OnlineFeatures(systems, settings)
-            return self._features[key]
 
 
 def _answering(champions: ChampionSet, point: Point) -> tuple[Loaded, ...]:
