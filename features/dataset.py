@@ -185,8 +185,7 @@ class DataSet:
 
     def stamp(self) -> tuple[int, int]:
         """Another one where the data set was written anew; unlike its digest, it costs nothing."""
-        status = (self.path / "dataset.toml").stat()
-        return status.st_ino, status.st_mtime_ns
+        return stamp_of(self.path)
 
     def digest(self) -> str:
         """SHA-256 over the declaration and every table's bytes, in a fixed order."""
@@ -196,6 +195,12 @@ class DataSet:
             with file.open("rb") as stream:
                 total.update(hashlib.file_digest(stream, "sha256").digest())
         return total.hexdigest()
+
+
+def stamp_of(folder: Path) -> tuple[int, int]:
+    """The stamp of the data set in a folder. Raises OSError if there is none."""
+    status = (folder / "dataset.toml").stat()
+    return status.st_ino, status.st_mtime_ns
 
 
 def _is_readable(file: Path) -> bool:

@@ -115,9 +115,9 @@ def score(
     `out`.
     """
     check_out(out)
-    _check_champions(champions, dataset.declaration)
     if since is not None and not dataset.declaration.has_timeline:
         raise ScoringError("--since: these records have no dates. Leave it out to score every admission.")
+    _check_champions(champions, dataset.declaration)
     work = out.with_name(f".{out.name}.partial")
     try:
         with claimed(work, out.name):
@@ -203,7 +203,8 @@ def _check_champions(champions: ChampionSet, declaration: Declaration) -> None:
             "whether --work names the right folder."
         )
     for loaded in champions.loaded:
-        differing = differing_settings(loaded.model.artefact.context, declaration)
+        context = loaded.model.artefact.context
+        differing = differing_settings(context, declaration, is_dated=loaded.is_dated)
         if differing:
             raise ScoringError(
                 f"{loaded.model_id}: its {', '.join(differing)} differ from the data set's. "

@@ -7,21 +7,19 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import duckdb
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from features.dataset import DataSet, Declaration, connect, open_dataset
+from features.dataset import Declaration, open_dataset, stamp_of
 from features.points import Point, PointName
 from features.records import AdmissionRecords
-from features.tables import STAYS, Table, TableError
+from features.tables import TableError
 from models.artefact import Context
 from serving.champions.context import differing_settings
 from serving.problems import (
@@ -35,13 +33,12 @@ from serving.problems import (
 )
 from serving.requests.consistency import status_errors, time_errors
 from serving.requests.department import department_of
-from serving.requests.schema import REQUEST_TABLES, Instant, Text
-
-Row = dict[str, object]
-Tables = dict[str, list[Row]]
+from serving.requests.indexed import Indexed, Row, Tables, index_stays
+from serving.requests.schema import Instant, Text
 
 N_ATTEMPTS = 3
-_AGAIN_SECONDS = 0.1
+_AGAIN_SECONDS = 0.5
+_RETRY_SECONDS = 5.0
 _SEND = "Send the admission's records with the request."
 
 _log = logging.getLogger("wardcast.serving")
@@ -82,8 +79,9 @@ class Held:
 class HeldHistory:
     """The records of a data set's patients. May be used from many threads at once.
 
-    The stays are indexed at the first question. The data set may be replaced while the server runs: the
-    next question is answered from the new one.
+    The data set may be replaced while the server runs. The new one is indexed aside: until then the former
+    one answers where its files are still there (a link that was set anew), or nothing does. No answer is
+    made from two data sets.
     """
 
     def __init__(self, folder: Path, *, memory_limit_mb: int = 200) -> None:
@@ -92,23 +90,38 @@ class HeldHistory:
         self._folder = folder
         self._memory_limit_mb = memory_limit_mb
         self._lock = threading.Lock()
-        self._indexed: _Indexed | None = None
+        self._indexed: Indexed | None = None
+        self._refused: tuple[int, int] | None = None
+        self._refused_at = float("-inf")
+        self._worker = self._index_aside(stamp_of(folder))
 
-    def held(self, request: HeldRequest, context: Context, sees: Callable[[str | None], bool]) -> Held:
+    def held(
+        self,
+        request: HeldRequest,
+        context: Context,
+        sees: Callable[[str | None], bool],
+        *,
+        is_dated: bool,
+    ) -> Held:
         """What is held of the admission that a request names.
 
-        `context` is that of the models which shall answer, `sees` tells whose departments' patients the
-        caller sees. Raises Problem: 422 for a stay that has not come so far, or a history of another kind
-        than the models'; 404 for a stay that is not held or not seen; 503 while the data set cannot be read.
+        `context` is that of the models which shall answer, `is_dated` says whether they learned from records
+        with dates, `sees` tells whose departments' patients the caller sees.
+
+        Raises Problem: 422 for a stay that has not come so far, or a history of another kind than the
+        models'; 404 for a stay that is not held or not seen; 503 while the data set cannot be read.
         """
-        tables, declaration = self._patient_of(request.stay_id)
-        _check_kind(context, declaration)
+
+        def is_seen(stay: Mapping[str, object]) -> bool:
+            return sees(department_of(stay, request.point))
+
+        tables, declaration = self._patient_of(request.stay_id, is_seen)
+        _check_kind(context, declaration, is_dated=is_dated)
         stay = next((row for row in tables.get("stays", ()) if row["stay_id"] == request.stay_id), None)
-        department = None if stay is None else department_of(stay, request.point)
-        if stay is None or not sees(department):
+        if stay is None or not is_seen(stay):
             raise Problem(UNKNOWN_STAY, f"Nothing is held of it that the caller may see. {_SEND}")
         asked_at = _local(request.prediction_time, ZoneInfo(declaration.time_zone))
-        _check_stay(request, asked_at, tables["stays"], is_dated=declaration.has_timeline)
+        _check_stay(request, asked_at, tables["stays"], is_dated=is_dated)
         records = AdmissionRecords(
             stay_id=request.stay_id,
             point=request.point,
@@ -116,97 +129,68 @@ class HeldHistory:
             prediction_time=asked_at,
             history_from=declaration.observed_from,
         )
-        return Held(records, department)
+        return Held(records, department_of(stay, request.point))
 
-    def _patient_of(self, stay_id: str) -> tuple[Tables, Declaration]:
-        """All rows of the patient of a stay, none if it is not held, with what the data set says of them."""
-        for attempt in range(N_ATTEMPTS):
+    def _patient_of(
+        self, stay_id: str, is_seen: Callable[[Mapping[str, object]], bool]
+    ) -> tuple[Tables, Declaration]:
+        """All rows of the patient of a stay, none if it is not held or not seen, with what the data set says
+        of them."""
+        for _ in range(N_ATTEMPTS):
             try:
                 indexed = self._current()
-                tables = indexed.tables_of(stay_id)
-                # Replaced meanwhile, the rows may be of two data sets.
-                if indexed.dataset.stamp() == indexed.stamp:
-                    return tables, indexed.dataset.declaration
-            except (OSError, TableError, duckdb.Error) as error:
-                # Never its words: the data engine may quote a record.
-                _log.warning(json.dumps({"event": "history not read", "error": type(error).__name__}))
-            if attempt + 1 < N_ATTEMPTS:
-                time.sleep(_AGAIN_SECONDS)
+                if indexed is not None:
+                    tables = indexed.tables_of(stay_id, is_seen)
+                    # Replaced meanwhile, the rows may be of two data sets.
+                    if indexed.is_whole():
+                        return tables, indexed.dataset.declaration
+            except (OSError, duckdb.Error) as error:
+                _log_failure(error)
+            self._wait()
         raise Problem(HISTORY_UNAVAILABLE, f"Try again. {_SEND}")
 
-    def _current(self) -> _Indexed:
+    def _current(self) -> Indexed | None:
+        """The newest index of a data set that is there; None if there is none yet. Raises OSError."""
+        stamp = stamp_of(self._folder)
         with self._lock:
-            stamp = (self._folder / "dataset.toml").stat()
-            if self._indexed is None or self._indexed.stamp != (stamp.st_ino, stamp.st_mtime_ns):
-                self._indexed = _indexed(open_dataset(self._folder), self._memory_limit_mb)
-            return self._indexed
+            indexed = self._indexed
+            if indexed is not None and indexed.stamp == stamp:
+                return indexed
+            # What cannot be read is not read again at every question.
+            is_due = stamp != self._refused or time.monotonic() - self._refused_at >= _RETRY_SECONDS
+            if is_due and not self._worker.is_alive():
+                self._worker = self._index_aside(stamp)
+        return indexed if indexed is not None and indexed.is_whole() else None
+
+    def _wait(self) -> None:
+        """Until the data set is indexed, or for a moment."""
+        worker = self._worker
+        if worker.is_alive():
+            worker.join(_AGAIN_SECONDS)
+        else:
+            time.sleep(_AGAIN_SECONDS)
+
+    def _index_aside(self, stamp: tuple[int, int]) -> threading.Thread:
+        worker = threading.Thread(target=self._index, args=[stamp], name="index-history", daemon=True)
+        worker.start()
+        return worker
+
+    def _index(self, stamp: tuple[int, int]) -> None:
+        try:
+            # Where the folder is a link, what it leads to now.
+            self._indexed = index_stays(self._folder.resolve(), self._memory_limit_mb)
+        except (OSError, TableError, duckdb.Error) as error:
+            self._refused, self._refused_at = stamp, time.monotonic()
+            _log_failure(error)
 
 
-@dataclass(frozen=True)
-class _Indexed:
-    """A data set with the bucket of every stay: 12 bytes each, in the order of the hashes of their ids."""
-
-    dataset: DataSet
-    stamp: tuple[int, int]
-    hashes: NDArray[np.uint64]
-    buckets: NDArray[np.int32]
-    con: duckdb.DuckDBPyConnection
-
-    def tables_of(self, stay_id: str) -> Tables:
-        """The rows of the stay's patient by table, of the tables that the data set has; none if not held."""
-        with self.con.cursor() as con:
-            for bucket in self._buckets_of(con, stay_id):
-                patient = f"SELECT patient_id FROM ({self.dataset.select(STAYS, bucket)}) WHERE stay_id = ?"
-                found = con.execute(patient, [stay_id]).fetchone()
-                if found is not None:
-                    return dict(self._rows_of(con, bucket, str(found[0])))
-        return {}
-
-    def _buckets_of(self, con: duckdb.DuckDBPyConnection, stay_id: str) -> list[int]:
-        """The stay's bucket, and, once in a blue moon, that of another stay with the same hash."""
-        row = con.execute("SELECT hash(?::VARCHAR)", [stay_id]).fetchone()
-        assert row is not None
-        key = np.uint64(row[0])
-        first, last = (np.searchsorted(self.hashes, key, side=side) for side in ("left", "right"))
-        return sorted(set(self.buckets[first:last].tolist()))
-
-    def _rows_of(
-        self, con: duckdb.DuckDBPyConnection, bucket: int, patient_id: str
-    ) -> Iterator[tuple[str, list[Row]]]:
-        def rows(table: Table, where: str, values: list[str]) -> list[Row]:
-            sql = f"SELECT * FROM ({self.dataset.select(table, bucket)}) WHERE {where}"
-            found = con.execute(sql, values)
-            names = [column[0] for column in found.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-
-        stays = rows(STAYS, "patient_id = ?", [patient_id])
-        stay_ids = [str(stay["stay_id"]) for stay in stays]
-        for name, table in REQUEST_TABLES.items():
-            if table is STAYS:
-                yield name, stays
-            elif table.owner == "patient_id" and self.dataset.has(name):
-                yield name, rows(table, "patient_id = ?", [patient_id])
-            elif self.dataset.has(name):
-                yield name, rows(table, f"stay_id IN ({', '.join('?' * len(stay_ids))})", stay_ids)
+def _log_failure(error: Exception) -> None:
+    # Never its words: the data engine may quote a record.
+    _log.warning(json.dumps({"event": "history not read", "error": type(error).__name__}))
 
 
-def _indexed(dataset: DataSet, memory_limit_mb: int) -> _Indexed:
-    stamp = dataset.stamp()
-    con = connect(threads=1, memory_limit_mb=memory_limit_mb)
-    con.execute("SET parquet_metadata_cache = true")
-    hashes, buckets = [], []
-    for bucket in range(dataset.declaration.buckets):
-        found = con.execute(f"SELECT hash(stay_id) AS hash FROM ({dataset.select(STAYS, bucket)})")
-        own = np.asarray(found.fetchnumpy()["hash"], dtype=np.uint64)
-        hashes.append(own)
-        buckets.append(np.full(len(own), bucket, dtype=np.int32))
-    every = np.concatenate(hashes)
-    order = np.argsort(every, kind="stable")
-    return _Indexed(dataset, stamp, every[order], np.concatenate(buckets)[order], con)
-
-
-def _check_kind(context: Context, declaration: Declaration) -> None:
-    differing = differing_settings(context, declaration)
+def _check_kind(context: Context, declaration: Declaration, *, is_dated: bool) -> None:
+    differing = differing_settings(context, declaration, is_dated=is_dated)
     if differing:
         what = f"The history that the server holds differs from the models' in {', '.join(differing)}."
         raise Problem(RECORDS_REQUIRED, f"{what} {_SEND}", [FieldError("records", "is required")])

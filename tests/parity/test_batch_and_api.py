@@ -206,6 +206,9 @@ def test_models_of_another_kind_of_data_do_not_score(hospital, champions, tmp_pa
     foreign = DataSet(hospital.path, hospital.declaration.model_copy(update={"currency": "USD"}))
     with pytest.raises(ScoringError, match="its currency differ"):
         score(foreign, champions, tmp_path / "scores.parquet", settings=DEFAULT_SETTINGS)
+    undated = DataSet(hospital.path, hospital.declaration.model_copy(update={"timeline": "none"}))
+    with pytest.raises(ScoringError, match="its time line differ"):
+        score(undated, champions, tmp_path / "scores.parquet", settings=DEFAULT_SETTINGS)
     with pytest.raises(ScoringError, match="No champion"):
         score(hospital, ChampionSet(), tmp_path / "scores.parquet", settings=DEFAULT_SETTINGS)
     refused = ChampionSet(champions.loaded, (("cost-admission/4", "the SHA-256 differs"),))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import shutil
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from serving.champions.loaded import ChampionSet
 from serving.predictions.predictor import fact_features, predict
 from serving.problems import Problem
 from serving.requests.history import Held, HeldHistory, HeldRequest, read_held_request
+from serving.requests.indexed import Indexed, index_stays
 from serving.settings import ServingSettings
 from tests.hospital import hospital as small_hospital
 from tests.served import sent
@@ -53,7 +56,7 @@ def history(hospital: DataSet) -> HeldHistory:
 
 def refused(history: HeldHistory, request: HeldRequest, context: Context, sees=everybody) -> Problem:
     with pytest.raises(Problem) as told:
-        history.held(request, context, sees)
+        history.held(request, context, sees, is_dated=True)
     assert SECRET not in json.dumps(told.value.document())
     return told.value
 
@@ -67,7 +70,10 @@ def test_an_admission_predicted_from_held_records_is_as_in_the_batch_to_the_last
         stays = sorted(here["stay_id"].unique())[::40]
         assert len(stays) > 20
         models = champions.at(point)
-        held = [history.held(asked(stay, point.value), context, everybody).records for stay in stays]
+        held = [
+            history.held(asked(stay, point.value), context, everybody, is_dated=True).records
+            for stay in stays
+        ]
         features = OnlineFeatures(CodeSystems.model_validate(context.code_systems), DEFAULT_SETTINGS)
         found = features.rows(held, facts=fact_features(models, held))
         assert not any(found.provisional)
@@ -96,7 +102,8 @@ def test_a_stay_alone_is_answered_from_held_records_as_in_the_batch_and_kept_if_
             answered = client.post("/v1/predictions?store=true", json=question).json()
             (prediction,) = answered["predictions"]
             assert (prediction["probability"], prediction["raw_output"]) == (row.value, row.raw_output)
-            assert client.get(f"/v1/admissions/{row.stay_id}/prediction").json() == answered
+            stored = client.get(f"/v1/admissions/{row.stay_id}/prediction").json()
+            assert stored == answered | {"stored_by": "insecure-demo"}
         listed = client.get("/v1/worklist?since=1900-01-01&top=500").json()["items"]
         assert [item["stay_id"] for item in listed] == rows.sort_values("value")["stay_id"].tolist()[::-1]
         unknown = client.post("/v1/predictions", json={"stay_id": SECRET, "prediction_point": "discharge"})
@@ -108,7 +115,7 @@ def test_held_are_all_rows_of_the_patient_and_nobody_elses(hospital, history, co
         stays = con.sql(hospital.select(STAYS)).df()
     busy = stays["patient_id"].value_counts().index[0]
     stay_id = stays.loc[stays["patient_id"] == busy, "stay_id"].iloc[0]
-    held = history.held(asked(stay_id), context, everybody).records
+    held = history.held(asked(stay_id), context, everybody, is_dated=True).records
     expected = sent(hospital, stay_id, "admission")["records"]
     assert {name: len(rows) for name, rows in held.tables.items()} == {
         name: len(rows) for name, rows in expected.items()
@@ -139,7 +146,7 @@ def of_small(small: DataSet) -> Context:
 
 
 def held_by(folder: Path, stay_id: str, point: str, context: Context) -> Held:
-    return HeldHistory(folder).held(asked(stay_id, point), context, everybody)
+    return HeldHistory(folder).held(asked(stay_id, point), context, everybody, is_dated=True)
 
 
 def test_a_stay_belongs_to_its_department_at_the_point(small, of_small):
@@ -167,7 +174,9 @@ def test_another_departments_stay_is_as_unknown_as_one_that_is_not_there(small, 
     # Nor does what the record lacks give the stay away.
     assert refused(history, asked("S3", "discharge"), of_small, bool).kind.status == 404
     assert (
-        history.held(asked("S2"), of_small, lambda department: department == "surgery").department
+        history.held(
+            asked("S2"), of_small, lambda department: department == "surgery", is_dated=True
+        ).department
         == "surgery"
     )
 
@@ -179,7 +188,9 @@ def test_a_stay_that_has_not_come_so_far_is_told(small, of_small):
     assert "no discharged_at" in problem.errors[0].message
     # As of a time during the stay it can be asked.
     at = asked("S2", "discharge", prediction_time="2024-12-31T10:00:00")
-    assert history.held(at, of_small, everybody).records.prediction_time == dt.datetime(2024, 12, 31, 10)
+    assert history.held(at, of_small, everybody, is_dated=True).records.prediction_time == dt.datetime(
+        2024, 12, 31, 10
+    )
     # 09:00 in Shanghai, before the admission at 10:00.
     early = asked("S2", prediction_time="2024-12-30T01:00:00Z")
     assert refused(history, early, of_small).errors[0].field == "prediction_time"
@@ -214,28 +225,30 @@ def test_models_of_another_kind_of_data_are_not_asked(small, of_small):
 
 def test_a_new_data_set_is_taken_up_while_questions_are_asked(small, of_small, tmp_path):
     history = HeldHistory(small.path)
-    assert history.held(asked("S1"), of_small, everybody).records.tables["stays"][0]["stay_id"] == "S1"
+    assert (
+        history.held(asked("S1"), of_small, everybody, is_dated=True).records.tables["stays"][0]["stay_id"]
+        == "S1"
+    )
     later = SMALL + "    S4      | P4         | 2024-12-31T10:00:00 |                     | surgery | | in\n"
     new = small_hospital(tmp_path / "new", stays=later, buckets=2)
     assert refused(history, asked("S4"), of_small).kind.status == 404
 
     def ask(_: int) -> str:
-        return history.held(asked("S1"), of_small, everybody).department or ""
+        return history.held(asked("S1"), of_small, everybody, is_dated=True).department or ""
 
     with ThreadPoolExecutor(4) as pool:
         answers = pool.map(ask, range(60))
         small.path.rename(tmp_path / "former")
         new.path.rename(small.path)
         assert set(answers) == {"emergency"}
-    assert history.held(asked("S4"), of_small, everybody).department == "surgery"
+    assert history.held(asked("S4"), of_small, everybody, is_dated=True).department == "surgery"
 
 
 def test_a_data_set_that_cannot_be_read_is_told_as_such(small, of_small, monkeypatch):
-    monkeypatch.setattr("serving.requests.history._AGAIN_SECONDS", 0.0)
     history = HeldHistory(small.path)
-    bucket = next(
-        n for n in range(3) if history.held(asked("S1"), of_small, everybody) and _holds(small, n, "S1")
-    )
+    assert history.held(asked("S1"), of_small, everybody, is_dated=True)
+    monkeypatch.setattr("serving.requests.history._AGAIN_SECONDS", 0.0)
+    bucket = next(n for n in range(3) if _holds(small, n, "S1"))
     (small.path / "stays" / f"bucket={bucket}" / "data.parquet").write_bytes(b"PAR1 damaged")
     problem = refused(history, asked("S1"), of_small)
     assert (problem.kind.name, problem.kind.status) == ("history-unavailable", 503)
@@ -243,6 +256,104 @@ def test_a_data_set_that_cannot_be_read_is_told_as_such(small, of_small, monkeyp
     assert refused(history, asked("S1"), of_small).kind.status == 503
     with pytest.raises(TableError, match=r"no dataset\.toml"):
         HeldHistory(small.path)
+
+
+def test_nothing_is_read_of_a_stay_that_the_caller_does_not_see(small, of_small, monkeypatch):
+    history = HeldHistory(small.path)
+    history.held(asked("S1"), of_small, everybody, is_dated=True)
+    monkeypatch.setattr("serving.requests.history._AGAIN_SECONDS", 0.0)
+    for file in small.path.rglob("*.parquet"):
+        file.write_bytes(b"PAR1 damaged")
+    told = [refused(history, asked(stay), of_small, bool) for stay in ("S3", SECRET)]
+    assert {problem.kind.status for problem in told} == {404}
+    assert refused(history, asked("S1"), of_small).kind.status == 503
+
+
+class Gate:
+    """Holds back the indexing of a data set until it is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_open = threading.Event()
+        self.is_open.set()
+        monkeypatch.setattr("serving.requests.history.index_stays", self._index)
+
+    def _index(self, folder: Path, memory_limit_mb: int) -> Indexed:
+        assert self.is_open.wait(timeout=60)
+        return index_stays(folder, memory_limit_mb)
+
+
+def test_while_a_new_data_set_is_indexed_the_former_answers_where_it_is_still_there(
+    small, of_small, tmp_path, monkeypatch
+):
+    gate = Gate(monkeypatch)
+    in_force = tmp_path / "in-force"
+    in_force.symlink_to(small.path)
+    history = HeldHistory(in_force)
+    assert history.held(asked("S1"), of_small, everybody, is_dated=True)
+    moved = SMALL.replace("| emergency            |", "| surgery              |")
+    new = small_hospital(tmp_path / "new", stays=moved, buckets=2)
+    gate.is_open.clear()
+    in_force.unlink()
+    in_force.symlink_to(new.path)
+    # Nobody waits for the index.
+    started = time.monotonic()
+    for _ in range(20):
+        held = history.held(asked("S1"), of_small, everybody, is_dated=True)
+        assert held.department == "emergency"
+        assert held.records.tables["stays"][0]["admission_department"] == "emergency"
+    assert time.monotonic() - started < 10
+    gate.is_open.set()
+    history._worker.join(60)
+    held = history.held(asked("S1"), of_small, everybody, is_dated=True)
+    assert (held.department, held.records.tables["stays"][0]["admission_department"]) == ("surgery",) * 2
+
+
+def test_while_the_only_data_set_is_indexed_its_clients_are_told_to_come_again(
+    small, of_small, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("serving.requests.history._AGAIN_SECONDS", 0.01)
+    gate = Gate(monkeypatch)
+    history = HeldHistory(small.path)
+    history._worker.join(60)
+    new = small_hospital(tmp_path / "new", stays=SMALL, buckets=2)
+    gate.is_open.clear()
+    small.path.rename(tmp_path / "former")
+    new.path.rename(small.path)
+    problem = refused(history, asked("S1"), of_small)
+    assert (problem.kind.status, problem.kind.retry_after_seconds) == (503, 5)
+    gate.is_open.set()
+    history._worker.join(60)
+    assert history.held(asked("S1"), of_small, everybody, is_dated=True).department == "emergency"
+
+
+def test_a_data_set_that_cannot_be_indexed_is_tried_again_after_some_seconds(small, of_small, monkeypatch):
+    monkeypatch.setattr("serving.requests.history._AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr("serving.requests.history._RETRY_SECONDS", 3600.0)
+    kept = {file: file.read_bytes() for file in small.path.rglob("*.parquet")}
+    for file in kept:
+        file.write_bytes(b"PAR1 damaged")
+    history = HeldHistory(small.path)
+    worker = history._worker
+    worker.join(60)
+    assert refused(history, asked("S1"), of_small).kind.status == 503
+    assert history._worker is worker
+    for file, content in kept.items():
+        file.write_bytes(content)
+    monkeypatch.setattr("serving.requests.history._RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("serving.requests.history._AGAIN_SECONDS", 5.0)
+    assert history.held(asked("S1"), of_small, everybody, is_dated=True).department == "emergency"
+
+
+@pytest.mark.parametrize(("timeline", "is_dated"), [("real", False), ("none", True)])
+def test_records_with_dates_and_models_without_have_nothing_to_do_with_each_other(
+    small, of_small, timeline, is_dated
+):
+    file = small.path / "dataset.toml"
+    file.write_text(file.read_text().replace('timeline = "real"', f'timeline = "{timeline}"'))
+    with pytest.raises(Problem) as told:
+        HeldHistory(small.path).held(asked("S1"), of_small, everybody, is_dated=is_dated)
+    assert (told.value.kind.name, "time line" in told.value.detail) == ("records-required", True)
+    assert HeldHistory(small.path).held(asked("S1"), of_small, everybody, is_dated=not is_dated)
 
 
 def _holds(dataset: DataSet, bucket: int, stay_id: str) -> bool:
