@@ -79,6 +79,7 @@ def _include(app: FastAPI, parts: Parts) -> None:
             access,
             log,
             answers,
+            parts.cards,
             parts.feedback,
             parts.cds_hooks,
             parts.gate,

@@ -19,6 +19,7 @@ from serving.predictions.answers import Answers
 from serving.requests.history import HeldHistory
 from serving.routes.gate import Gate
 from serving.settings import ServingSettings
+from serving.store.cards import CardStore
 from serving.store.feedback import FeedbackStore
 from serving.store.predictions import PredictionStore
 
@@ -37,6 +38,7 @@ class Parts:
     gate: Gate
     answers: Answers
     predictions: PredictionStore
+    cards: CardStore
     feedback: FeedbackStore
     cds_hooks: CdsSettings
     fhir: FhirRecords
@@ -87,6 +89,7 @@ def open_parts(settings: ServingSettings, *, is_loopback: bool) -> Parts:
         gate=Gate(settings.max_waiting),
         answers=answers,
         predictions=PredictionStore(engine),
+        cards=CardStore(engine),
         feedback=FeedbackStore(engine),
         cds_hooks=cds_hooks,
         fhir=FhirRecords(settings.hospital),

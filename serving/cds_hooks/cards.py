@@ -18,8 +18,9 @@ from serving.cds_hooks.documents import (
 from serving.cds_hooks.settings import CdsSettings, Service, Suggestion, filled
 from serving.fhir.risk_assessment import AFTER_DISCHARGE
 from serving.reasons import sentence
+from serving.reasons.cautions import caution
 from serving.reasons.languages import WORDS
-from serving.reasons.sentences import value_of
+from serving.reasons.sentences import interval_told, value_of
 
 Prediction = Mapping[str, Any]
 
@@ -30,12 +31,17 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&])")
 
 @dataclass(frozen=True)
 class Shown:
-    """What a card rests on: the answer, whose it is, and how much of the records is missing."""
+    """What a card rests on: the answer, whose it is, and how much of the records is missing.
+
+    `n_foreign` amounts were in another currency than `currency`, the models' own.
+    """
 
     answer: Mapping[str, Any]
     patient_id: str
     encounter_id: str
     n_left_out: int = 0
+    n_foreign: int = 0
+    currency: str = ""
     is_paged: bool = False
 
     def of(self, target: str) -> Prediction | None:
@@ -44,7 +50,15 @@ class Shown:
         return next(found, None)
 
 
-def cards(shown: Shown, service: Service, settings: CdsSettings) -> list[CardDocument]:
+@dataclass(frozen=True)
+class Card:
+    """A card, and the models whose predictions stand on it, as name/version."""
+
+    document: CardDocument
+    models: tuple[str, ...]
+
+
+def cards(shown: Shown, service: Service, settings: CdsSettings) -> list[Card]:
     """The cards that the service has for an answer: none for bands that are not worth one.
 
     A service with risks `beside` makes one card of its first target, in which the others stand too: an amount
@@ -63,7 +77,7 @@ def cards(shown: Shown, service: Service, settings: CdsSettings) -> list[CardDoc
 
 def _card(
     shown: Shown, main: Prediction, service: Service, settings: CdsSettings, others: Sequence[Prediction]
-) -> list[CardDocument]:
+) -> list[Card]:
     band = cast("Band", main["band"])
     indicator = settings.indicators[band]
     if indicator == "none":
@@ -80,7 +94,8 @@ def _card(
         selectionBehavior="any" if suggestions else None,
         overrideReasons=reasons or None,
     )
-    return [card]
+    beside = [found for target in service.beside if (found := shown.of(target))]
+    return [Card(card, tuple(one["model"] for one in (main, *others, *beside)))]
 
 
 def _summary(prediction: Prediction, settings: CdsSettings) -> str:
@@ -117,9 +132,11 @@ def _detail(
 
 def _paragraphs(prediction: Prediction, settings: CdsSettings) -> Iterator[str]:
     words = settings.words
-    interval = prediction.get("interval")
+    interval = interval_told(
+        prediction, WORDS[settings.language], closed=words.interval, open_ended=words.open_interval
+    )
     headline = _headline(prediction, settings)
-    yield f"{headline} {_interval(prediction, interval, settings)}" if interval else headline
+    yield f"{headline} {interval}" if interval else headline
     told = [
         sentence(reason, scale=prediction["scale"], language=settings.language)
         for reason in prediction["reasons"]
@@ -137,33 +154,21 @@ def _headline(prediction: Prediction, settings: CdsSettings) -> str:
     )
 
 
-def _interval(prediction: Prediction, interval: Mapping[str, Any], settings: CdsSettings) -> str:
-    words = settings.words
-    told = {
-        end: _amount(interval[end], prediction, settings)
-        for end in ("low", "high")
-        if interval[end] is not None
-    }
-    template = {2: words.interval, 1: words.open_interval}.get(len(told), "")
-    if "low" not in told:
-        return ""
-    return template.format(level=f"{100 * interval['level']:g}", **told)
-
-
 def _caveats(shown: Shown, main: Prediction, service: Service, settings: CdsSettings) -> Iterator[str]:
     words, answer = settings.words, shown.answer
     named = {main["target"], *service.beside}
-    told = [f"{escaped(warning)}." for warning in answer["warnings"]]
+    told = [words.provisional] if answer["provisional"] else []
+    told += [escaped(caution(warning, settings.language)) for warning in answer["warnings"]]
     if answer["prediction_point"] != "discharge" and not named.isdisjoint(AFTER_DISCHARGE):
         told.append(words.before_discharge)
-    if answer["provisional"]:
-        told.append(words.provisional)
     if shown.is_paged:
         told.append(words.paged)
     if shown.n_left_out:
         told.append(words.left_out.format(count=shown.n_left_out))
+    if shown.n_foreign:
+        told.append(words.foreign.format(count=shown.n_foreign, currency=shown.currency))
     if told:
-        yield " ".join(told)
+        yield "\n".join(f"- {one}" for one in told)
     at = (answer["prediction_time"] or answer["scored_at"])[:16].replace("T", " ")
     model = words.model.format(model=escaped(main["model"]), time=at)
     yield f"{model} {words.not_a_cause} {words.decides}"

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from features.points import Point
 from features.sources.fhir.few import PatientRows
 from models.artefact import Context
-from serving.cds_hooks.cards import Shown, cards
+from serving.cds_hooks.cards import Card, Shown, cards
 from serving.cds_hooks.documents import CardsDocument, HookContext
 from serving.cds_hooks.prefetch import missing_data, prefetched
 from serving.cds_hooks.settings import CdsSettings, Service
+from serving.fhir.currency import in_currency
 from serving.fhir.records import FhirRecords, prediction_request
 from serving.predictions.answers import Answers
 from serving.problems import NO_MODEL, Problem
@@ -32,14 +33,19 @@ class Question:
 
 @dataclass(frozen=True)
 class Answered:
-    """The cards, and what they rest on: the stay and the models; None where nothing was predicted."""
+    """The cards, and what they rest on: question and models; None where nothing was predicted."""
 
-    document: CardsDocument
-    stay_id: str | None = None
+    cards: tuple[Card, ...] = ()
+    question: Question | None = None
     models: tuple[str, ...] = ()
 
+    @property
+    def document(self) -> CardsDocument:
+        """The answer to the client."""
+        return CardsDocument(cards=[card.document for card in self.cards])
 
-NOTHING = Answered(CardsDocument(cards=[]))
+
+NOTHING = Answered()
 
 
 def answer(
@@ -54,14 +60,16 @@ def answer(
 ) -> Answered:
     """The cards for one call at the instant `now`. Raises Problem.
 
-    There is none for what is no stay, has ended or is no longer to come, or for which no model answers.
+    There is none for what is no stay, has ended or is no longer to come, or for which no model answers. One
+    set of champions decides on all of it, though others may come into force meanwhile.
     """
     sent = prefetched(prefetch, settings.prefetch)
     champions = answers.champions()
 
-    def asked(terms: Context) -> tuple[PatientRows, Question | None]:
+    def asked(terms: Context) -> tuple[PatientRows, int, Question | None]:
+        resources, n_foreign = in_currency(sent.resources, terms.currency)
         rows = records.rows(
-            sent.resources,
+            resources,
             terms,
             patient_id=context.patientId,
             answered=sent.answered,
@@ -69,20 +77,27 @@ def answer(
         )
         if not rows.tables["patients"]:
             raise missing_data(["patient"])
-        return rows, _question(service, context.encounterId, rows, _local(now, terms))
+        if n_foreign:
+            # What is left of the charges is less than there was: no charges are known.
+            kept = {name: table for name, table in rows.tables.items() if name != "charges"}
+            rows = replace(rows, tables=kept)
+        return rows, n_foreign, _question(service, context.encounterId, rows, _local(now, terms))
 
     terms = champions.loaded[0].model.artefact.context
-    rows, question = asked(terms)
+    rows, n_foreign, question = asked(terms)
     models = () if question is None else champions.at(question.point)
     if models and models[0].model.artefact.context != terms:
         # The models of a point agree on their terms; those of two points may not.
-        rows, question = asked(models[0].model.artefact.context)
+        terms = models[0].model.artefact.context
+        rows, n_foreign, question = asked(terms)
     if question is None or not models:
         return NOTHING
     question = _not_after_landmark(question, rows, models[0].model.artefact.landmark_hours)
     request = prediction_request(rows, question.stay_id, question.point, question.prediction_time)
+    # Of the resources' amounts only those in it were left.
+    request["currency"] = terms.currency
     try:
-        found = answers.one(request, n_reasons=N_REASONS)
+        found = answers.answer(answers.ask(request, n_reasons=N_REASONS, champions=champions))
     except Problem as problem:
         if problem.kind is NO_MODEL:
             return NOTHING
@@ -92,10 +107,12 @@ def answer(
         patient_id=context.patientId,
         encounter_id=context.encounterId or question.stay_id,
         n_left_out=sum(rows.quarantined.values()),
+        n_foreign=n_foreign,
+        currency=terms.currency,
         is_paged=sent.is_paged,
     )
-    document = CardsDocument(cards=cards(shown, service, settings))
-    return Answered(document, question.stay_id, tuple(one["model"] for one in found["predictions"]))
+    models_asked = tuple(one["model"] for one in found["predictions"])
+    return Answered(tuple(cards(shown, service, settings)), question, models_asked)
 
 
 def _local(now: dt.datetime, context: Context) -> dt.datetime:

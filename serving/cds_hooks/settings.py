@@ -67,6 +67,7 @@ class Words(_Model):
     decides: Text
     model: Text
     left_out: Text
+    foreign: Text
     paged: Text
 
 

@@ -28,7 +28,7 @@ from serving.cds_hooks.documents import (
     as_sent,
 )
 from serving.cds_hooks.examples import EXAMPLE_CARDS, EXAMPLE_FEEDBACK, EXAMPLE_REQUEST
-from serving.cds_hooks.service import answer
+from serving.cds_hooks.service import Answered, Question, answer
 from serving.cds_hooks.settings import CdsSettings, Service
 from serving.fhir.outcome import OutcomeRoute, outcomes
 from serving.fhir.records import FhirRecords
@@ -41,6 +41,7 @@ from serving.requests.reading import parse_json
 from serving.routes.gate import Gate
 from serving.routes.reached import store_reached
 from serving.settings import ServingSettings
+from serving.store.cards import CardStore, IssuedCard
 from serving.store.feedback import Feedback, FeedbackStore
 
 REQUEST_MODELS = (HookRequest, FeedbackRequest)
@@ -55,6 +56,7 @@ def router(
     access: Access,
     audit: AuditLog,
     answers: Answers,
+    cards: CardStore,
     feedback: FeedbackStore,
     cds: CdsSettings,
     gate: Gate,
@@ -108,6 +110,7 @@ def router(
             if request.hook != service.hook:
                 raise invalid([FieldError("hook", f"must be {service.hook} for this service")])
             context: HookContext = _read(CONTEXTS[service.hook], request.context, "context")
+            at = now()
             answered = answer(
                 service,
                 context,
@@ -115,10 +118,12 @@ def router(
                 answers=answers,
                 records=records,
                 settings=cds,
-                now=now(),
+                now=at,
             )
-            if answered.stay_id is not None:
-                audit.record(client, "read_cards", [answered.stay_id], answered.models)
+            if answered.question is not None:
+                audit.record(client, "read_cards", [answered.question.stay_id], answered.models)
+                with store_reached():
+                    cards.save(_issued(answered, answered.question, service, request, client, at))
             return json_response(as_sent(answered.document))
 
     @routes.post(
@@ -128,7 +133,7 @@ def router(
         openapi_extra=request_body(FeedbackRequest, EXAMPLE_FEEDBACK),
     )
     def take_feedback(client: Client, service_id: str, content: Body) -> Response:
-        """What became of cards. A card's uuid is not looked up: an unknown one is answered like any other."""
+        """What became of cards. An unknown card's feedback is kept and answered like any other's."""
         service = known(service_id)
         request = _read(FeedbackRequest, parse_json(content))
         with store_reached():
@@ -148,6 +153,30 @@ def _read(model: type[_Model], content: object, place: str = "") -> _Model:
         found = field_errors(error, lambda _place: ())
         prefix = f"{place}." if place else ""
         raise invalid([FieldError(f"{prefix}{one.field}", one.message) for one in found]) from None
+
+
+def _issued(
+    answered: Answered,
+    question: Question,
+    service: Service,
+    request: HookRequest,
+    client: Caller,
+    at: dt.datetime,
+) -> list[IssuedCard]:
+    return [
+        IssuedCard(
+            uuid=str(card.document.uuid),
+            service=service.id,
+            stay_id=question.stay_id,
+            prediction_point=question.point.value,
+            models=card.models,
+            indicator=card.document.indicator,
+            issued_at=at,
+            issued_to=client.identity,
+            hook_instance=str(request.hookInstance),
+        )
+        for card in answered.cards
+    ]
 
 
 def _kept(one: CardFeedback, service: Service, client: Caller) -> Feedback:

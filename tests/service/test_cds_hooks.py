@@ -37,6 +37,7 @@ from serving.problems import NO_MODEL, Problem
 from serving.routes.cds_hooks import router
 from serving.routes.gate import Gate
 from serving.settings import ServingSettings
+from serving.store.cards import CardStore, IssuedCard
 from serving.store.feedback import FeedbackStore
 from tests.fhir_records import PATIENT, Resource, condition, encounter, prefetch, searchset
 from tests.issuer import FOREIGN_KEY, claims, settings, token, tokens
@@ -98,18 +99,26 @@ class KnownAnswers:
         ]
         self.points = tuple(points)
         self.asked: list[dict[str, Any]] = []
+        self.in_force: list[Any] = []
+        self.asked_of: list[Any] = []
 
     def champions(self) -> Any:
         loaded = SimpleNamespace(
             model=SimpleNamespace(artefact=SimpleNamespace(context=CONTEXT, landmark_hours=24.0))
         )
-        return SimpleNamespace(loaded=(loaded,), at=lambda point: (loaded,) if point in self.points else ())
+        found = SimpleNamespace(loaded=(loaded,), at=lambda point: (loaded,) if point in self.points else ())
+        self.in_force.append(found)
+        return found
 
-    def one(self, content: Any, *, n_reasons: int | None) -> dict[str, Any]:
+    def ask(self, content: Any, *, n_reasons: int | None, champions: Any) -> Any:
         assert n_reasons == 5
         self.asked.append(content)
+        self.asked_of.append(champions)
         if not self.predictions:
             raise Problem(NO_MODEL, "None.")
+        return content
+
+    def answer(self, content: Any) -> dict[str, Any]:
         return {
             "stay_id": content["stay_id"],
             "prediction_point": content["prediction_point"],
@@ -151,6 +160,7 @@ class Service:
                 access or insecure_demo_access(),
                 cast("AuditLog", self.audit),
                 cast("Answers", answers),
+                CardStore(engine),
                 FeedbackStore(engine),
                 cds,
                 Gate(8),
@@ -317,7 +327,7 @@ def test_expected_charges_stand_beside_the_risks(engine: sa.Engine, cds: CdsSett
     for hook in ("order-select", "order-sign"):
         [card] = service.cards(hook, prefetch(OPEN_STAY))
         assert card["summary"] == "Expected charges of this stay: 41,800 CNY (high)"
-        assert "80 of 100 such predictions lie between 26,100 CNY and 66,900 CNY." in card["detail"]
+        assert "In 80 of 100 such admissions it lies between 26,100 CNY and 66,900 CNY." in card["detail"]
         assert "- **Unplanned readmission within 30 days of discharge: 23 %**" in card["detail"]
         assert "- Complication of care in this episode: not predicted" in card["detail"]
         assert "Orders that are not signed yet are not part of it." in card["detail"]
@@ -326,17 +336,24 @@ def test_expected_charges_stand_beside_the_risks(engine: sa.Engine, cds: CdsSett
 
 
 def test_a_card_tells_what_its_prediction_rests_on(engine: sa.Engine, cds: CdsSettings) -> None:
-    warnings = ("outside the models' population: died in hospital", "charges not sent: unknown")
+    warnings = (
+        "outside the models' population: died in hospital",
+        "charges not sent: unknown, its features are missing",
+    )
     answers = KnownAnswers(risk("readmission", 0.231, "high"), warnings=warnings)
     [card] = Service(answers, engine, cds).cards("patient-view", prefetch(OPEN_STAY))
-    assert "outside the models' population: died in hospital. charges not sent: unknown." in card["detail"]
+    assert (
+        "- Preliminary: made before its full time of observation.\n"
+        "- Outside the models' population: died in hospital.\n"
+        "- Charges were not sent: what rests on them is not known.\n"
+    ) in card["detail"]
 
 
 def test_an_interval_without_an_upper_end_says_at_least(engine: sa.Engine, cds: CdsSettings) -> None:
     open_ended = charges("high")
     open_ended["interval"]["high"] = None
     [card] = Service(KnownAnswers(open_ended), engine, cds).cards("order-sign", prefetch(OPEN_STAY))
-    assert "80 of 100 such predictions are at least 26,100 CNY." in card["detail"]
+    assert "In 80 of 100 such admissions it is at least 26,100 CNY." in card["detail"]
 
 
 def test_texts_of_records_are_no_markdown(engine: sa.Engine, cds: CdsSettings) -> None:
@@ -445,6 +462,13 @@ def test_where_no_model_predicts_there_is_no_card(engine: sa.Engine, cds: CdsSet
     assert of_another_target.cards("patient-view", prefetch(OPEN_STAY)) == []
 
 
+def test_one_set_of_champions_decides_on_a_whole_call(service: Service) -> None:
+    # Others come into force whenever somebody looks: none of them may answer what the first was asked.
+    service.cards("encounter-start", prefetch(OPEN_STAY))
+    assert len(service.answers.in_force) == 1
+    assert service.answers.asked_of[0] is service.answers.in_force[0]
+
+
 # What is prefetched.
 
 
@@ -494,7 +518,69 @@ def test_another_patients_records_are_left_out_and_counted(service: Service) -> 
     assert [row["stay_id"] for row in records["stays"]] == ["S9"]
     assert records["diagnoses"] == []
     # Their stay and its diagnosis.
-    assert "Not used, because they broke a rule: 2 rows of the records." in card["detail"]
+    assert "Rows of the records that broke a rule, not used: 2." in card["detail"]
+
+
+def benefit(currency: str | None) -> Resource:
+    """What the stay S3 of 2025 cost."""
+    amount = {"value": 18200.0} | ({} if currency is None else {"currency": currency})
+    types = "http://terminology.hl7.org/CodeSystem/"
+    return {
+        "resourceType": "ExplanationOfBenefit",
+        "id": "E1",
+        "status": "active",
+        "type": {"coding": [{"system": f"{types}claim-type", "code": "institutional"}]},
+        "use": "claim",
+        "patient": {"reference": "Patient/P7"},
+        "created": "2025-11-10",
+        "insurer": {"reference": "Organization/I1"},
+        "provider": {"reference": "Organization/H1"},
+        "outcome": "complete",
+        "insurance": [{"focal": True, "coverage": {"reference": "Coverage/C1"}}],
+        "billablePeriod": {"start": "2025-11-02", "end": "2025-11-09"},
+        "item": [
+            {
+                "sequence": 1,
+                "productOrService": {"text": "bed"},
+                "encounter": [{"reference": "Encounter/S3"}],
+                "servicedDate": "2025-11-03",
+                "net": amount,
+            }
+        ],
+        "total": [
+            {
+                "category": {"coding": [{"system": f"{types}adjudication", "code": "submitted"}]},
+                "amount": amount,
+            }
+        ],
+    }
+
+
+BEFORE = encounter("S3", "2025-11-02T09:00:00+08:00", "2025-11-09T11:00:00+08:00")
+
+
+@pytest.mark.parametrize("currency", ["CNY", None])
+def test_amounts_are_read_in_the_currency_of_the_models(service: Service, currency: str | None) -> None:
+    sent = prefetch(BEFORE, OPEN_STAY, explanationsOfBenefit=searchset([benefit(currency)]))
+    [card] = service.cards("encounter-start", sent)
+    [asked] = service.answers.asked
+    assert asked["currency"] == "CNY"
+    costs = {row["stay_id"]: row.get("total_cost") for row in asked["records"]["stays"]}
+    assert costs == {"S3": 18200.0, "S9": None}
+    assert len(asked["records"]["charges"]) == 1
+    assert "currency" not in card["detail"]
+
+
+def test_a_stay_that_was_paid_for_in_another_currency_is_a_stay_of_unknown_cost(service: Service) -> None:
+    sent = prefetch(BEFORE, OPEN_STAY, explanationsOfBenefit=searchset([benefit("USD")]))
+    [card] = service.cards("encounter-start", sent)
+    [asked] = service.answers.asked
+    costs = {row["stay_id"]: row.get("total_cost") for row in asked["records"]["stays"]}
+    assert costs == {"S3": None, "S9": None}
+    # Charges in part would be read as few.
+    assert "charges" not in asked["records"]
+    # The total and the one item.
+    assert "- Amounts in another currency than CNY, not used: 2." in card["detail"]
 
 
 def test_pages_that_did_not_come_are_told(service: Service) -> None:
@@ -628,6 +714,32 @@ def test_every_card_is_recorded_with_stay_and_models(service: Service) -> None:
     ]
 
 
+def test_every_card_is_kept_with_what_stands_on_it(engine: sa.Engine, cds: CdsSettings) -> None:
+    answers = KnownAnswers(
+        charges("medium"), risk("readmission", 0.231, "high"), risk("complication", 0.3, "high")
+    )
+    service, store = Service(answers, engine, cds), CardStore(engine)
+    [card] = service.cards("order-sign", prefetch(OPEN_STAY))
+    assert store.find(card["uuid"]) == IssuedCard(
+        uuid=card["uuid"],
+        service="wardcast-order-sign",
+        stay_id="S9",
+        prediction_point="admission",
+        models=("charges-admission/2", "readmission-admission/7", "complication-admission/7"),
+        indicator="info",
+        issued_at=NOW,
+        issued_to="insecure-demo",
+        hook_instance=INSTANCE,
+    )
+    two = service.cards("patient-view", prefetch(OPEN_STAY))
+    kept_cards = [store.find(one["uuid"]) for one in two]
+    assert [one.models for one in kept_cards if one] == [
+        ("readmission-admission/7",),
+        ("complication-admission/7",),
+    ]
+    assert store.find("00000000-0000-4000-8000-000000000000") is None
+
+
 # Feedback.
 
 
@@ -748,6 +860,7 @@ def test_from_resources_to_a_card_with_models_in_force(
             insecure_demo_access(),
             cast("AuditLog", Recorded()),
             Answers(champions, serving),
+            CardStore(engine),
             FeedbackStore(engine),
             orders,
             Gate(8),

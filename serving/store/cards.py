@@ -1,0 +1,84 @@
+"""The cards that were shown, so that feedback on one tells of which stay and which models it was."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Engine, delete, insert, select
+
+from serving.database.connection import reading, writing
+from serving.database.tables import CDS_CARDS
+
+
+@dataclass(frozen=True)
+class IssuedCard:
+    """A card as it was answered.
+
+    `models` are those whose predictions stand on it, as name/version; `issued_to` is the caller's identity,
+    `hook_instance` the client's own id of the call.
+    """
+
+    uuid: str
+    service: str
+    stay_id: str
+    prediction_point: str
+    models: tuple[str, ...]
+    indicator: str
+    issued_at: dt.datetime
+    issued_to: str
+    hook_instance: str | None = None
+
+
+class CardStore:
+    """Keeps cards in the store's database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def save(self, cards: Sequence[IssuedCard]) -> None:
+        """Keep all of them or, where that fails, none. Raises StoreError."""
+        if not cards:
+            return
+        with writing(self._engine) as connection:
+            connection.execute(insert(CDS_CARDS), [_row(card) for card in cards])
+
+    def find(self, uuid: str) -> IssuedCard | None:
+        """The card of a uuid; None if none was issued, or it was removed. Raises StoreError."""
+        columns = CDS_CARDS.c
+        with reading(self._engine) as connection:
+            row = connection.execute(select(CDS_CARDS).where(columns.card_uuid == uuid)).one_or_none()
+        if row is None:
+            return None
+        return IssuedCard(
+            uuid=row.card_uuid,
+            service=row.service_id,
+            stay_id=row.stay_id,
+            prediction_point=row.prediction_point,
+            models=tuple(json.loads(row.model_ids)),
+            indicator=row.indicator,
+            issued_at=row.issued_at,
+            issued_to=row.issued_to,
+            hook_instance=row.hook_instance,
+        )
+
+    def prune(self, before: dt.datetime) -> int:
+        """Remove what was issued before an instant; returns how many. Raises StoreError."""
+        with writing(self._engine) as connection:
+            return connection.execute(delete(CDS_CARDS).where(CDS_CARDS.c.issued_at < before)).rowcount
+
+
+def _row(card: IssuedCard) -> dict[str, object]:
+    return {
+        "card_uuid": card.uuid,
+        "hook_instance": card.hook_instance,
+        "service_id": card.service,
+        "stay_id": card.stay_id,
+        "prediction_point": card.prediction_point,
+        "model_ids": json.dumps(card.models),
+        "indicator": card.indicator,
+        "issued_at": card.issued_at,
+        "issued_to": card.issued_to,
+    }
