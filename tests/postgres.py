@@ -39,6 +39,28 @@ class Postgres:
         where = ("--host", str(self.folder), "--username", OWNER)
         _run(*self.account, str(self.programs / program), *where, *arguments)
 
+    def start(self) -> None:
+        """Start the server, and wait until it answers."""
+        options = f"-k {self.folder} -c listen_addresses='' -c fsync=off"
+        self._control("--log", str(self.folder / "log"), "--options", options, "start")
+
+    def stop(self) -> None:
+        """End the server at once, as a failing machine would."""
+        self._control("--mode", "immediate", "stop")
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """End the server, and start it again when the block ends."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
+    def _control(self, *arguments: str) -> None:
+        control = (str(self.programs / "pg_ctl"), "--pgdata", str(self.folder / "data"), "--wait")
+        _run(*self.account, *control, *arguments)
+
 
 @contextmanager
 def postgres() -> Iterator[Postgres]:
@@ -50,16 +72,15 @@ def postgres() -> Iterator[Postgres]:
     if os.geteuid() == 0:
         shutil.chown(folder, OWNER, OWNER)
         account = ("setpriv", f"--reuid={OWNER}", f"--regid={OWNER}", "--clear-groups")
-    control = (*account, str(programs / "pg_ctl"), "--pgdata", str(folder / "data"))
+    server = Postgres(programs, folder, account)
     try:
         initdb = str(programs / "initdb")
         _run(*account, initdb, "--auth=trust", f"--username={OWNER}", "--no-sync", str(folder / "data"))
-        options = f"-k {folder} -c listen_addresses='' -c fsync=off"
-        _run(*control, "--wait", "--log", str(folder / "log"), "--options", options, "start")
+        server.start()
         try:
-            yield Postgres(programs, folder, account)
+            yield server
         finally:
-            _run(*control, "--wait", "--mode", "immediate", "stop")
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

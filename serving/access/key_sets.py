@@ -52,6 +52,8 @@ class IssuerKeys:
         self._reading = threading.Lock()
         self._keys: Mapping[str | None, PublicKey] = {}
         self._read_at = self._tried_at = -math.inf
+        # Whether the last attempt to read them failed.
+        self._is_away = False
 
     def key(self, key_id: str | None) -> PublicKey | None:
         """The key of that id, or the only one for None; None if there is no such key. Raises KeySetError."""
@@ -67,8 +69,9 @@ class IssuerKeys:
         return keys.get(key_id)
 
     def _look_again(self, *, must: bool) -> None:
-        # While one request waits for the issuer, others go on with the keys that are there.
-        if not self._reading.acquire(timeout=READ_SECONDS if must else 0):
+        # While one request waits for the issuer, others go on with the keys that are there; where there are
+        # none they wait too, unless the issuer did not answer the last time either.
+        if not self._reading.acquire(timeout=READ_SECONDS if must and not self._is_away else 0):
             if must:
                 raise KeySetError("the issuer's keys are being read")
             return
@@ -76,8 +79,10 @@ class IssuerKeys:
             if self._clock() - self._tried_at >= RETRY_SECONDS:
                 self._tried_at = self._clock()
                 self._keys = parse_key_set(self._read())
-                self._read_at = self._clock()
+                self._read_at, self._is_away = self._clock(), False
         except (OSError, KeySetError) as error:
+            # The attempt itself may have taken longer than the time until the next.
+            self._tried_at, self._is_away = self._clock(), True
             _log.warning(json.dumps({"event": "issuer_keys_unreadable", "reason": _reason(error)}))
         finally:
             self._reading.release()

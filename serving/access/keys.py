@@ -132,6 +132,8 @@ class KeyRing:
         self._reading = threading.Lock()
         self._keys: Mapping[str, ApiKey] = {}
         self._read_at: float | None = None
+        # Whether the last attempt to read them failed.
+        self._is_away = False
 
     @property
     def is_fresh(self) -> bool:
@@ -153,9 +155,14 @@ class KeyRing:
 
     def _current(self) -> Mapping[str, ApiKey]:
         if not self.is_fresh:
-            with self._reading:
+            # While the store is away one request tries it, and the others do not wait for that.
+            if not self._reading.acquire(blocking=not self._is_away):
+                raise _unavailable()
+            try:
                 if not self.is_fresh:
                     self._read()
+            finally:
+                self._reading.release()
         return self._keys
 
     def _read(self) -> None:
@@ -166,8 +173,13 @@ class KeyRing:
                 self._keys = {row["key_id"]: _api_key(row) for row in rows.mappings()}
         except StoreError:
             # Keys read earlier may have been revoked since.
-            raise Problem(ACCESS_UNAVAILABLE, "The API keys cannot be read now. Try again.") from None
-        self._read_at = asked_at
+            self._is_away = True
+            raise _unavailable() from None
+        self._read_at, self._is_away = asked_at, False
+
+
+def _unavailable() -> Problem:
+    return Problem(ACCESS_UNAVAILABLE, "The API keys cannot be read now. Try again.")
 
 
 def _digest(secret: str) -> str:

@@ -15,11 +15,12 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from features.errors import UserError
+from serving.database.attempts import Attempts, AwayError
 
 VERSION_TABLE = "wardcast_version"
 """Of its own name: other programs that migrate with Alembic may use the same database."""
@@ -96,7 +97,7 @@ def _told(engine: Engine) -> Iterator[None]:
         yield
     except IntegrityError:
         raise
-    except (DBAPIError, PoolTimeoutError, sqlite3.Error) as error:
+    except (DBAPIError, PoolTimeoutError, AwayError, sqlite3.Error) as error:
         raise StoreError(f"{place(engine.url)}: {_reason(error)}") from None
 
 
@@ -118,11 +119,31 @@ def connect(url: str | URL) -> Engine:
             event.listen(engine, "connect", _configure_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
-        return create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_SECONDS})
+        engine = create_engine(
+            parsed, pool_pre_ping=True, pool_timeout=CONNECT_SECONDS, connect_args=_patience()
+        )
+        attempts = Attempts()
+
+        @event.listens_for(engine, "do_connect")
+        def attempt(dialect: Dialect, _record: object, arguments: Any, options: Any) -> Any:
+            return attempts.connect(lambda: dialect.connect(*arguments, **options))
+
+        return engine
     except ModuleNotFoundError:
         raise StoreError(
             "PostgreSQL needs the driver psycopg2: install wardcast[postgres], or name a SQLite file."
         ) from None
+
+
+def _patience() -> dict[str, int]:
+    """How long the driver waits for a server: to connect, and for one that went away in silence."""
+    return {
+        "connect_timeout": CONNECT_SECONDS,
+        "tcp_user_timeout": CONNECT_SECONDS * 1000,
+        "keepalives_idle": 30,
+        "keepalives_interval": CONNECT_SECONDS,
+        "keepalives_count": 3,
+    }
 
 
 def _parse(url: str | URL) -> URL:
@@ -224,7 +245,8 @@ def _reason(error: Exception) -> str:
         if sign in said:
             return reason
     # A SQLite file has no server that could be away; its driver calls nearly everything operational.
-    if isinstance(error, OperationalError) and not isinstance(cause, sqlite3.Error):
+    is_away = isinstance(error, AwayError | OperationalError) and not isinstance(cause, sqlite3.Error)
+    if is_away:
         return "does not answer, or not to this account. See that it runs; check name and password."
     return f"refused it ({type(error).__name__}). Name an empty database, or one that wardcast made."
 

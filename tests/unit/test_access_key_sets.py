@@ -7,6 +7,7 @@ import ipaddress
 import json
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -156,6 +157,42 @@ def test_while_one_request_waits_for_the_issuer_others_go_on_with_the_keys_that_
 def without(key: ECKey | RSAKey, **changed: object) -> dict[str, object]:
     values = dict(key.as_dict(private=False)) | changed
     return {name: value for name, value in values.items() if value is not None}
+
+
+def test_an_issuer_that_is_away_is_waited_for_by_one_request_alone():
+    issuer = Issuer(EC_KEY)
+    began, may_fail = threading.Event(), threading.Event()
+
+    def slow() -> bytes:
+        began.set()
+        may_fail.wait(10)
+        # As long as no other attempt is allowed, and longer.
+        issuer.seconds += RETRY_SECONDS + 5
+        return issuer.read()
+
+    issuer.fails = True
+    keys = IssuerKeys(slow, clock=lambda: issuer.seconds)
+    may_fail.set()
+    with pytest.raises(KeySetError):
+        keys.key("ec-1")
+    # An attempt that took so long is not followed by the next one at once.
+    with pytest.raises(KeySetError):
+        keys.key("ec-1")
+    assert issuer.n_reads == 1
+    may_fail.clear()
+    began.clear()
+    issuer.seconds += RETRY_SECONDS
+    issuer.fails = False
+    waiting = threading.Thread(target=keys.key, args=("ec-1",))
+    waiting.start()
+    assert began.wait(10)
+    asked_at = time.monotonic()
+    with pytest.raises(KeySetError, match="are being read"):
+        keys.key("ec-1")
+    assert time.monotonic() - asked_at < 1.0
+    may_fail.set()
+    waiting.join(10)
+    assert keys.key("ec-1") is not None
 
 
 def test_keys_for_other_purposes_are_passed_over():
