@@ -51,7 +51,8 @@ class Parts:
         self.fhir.prepare(each.model.artefact.context for each in contexts.values())
 
     def close(self) -> None:
-        """Let another process write the audit log and the store."""
+        """Wait for what is being computed, and let another process write the audit log and the store."""
+        self.answers.close()
         self.audit.close()
         self.engine.dispose()
 

@@ -70,6 +70,7 @@ RECORDS_REQUIRED = Kind("records-required", 422, "The request holds no records")
 NO_MODEL = Kind("no-model", 422, "No model predicts at this prediction point")
 NOT_READY = Kind("not-ready", 503, "The server has no usable model")
 BUSY = Kind("busy", 503, "The server has too much to do", retry_after_seconds=5)
+ENDING = Kind("ending", 503, "The server is ending", retry_after_seconds=5)
 ACCESS_UNAVAILABLE = Kind(
     "access-unavailable", 503, "It cannot be found out now who asks", retry_after_seconds=5
 )

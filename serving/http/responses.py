@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from serving.problems import (
     AMBIGUOUS,
+    ENDING,
     MEDIA_TYPE,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
@@ -36,8 +37,9 @@ def problem_response(problem: Problem) -> Response:
         response.headers["WWW-Authenticate"] = problem.kind.challenge
     if problem.kind.retry_after_seconds is not None:
         response.headers["Retry-After"] = str(problem.kind.retry_after_seconds)
-    if problem.kind in (TOO_SLOW, TOO_LARGE, AMBIGUOUS):
-        # What is left of the body is not read, or where it ends is not certain: no other request can follow.
+    if problem.kind in (TOO_SLOW, TOO_LARGE, AMBIGUOUS, ENDING):
+        # What is left of the body is not read, where it ends is not certain, or nobody is there: no other
+        # request can follow.
         response.headers["Connection"] = "close"
     return response
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -15,13 +16,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.http.responses import problem_response
 from serving.operation.connections import IS_ENDING, IS_OVER_THE_LIMIT
 from serving.operation.metrics import METHODS, Metrics
-from serving.problems import AMBIGUOUS, BUSY, NOT_READY, Problem, as_problem
+from serving.problems import AMBIGUOUS, BUSY, ENDING, NOT_READY, Problem, as_problem
 
 READY_ROUTE = "/health/ready"
 PROBLEM = "problem"
 """Where the `state` of a request holds the kind of the problem that answers it, if one does."""
 
 _UUID = re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_CUT_OFF = Problem(ENDING, "Send the request again: to another server, or when this one is back.")
 _log = logging.getLogger("wardcast.access")
 
 
@@ -66,8 +68,9 @@ class QuietRequests:
         except ClientDisconnect:
             # Nobody is left to be answered, and nothing of the server's failed: its status stays 0.
             scope["state"][PROBLEM] = "disconnected"
-        except Exception as error:
-            problem = as_problem(error)
+        except (Exception, asyncio.CancelledError) as error:
+            # A request is cancelled when the time that an ending server has for it is over.
+            problem = as_problem(error) if isinstance(error, Exception) else _CUT_OFF
             scope["state"][PROBLEM] = problem.kind.name
             if status == 0:
                 await problem_response(problem)(scope, receive, watched_send)

@@ -74,6 +74,10 @@ class Answers:
         """Plan what these champions ask of the records, best before they are in force."""
         self._engines.prepare(champions)
 
+    def close(self) -> None:
+        """Wait for what is being computed, and answer no more."""
+        self._gathering.close()
+
     def one(
         self,
         content: object,

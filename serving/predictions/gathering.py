@@ -77,6 +77,12 @@ class Gathering(Generic[Item, Answer]):
         self._workers.submit(self._answer_next)
         return waiting.answers.result()
 
+    def close(self) -> None:
+        """Wait for what is being computed. Whoever waits fails (CancelledError), as does who comes later."""
+        self._workers.shutdown(cancel_futures=True)
+        for each in self._waiting:
+            each.answers.cancel()
+
     def _answer_next(self) -> None:
         """Answer the one that has waited longest and all that are like it; nothing if all are answered."""
         together = self._next()

@@ -171,6 +171,27 @@ def test_a_server_ends_within_its_bound_though_a_client_does_not(champions, tmp_
         assert server.process.wait(15) == 0
 
 
+def test_a_request_that_takes_longer_than_the_end_is_told_to_come_again(champions, monkeypatch):
+    entered, go_on = threading.Event(), threading.Event()
+
+    def ask_late(*_args: Any, **_options: Any) -> Any:
+        entered.set()
+        assert go_on.wait(60)
+        raise AssertionError
+
+    monkeypatch.setattr(Answers, "ask", ask_late)
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            with listening(champions, shutdown_seconds=1) as port:
+                cut_off = pool.submit(ask, port)
+                assert entered.wait(30)
+            status, headers, document = cut_off.result(30)
+        finally:
+            go_on.set()
+    assert (status, document["type"]) == (503, "urn:wardcast:problem:ending")
+    assert (headers["retry-after"], headers["connection"]) == ("5", "close")
+
+
 def test_overload_is_answered_503_and_the_server_stays_as_large_as_it_was(champions, tmp_path):
     """40 clients at once, where 4 may wait: answers and refusals alone, each refusal with Retry-After."""
     with server_process(champions, tmp_path / "log", max_waiting=4) as server:

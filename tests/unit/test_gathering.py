@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 
 import pytest
 
@@ -121,3 +121,25 @@ def test_an_answer_too_few_is_no_answer_for_anybody_missed() -> None:
     gathering = Gathering[str, str](lambda _items: [])
     with pytest.raises(ValueError, match="shorter"):
         gathering.answer("a", alike=1)
+
+
+def test_at_the_end_what_is_computed_is_answered_and_nobody_waits_for_the_rest() -> None:
+    held = Held()
+    gathering = Gathering[str, str](held)
+    with ThreadPoolExecutor(WORKERS + 2) as pool:
+        computed = [pool.submit(gathering.answer, f"a{n}", alike=n) for n in range(WORKERS)]
+        for _ in computed:
+            assert held.busy.acquire(timeout=30)
+        waiting = pool.submit(gathering.answer, "b", alike="b")
+        while not gathering._waiting:
+            threading.Event().wait(0.001)
+        closed = pool.submit(gathering.close)
+        while not gathering._workers._shutdown:
+            threading.Event().wait(0.001)
+        held.go_on.set()
+        closed.result(30)
+        assert [each.result(30) for each in computed] == [f"A{n}" for n in range(WORKERS)]
+        with pytest.raises(CancelledError):
+            waiting.result(30)
+    with pytest.raises(RuntimeError):
+        gathering.answer("late", alike="late")
