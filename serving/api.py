@@ -37,7 +37,9 @@ def create_app(
         title="wardcast",
         version=metadata.version("wardcast"),
         summary="Readmission, complication and cost predictions for hospital admissions, with reasons",
-        # The pages that show a description load scripts from elsewhere; the product asks no other host.
+        # The description is a route of ours. The pages that show one load scripts from elsewhere; the product
+        # asks no other host.
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         # An address that is almost right is none: the answer would repeat it, identifiers and all.

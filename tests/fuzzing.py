@@ -151,6 +151,8 @@ class Served:
         assert not [line for line in lines if line["event"] == "failure" or "error" in line]
         asked = [line for line in lines if line["event"] == "request"]
         assert {line["route"] for line in asked} <= templates | {"unmatched", "/openapi.json"}
+        # Every address that is asked has a template; what is changed into none is not found.
+        assert not [line for line in asked if line["route"] == "unmatched" and line["status"] == 200]
         assert len(asked) >= sum(self.counts.values())
         assert self.server.process.poll() is None
 

@@ -6,6 +6,8 @@ The table says what is promised. A route that it does not name fails, and so doe
 from __future__ import annotations
 
 import datetime as dt
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +27,6 @@ from serving.settings import ServingSettings
 EVERYBODY = None
 PROMISED: dict[tuple[str, str], Permission | None] = {
     ("GET", "/openapi.json"): EVERYBODY,
-    ("HEAD", "/openapi.json"): EVERYBODY,
     ("GET", "/health/live"): EVERYBODY,
     ("GET", "/health/ready"): EVERYBODY,
     ("GET", "/cds-services"): EVERYBODY,
@@ -114,6 +115,27 @@ def test_a_route_answers_whom_it_is_promised_to_and_nobody_else(served: Served, 
         is_allowed = permission in PERMISSIONS[role]
         assert (answered == 403) is not is_allowed, f"{role} got {answered}"
         assert answered != 401
+
+
+def test_every_route_is_counted_by_its_template(served: Served):
+    administrator = {"Authorization": f"Bearer {served.keys[Role.ADMINISTRATOR]}"}
+    before = counted(served.client.get("/metrics", headers=administrator).text)
+    for method, template in PROMISED:
+        status(served.client, method, template, None)
+    after = counted(served.client.get("/metrics", headers=administrator).text)
+    # The first look at the metrics is among what the second one tells.
+    expected = Counter([*PROMISED]) + Counter([("GET", "/metrics")])
+    assert after - before == expected
+
+
+def counted(metrics: str) -> Counter[tuple[str, str]]:
+    found = re.findall(
+        r'^wardcast_request_seconds_count\{method="(.*)",route="(.*)",status="\d+"\} (.*)$', metrics, re.M
+    )
+    requests: Counter[tuple[str, str]] = Counter()
+    for method, route, n in found:
+        requests[method, route] += round(float(n))
+    return requests
 
 
 def test_an_address_that_is_no_route_is_404_for_everybody(served: Served):
