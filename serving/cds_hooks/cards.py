@@ -136,7 +136,9 @@ def _paragraphs(prediction: Prediction, settings: CdsSettings) -> Iterator[str]:
         prediction, WORDS[settings.language], closed=words.interval, open_ended=words.open_interval
     )
     headline = _headline(prediction, settings)
-    yield f"{headline} {interval}" if interval else headline
+    yield headline
+    if interval:
+        yield interval
     told = [
         sentence(reason, scale=prediction["scale"], language=settings.language)
         for reason in prediction["reasons"]
@@ -171,7 +173,7 @@ def _caveats(shown: Shown, main: Prediction, service: Service, settings: CdsSett
         yield "\n".join(f"- {one}" for one in told)
     at = (answer["prediction_time"] or answer["scored_at"])[:16].replace("T", " ")
     model = words.model.format(model=escaped(main["model"]), time=at)
-    yield f"{model} {words.not_a_cause} {words.decides}"
+    yield WORDS[settings.language].gap.join([model, words.not_a_cause, words.decides])
 
 
 def _value(prediction: Prediction, settings: CdsSettings) -> str:

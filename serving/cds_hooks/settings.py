@@ -6,6 +6,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -22,6 +23,7 @@ Text = Annotated[str, Field(min_length=1, max_length=500)]
 REQUIRED_PREFETCH = ("patient", "encounters")
 """Without these keys nothing can be predicted."""
 
+_OWN = files("serving.cds_hooks")
 _SAMPLE = {"{{context.patientId}}": "P1", "{{context.encounterId}}": "E1"}
 
 
@@ -175,20 +177,36 @@ def filled(resource: Any, tokens: Mapping[str, str]) -> Any:
 
 
 def read_settings(file: Path | None = None) -> CdsSettings:
-    """The settings in `file`, or the product's own. Raises CdsSettingsError."""
+    """The settings in `file`, in its language; what it leaves out is the product's. Raises CdsSettingsError.
+
+    A key of the file stands in place of the product's whole, but of `words` and `targets` each by itself.
+    """
+    settings = _content(_OWN / "default.toml")
     try:
-        text = (
-            (files("serving.cds_hooks") / "default.toml").read_text("utf-8")
-            if file is None
-            else file.read_text("utf-8")
-        )
-        # Over JSON, so that a date in TOML is the text that FHIR has for it.
-        content = json.loads(json.dumps(tomllib.loads(text), default=str))
-        return CdsSettings.model_validate(content)
-    except ValidationError as error:
-        raise CdsSettingsError(f"{file}: {'; '.join(_places(error))}. Correct them.") from None
+        own = {} if file is None else _content(file)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise CdsSettingsError(f"{file}: cannot be read ({error}). Name a TOML file.") from None
+    if own.get("language") == Language.ZH:
+        settings = _laid_over(settings, _content(_OWN / "zh.toml"))
+    try:
+        return CdsSettings.model_validate(_laid_over(settings, own))
+    except ValidationError as error:
+        raise CdsSettingsError(f"{file}: {'; '.join(_places(error))}. Correct them.") from None
+
+
+def _content(file: Traversable) -> dict[str, Any]:
+    # Over JSON, so that a date in TOML is the text that FHIR has for it.
+    content: dict[str, Any] = json.loads(json.dumps(tomllib.loads(file.read_text("utf-8")), default=str))
+    return content
+
+
+def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    completed = {
+        name: {**below[name], **above[name]}
+        for name in ("words", "targets")
+        if isinstance(above.get(name), dict)
+    }
+    return {**below, **above, **completed}
 
 
 def _places(error: ValidationError) -> Iterable[str]:

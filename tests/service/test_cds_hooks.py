@@ -376,6 +376,64 @@ def test_a_title_of_any_length_makes_a_summary_below_140_characters(
     assert card["summary"].endswith("…")
 
 
+@pytest.fixture(scope="module")
+def chinese(tmp_path_factory: pytest.TempPathFactory) -> CdsSettings:
+    file = tmp_path_factory.mktemp("cds") / "cds.toml"
+    file.write_text('language = "zh"\n', "utf-8")
+    return read_settings(file)
+
+
+def test_a_card_in_chinese_has_no_word_of_english(engine: sa.Engine, chinese: CdsSettings) -> None:
+    warnings = (
+        "outside the models' population: newborns",
+        "visits not sent: unknown, its features are missing",
+    )
+    answers = KnownAnswers(charges("high"), risk("readmission", 0.231, "high"), warnings=warnings)
+    service = Service(answers, engine, chinese)
+    [card] = service.cards("order-sign", prefetch(OPEN_STAY))
+    assert card["summary"] == "预期本次住院费用：41,800 元（高）"
+    for told in (
+        "**预期本次住院费用：41,800 元**（高；高于校准所用住院病例中的 94%）",
+        "每 100 例此类住院中，约 80 例的实际值在 26,100 元 至 66,900 元 之间。",
+        "- 近一年住院次数：3 次（使预期费用增加）",
+        "- **出院后 30 天内非计划再入院风险：23%**（高；高于校准所用住院病例中的 94%）",
+        "- 本次诊疗期间发生并发症的风险：未预测",
+        "- 初步预测：观察时间未满，结果仍可能变化。\n- 不属于模型适用人群：新生儿。\n",
+        "- 未提供门急诊就诊记录，相关信息按未知处理。",
+        "这是模型的计算结果，不代表因果关系。最终由临床医生决定。",
+    ):
+        assert told in card["detail"]
+    [risky] = service.cards("patient-view", prefetch(OPEN_STAY))
+    labels = [one["label"] for one in risky["suggestions"]]
+    assert labels == ["安排出院后 7 天内随访", "请人核对出院计划和用药"]
+    assert [one["display"] for one in risky["overrideReasons"]] == [
+        *("已安排或已完成", "不适用于该患者", "本人对风险的判断不同", "患者拒绝")
+    ]
+    # The names of models are names.
+    for one in (card, risky):
+        told = one["summary"] + re.sub(r"[a-z]+-admission/\d", "", one["detail"])
+        assert re.findall("[A-Za-z]+", told) == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_summary_of_any_target_and_value_is_below_140_characters(
+    engine: sa.Engine, cds: CdsSettings, chinese: CdsSettings, language: str
+) -> None:
+    settings = {"en": cds, "zh": chinese}[language]
+    for target in settings.targets:
+        found = (
+            charges("medium")
+            if target in ("charges", "cost", "stay_days")
+            else risk(target, 0.0004, "medium")
+        )
+        found |= {"target": target} | ({"expected": 1_284_067_000.0} if "expected" in found else {})
+        only = settings.services[0].model_copy(update={"targets": [target]})
+        service = Service(KnownAnswers(found), engine, settings.model_copy(update={"services": [only]}))
+        [card] = service.cards("patient-view", prefetch(OPEN_STAY))
+        assert len(card["summary"]) < 140
+        assert "…" not in card["summary"]
+
+
 # What is asked of the models. The stay began 2026-01-07 10:00 in Shanghai, 2 hours and a half ago.
 
 
