@@ -13,10 +13,12 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from serving.http.description import Responses
 from serving.http.responses import counted, json_response, problem_response, refused_parameters
-from serving.problems import MAX_FIELD_ERRORS, Problem
+from serving.problems import MAX_FIELD_ERRORS, Problem, as_problem
 
 FHIR_JSON = "application/fhir+json"
 PROBLEMS = "urn:wardcast:problem"
@@ -88,7 +90,8 @@ def outcomes(*statuses: int) -> Responses:
 
 
 class OutcomeRoute(APIRoute):
-    """A route whose problems, those of its dependencies too, are answered as OperationOutcome."""
+    """A route whose problems, those of its dependencies and unforeseen ones too, are answered as
+    OperationOutcome."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
@@ -100,5 +103,9 @@ class OutcomeRoute(APIRoute):
                 return outcome_response(counted(request, problem))
             except RequestValidationError as error:
                 return outcome_response(counted(request, refused_parameters(error)))
+            except (ClientDisconnect, HTTPException):
+                raise
+            except Exception as error:
+                return outcome_response(counted(request, as_problem(error)))
 
         return answered

@@ -125,3 +125,15 @@ def test_the_description_shows_a_bundle_that_is_valid(store: PredictionStore, au
     [route] = [path for path in described if path.endswith("/RiskAssessment")]
     content = described[route]["get"]["responses"]["200"]["content"]
     get_fhir_model_class("Bundle").model_validate(content["application/fhir+json"]["example"])
+
+
+def test_a_failure_that_nobody_foresaw_is_an_outcome_too_and_shows_no_value(
+    store: PredictionStore, audit: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object, **_named: object) -> Stored:
+        raise RuntimeError("Zhang-Wei-4711")
+
+    monkeypatch.setattr(store, "latest", fail)
+    response = client(store, audit).get("/v1/admissions/S9/RiskAssessment")
+    refused(response, 500, "internal-error")
+    assert "Zhang" not in response.text
