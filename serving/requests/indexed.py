@@ -19,7 +19,6 @@ Row = dict[str, object]
 Tables = dict[str, list[Row]]
 
 _DEPARTMENTS = ("admission_department", "discharge_department")
-_NOWHERE: Mapping[str, object] = dict.fromkeys(_DEPARTMENTS)
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Indexed:
     """A data set with the bucket and the departments of every stay: 20 bytes each, in the order of the hashes
     of their ids. May be used from many threads at once.
 
-    `departments` are places in `names`, one row for each of the two columns.
+    `departments` are places in `names`, one row for each of the two columns; a last place is nobody's.
     """
 
     dataset: DataSet
@@ -49,24 +48,25 @@ class Indexed:
         Nothing is read of a stay that is not seen: it takes as long as one that is not held.
         """
         with self.con.cursor() as con:
-            places = self._places_of(con, stay_id)
-            stays = [self._departments_at(place) for place in places] or [_NOWHERE]
-            # A list: each is asked for, and the one of a stay that is not held too.
-            seen = [is_seen(stay) for stay in stays]
-            for place, is_seen_there in zip(places, seen, strict=False):
-                if is_seen_there and (tables := self._read(con, int(self.buckets[place]), stay_id)):
+            first, last = self._places_of(con, stay_id)
+            # Of a stay that is not held the next one is looked at: it takes as long.
+            looked_at = range(first, max(last, first + 1))
+            seen = [place for place in looked_at if is_seen(self._departments_at(place))]
+            for place in seen:
+                if place < last and (tables := self._read(con, int(self.buckets[place]), stay_id)):
                     return tables
         return {}
 
-    def _places_of(self, con: duckdb.DuckDBPyConnection, stay_id: str) -> range:
-        """The stay's place, and, once in a blue moon, that of another stay with the same hash."""
+    def _places_of(self, con: duckdb.DuckDBPyConnection, stay_id: str) -> tuple[int, int]:
+        """The stay's first place and that after its last: stays with the same hash are rare as blue moons."""
         row = con.execute("SELECT hash(?::VARCHAR)", [stay_id]).fetchone()
         assert row is not None
         key = np.uint64(row[0])
         first, last = (int(np.searchsorted(self.hashes, key, side=side)) for side in ("left", "right"))
-        return range(first, last)
+        return first, last
 
     def _departments_at(self, place: int) -> Mapping[str, object]:
+        # After the last one lies nobody's, which is in no department.
         codes = self.departments[:, place]
         return {column: self.names[code] for column, code in zip(_DEPARTMENTS, codes, strict=True)}
 
@@ -117,12 +117,13 @@ def index_stays(folder: Path, memory_limit_mb: int) -> Indexed:
         departments.append(np.stack([_coded(own[name], codes) for name in _DEPARTMENTS]))
     every = np.concatenate(hashes)
     order = np.argsort(every, kind="stable")
+    nowhere = np.full((len(_DEPARTMENTS), 1), codes[None], dtype=np.int32)
     return Indexed(
         dataset,
         stamp,
         every[order],
         np.concatenate(buckets)[order],
-        np.concatenate(departments, axis=1)[:, order],
+        np.concatenate([np.concatenate(departments, axis=1)[:, order], nowhere], axis=1),
         tuple(codes),
         con,
     )

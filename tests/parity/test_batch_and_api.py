@@ -6,7 +6,6 @@ import datetime as dt
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,29 +22,14 @@ from serving.api import create_app
 from serving.champions.loaded import ChampionSet
 from serving.nightly.score import ScoringError, score
 from serving.nightly.scored import SCHEMA, combine, top_table
-from serving.reasons import sentence, tell
-from serving.reasons.languages import Language
-from serving.requests.schema import REQUEST_TABLES
-from tests.served import comparable, open_to_all, sent
+from serving.reasons import sentence
+from tests.served import as_answered, comparable, open_to_all, sent
 
 
 @pytest.fixture(scope="module")
 def client(champions_folder: Path) -> Iterator[TestClient]:
     with TestClient(create_app(open_to_all(champions_folder, features=DEFAULT_SETTINGS))) as client:
         yield client
-
-
-def as_answered(row: dict[str, Any], records: dict[str, Any]) -> dict[str, Any]:
-    """A row of the scored file as the API would answer it to these records, in words too."""
-    not_sent = REQUEST_TABLES.keys() - records.keys()
-    document = {"target": row["target"], "band": row["band"], "percentile": row["percentile"],
-                "reasons": json.loads(row["reasons"]), "base_value": row["base_value"],
-                "raw_output": row["raw_output"], "scale": row["scale"], "model": row["model"]}  # fmt: skip
-    if row["target"] != "cost":
-        return tell(document | {"probability": row["value"]}, Language.EN, not_sent=not_sent)
-    interval = {"level": 0.8, "low": row["low"], "high": None if pd.isna(row["high"]) else row["high"]}
-    amount = {"expected": row["value"], "unit": row["unit"], "currency": row["currency"]}
-    return tell(document | amount | {"interval": interval}, Language.EN, not_sent=not_sent)
 
 
 def test_an_admission_gets_the_same_prediction_from_batch_and_api_to_the_last_bit(hospital, scored, client):
