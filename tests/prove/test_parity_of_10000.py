@@ -207,8 +207,8 @@ def report(run: Run) -> str:
         "sent, once from the history that it holds. Every answer was compared with its rows of the file as "
         "text, so that one bit of a number shows: predictions, intervals, bands, percentiles, reasons with "
         "their contributions and sentences, warnings, times, models. Two warnings only the API has: how many "
-        "rows lie after the prediction time, since the whole record is sent, and which tables were not sent from "
-        "which no champion learned. Written by `make prove`, "
+        "rows lie after the prediction time, since the whole record is sent, and which tables were not sent "
+        "from which no champion learned. Written by `make prove`, "
         f"{dt.datetime.now(dt.UTC).date()}, in {run.minutes:.0f} minutes.",
         "",
         "| asked with | admissions | answers | predictions | differing |",
