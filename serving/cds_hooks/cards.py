@@ -82,20 +82,22 @@ def _card(
     indicator = settings.indicators[band]
     if indicator == "none":
         return []
+    beside = [found for target in service.beside if (found := shown.of(target))]
+    models = tuple(one["model"] for one in (main, *others, *beside))
+    paragraphs = [*_detail(shown, main, service, settings, others), _source(shown, models, settings)]
     suggestions = [_suggestion(one, shown) for one in _fitting(settings.suggestions, main)]
     reasons = [] if settings.overrides is None else settings.overrides.codings()
     card = CardDocument(
         uuid=uuid.uuid4(),
         summary=_summary(main, settings),
-        detail="\n\n".join(_detail(shown, main, service, settings, others)),
+        detail="\n\n".join(paragraphs),
         indicator=indicator,
         source=SourceDocument.model_validate(settings.source.model_dump()),
         suggestions=suggestions or None,
         selectionBehavior="any" if suggestions else None,
         overrideReasons=reasons or None,
     )
-    beside = [found for target in service.beside if (found := shown.of(target))]
-    return [Card(card, tuple(one["model"] for one in (main, *others, *beside)))]
+    return [Card(card, models)]
 
 
 def _summary(prediction: Prediction, settings: CdsSettings) -> str:
@@ -130,6 +132,14 @@ def _detail(
     yield from _caveats(shown, main, service, settings)
 
 
+def _source(shown: Shown, models: Sequence[str], settings: CdsSettings) -> str:
+    """Which models say so, as of when, and who decides."""
+    words = settings.words
+    at = (shown.answer["prediction_time"] or shown.answer["scored_at"])[:16].replace("T", " ")
+    named = words.model.format(model=escaped(", ".join(models)), time=at)
+    return WORDS[settings.language].gap.join([named, words.not_a_cause, words.decides])
+
+
 def _paragraphs(prediction: Prediction, settings: CdsSettings) -> Iterator[str]:
     words = settings.words
     interval = interval_told(
@@ -161,7 +171,8 @@ def _caveats(shown: Shown, main: Prediction, service: Service, settings: CdsSett
     named = {main["target"], *service.beside}
     told = [words.provisional] if answer["provisional"] else []
     told += [escaped(caution(warning, settings.language)) for warning in answer["warnings"]]
-    if answer["prediction_point"] != "discharge" and not named.isdisjoint(AFTER_DISCHARGE):
+    has_left = answer["prediction_point"] == "discharge" and not answer["provisional"]
+    if not has_left and not named.isdisjoint(AFTER_DISCHARGE):
         told.append(words.before_discharge)
     if shown.is_paged:
         told.append(words.paged)
@@ -171,9 +182,6 @@ def _caveats(shown: Shown, main: Prediction, service: Service, settings: CdsSett
         told.append(words.foreign.format(count=shown.n_foreign, currency=shown.currency))
     if told:
         yield "\n".join(f"- {one}" for one in told)
-    at = (answer["prediction_time"] or answer["scored_at"])[:16].replace("T", " ")
-    model = words.model.format(model=escaped(main["model"]), time=at)
-    yield WORDS[settings.language].gap.join([model, words.not_a_cause, words.decides])
 
 
 def _value(prediction: Prediction, settings: CdsSettings) -> str:

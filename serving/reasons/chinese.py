@@ -9,7 +9,7 @@ from features.languages.chinese import feature_words, level_words, words
 from models.units import Scale
 from serving.reasons.words import Words, days, money, number, percent
 
-_MISSING = {"not_known": "未知", "not_sent": "未知，未提供"}
+_MISSING = {"not_known": "无记录", "not_sent": "未提供"}
 _ATTACHED = ("%", "×", "/")
 
 

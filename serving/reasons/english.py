@@ -34,7 +34,7 @@ _COUNTING_UNITS = frozenset(
 _BEGINNING = re.compile(rf"((?:(?!of |in |from )[\w-]+ )*?)({'|'.join(_COUNTED)})\b", re.IGNORECASE)
 _SYMBOLS = {
     "1": "",
-    "10*9/L": "10⁹/L",
+    "10*9/L": "× 10⁹/L",
     "g/dL/d": "g/dL a day",
     "mg/dL/d": "mg/dL a day",
     "mmol/L/d": "mmol/L a day",
@@ -45,7 +45,7 @@ _MONTHS = (
     *("August", "September", "October", "November", "December"),
 )
 _NAMED = {"admission_weekday": _WEEKDAYS, "admission_month": _MONTHS}
-_MISSING = {"not_known": "not known", "not_sent": "not known, was not sent"}
+_MISSING = {"not_known": "not recorded", "not_sent": "not sent"}
 
 
 def _statement(reason: Mapping[str, Any]) -> str:

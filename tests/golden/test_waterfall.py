@@ -84,7 +84,7 @@ def test_the_words_say_what_raises_and_what_lowers_and_the_prediction_without_it
     assert chinese is not None
     told = (english.text or "").replace("\N{NO-BREAK SPACE}", " ")
     assert "1. 3 admissions in the last year · without it 14 % · raises the risk" in told
-    assert "3. Haemoglobin, first day: not known, was not sent · without it 29 % · lowers the risk" in told
+    assert "3. Haemoglobin, first day: not sent · without it 29 % · lowers the risk" in told
     assert "6. 37 others together · raises the risk" in told
     assert "Start, before anything is known of the patient: 12 %" in told
     assert "This is how the model sees it, not a cause." in told

@@ -331,6 +331,8 @@ def test_expected_charges_stand_beside_the_risks(engine: sa.Engine, cds: CdsSett
         assert "- **Unplanned readmission within 30 days of discharge: 23 %**" in card["detail"]
         assert "- Complication of care in this episode: not predicted" in card["detail"]
         assert "Orders that are not signed yet are not part of it." in card["detail"]
+        # Escaped or not, a hyphen and a slash are themselves in Markdown.
+        assert "Model charges-admission/2, readmission-admission/7, as of 2026-01-07 12:30." in card["detail"]
         assert "suggestions" not in card
         assert "selectionBehavior" not in card
 
@@ -463,6 +465,15 @@ def test_at_discharge_a_stay_that_goes_on_is_asked_about_as_of_now(service: Serv
     service.cards("encounter-discharge", prefetch(OPEN_STAY))
     assert service.answers.asked[0]["prediction_point"] == "discharge"
     assert service.answers.asked[0]["prediction_time"] == "2026-01-07T12:30:00"
+
+
+def test_until_the_patient_has_left_the_days_after_discharge_are_to_come(service: Service) -> None:
+    to_come = "Counted from a discharge alive and to no other hospital, which is still to come."
+    [early] = service.cards("encounter-discharge", prefetch(OPEN_STAY))
+    assert to_come in early["detail"]
+    ended = encounter("S9", "2026-01-05T10:00:00+08:00", "2026-01-07T11:00:00+08:00")
+    [after] = service.cards("encounter-discharge", prefetch(ended))
+    assert to_come not in after["detail"]
 
 
 def test_at_discharge_a_stay_that_has_ended_is_asked_about_at_its_end(service: Service) -> None:

@@ -33,10 +33,10 @@ HAEMOGLOBIN = ("haemoglobin_first_day", "Haemoglobin, first day")
         (reason(*STAYS, 0, "stays", "lowers"),
          "No admissions in the last year (lowers the risk)", "近一年住院次数：0 次（使风险降低）"),
         (reason(*STAYS, None, "stays"),
-         "Admissions in the last year: not known (raises the risk)", "近一年住院次数：未知（使风险升高）"),
+         "Admissions in the last year: not recorded (raises the risk)", "近一年住院次数：无记录（使风险升高）"),
         (reason(*STAYS, None, "stays", missing="not_sent"),
-         "Admissions in the last year: not known, was not sent (raises the risk)",
-         "近一年住院次数：未知，未提供（使风险升高）"),
+         "Admissions in the last year: not sent (raises the risk)",
+         "近一年住院次数：未提供（使风险升高）"),
         (reason("n_high_risk_medication_groups", "High-risk medication groups", 2, "groups"),
          "2 high-risk medication groups (raises the risk)", "高警示药品类别数：2 类（使风险升高）"),
         (reason("n_diagnoses", "Coded diagnoses of this stay", 1, "diagnoses", "lowers"),
@@ -58,9 +58,9 @@ HAEMOGLOBIN = ("haemoglobin_first_day", "Haemoglobin, first day")
          "Haemoglobin, first day: 9.04 g/dL (raises the risk)",
          "血红蛋白，入院首日：9.04 g/dL（使风险升高）"),
         (reason(*HAEMOGLOBIN, None, "g/dL"),
-         "Haemoglobin, first day: not known (raises the risk)", "血红蛋白，入院首日：未知（使风险升高）"),
+         "Haemoglobin, first day: not recorded (raises the risk)", "血红蛋白，入院首日：无记录（使风险升高）"),
         (reason("white_cells_first_day", "White cells, first day", 12.3, "10*9/L"),
-         "White cells, first day: 12.3 10⁹/L (raises the risk)",
+         "White cells, first day: 12.3 × 10⁹/L (raises the risk)",
          "白细胞计数，入院首日：12.3×10⁹/L（使风险升高）"),
         (reason("inr_first_day", "INR, first day", 1.3, "1"),
          "INR, first day: 1.3 (raises the risk)", "国际标准化比值（INR），入院首日：1.3（使风险升高）"),
@@ -68,7 +68,7 @@ HAEMOGLOBIN = ("haemoglobin_first_day", "Haemoglobin, first day")
          "HbA1c, latest: 8.1 % (raises the risk)", "糖化血红蛋白（HbA1c），最近一次：8.1%（使风险升高）"),
         (reason("creatinine_slope", "Creatinine, change a day", -0.25, "mg/dL/d", "lowers"),
          "Creatinine, change a day: -0.25 mg/dL a day (lowers the risk)",
-         "肌酐，住院期间每日变化：-0.25 mg/dL/天（使风险降低）"),
+         "肌酐，住院至今每日变化：-0.25 mg/dL/天（使风险降低）"),
         (reason("charlson_score", "Charlson score", 1, "points"),
          "Charlson score: 1 point (raises the risk)", "Charlson 合并症指数：1 分（使风险升高）"),
         (reason("has_congestive_heart_failure", "Congestive heart failure", True),
@@ -192,7 +192,7 @@ def test_what_was_not_sent_is_told_apart_from_what_is_not_known():
     # Told again, in another language and without the request, it is still known which was not sent.
     again = tell(told, ZH)["reasons"]
     assert {each["feature"]: each["missing"] for each in again} == missing
-    assert again[1]["sentence"] == "血红蛋白，入院首日：未知，未提供（使风险升高）"
+    assert again[1]["sentence"] == "血红蛋白，入院首日：未提供（使风险升高）"
 
 
 def test_what_is_known_is_not_missing():
