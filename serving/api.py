@@ -75,7 +75,8 @@ def _include(app: FastAPI, parts: Parts) -> None:
     )
     app.include_router(stored.router(access, log, parts.predictions))
     app.include_router(explanation.router(access, log, parts.predictions, answers.present))
-    app.include_router(fhir.router(access, log, parts.predictions, parts.cds_hooks.mitigations()))
+    cds = parts.cds_hooks
+    app.include_router(fhir.router(access, log, parts.predictions, cds.mitigations(), cds.language))
     app.include_router(
         cds_hooks.router(
             access,

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from features.errors import UserError
 from features.sources.fhir.validate import fault_of, is_type
 from models.bands import Band
-from serving.reasons.languages import Language
+from serving.reasons.languages import WORDS, Language
 
 Hook = Literal["patient-view", "encounter-start", "encounter-discharge", "order-select", "order-sign"]
 Text = Annotated[str, Field(min_length=1, max_length=500)]
@@ -161,7 +161,11 @@ class CdsSettings(_Model):
             for target in suggestion.targets:
                 for band in suggestion.bands:
                     found.setdefault((target, band), []).append(suggestion.label)
-        return {key: f"{'; '.join(labels)}. {self.words.decides}" for key, labels in found.items()}
+        words = WORDS[self.language]
+        return {
+            key: f"{words.semicolon.join(labels)}{words.stop}{words.gap}{self.words.decides}"
+            for key, labels in found.items()
+        }
 
 
 def filled(resource: Any, tokens: Mapping[str, str]) -> Any:

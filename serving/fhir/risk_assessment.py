@@ -14,10 +14,14 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Any
 
+from serving.fhir.words import FHIR_WORDS
 from serving.reasons import sentence, shortened
+from serving.reasons.captions import CAPTIONS
+from serving.reasons.cautions import cautions
+from serving.reasons.languages import WORDS, Language
+from serving.reasons.sentences import interval_told, value_of
 from serving.store.predictions import Stored
 
 Resource = dict[str, Any]
@@ -33,18 +37,6 @@ UCUM = "http://unitsofmeasure.org"
 RISK_PROBABILITY = "http://terminology.hl7.org/CodeSystem/risk-probability"
 FOLLOW_UP_DAYS = 30
 
-OUTCOMES: Mapping[str, str] = MappingProxyType(
-    {
-        "readmission": "Unplanned readmission within 30 days of discharge",
-        "readmission_or_death": "Unplanned readmission or death within 30 days of discharge",
-        "complication": "Complication of care during this episode",
-        "cost": "Expected cost of the episode",
-        "charges": "Expected charges of this stay",
-        "stay_days": "Expected length of this stay",
-    }
-)
-"""Target → what is predicted, in words."""
-
 _LIKELIHOODS = {
     "low": ("low", "Low likelihood"),
     "medium": ("moderate", "Moderate likelihood"),
@@ -52,18 +44,19 @@ _LIKELIHOODS = {
 }
 AFTER_DISCHARGE = ("readmission", "readmission_or_death")
 """Targets that are counted from the discharge on."""
-_NOT_CAUSES = "This is what the model weighed; it tells no causes."
 _NAMESPACE = uuid.UUID("6d0c6ad8-9e0a-5a53-8f5e-0b6f2f4f4a53")
 _FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 
-def bundle(stored: Stored, mitigations: Mapping[tuple[str, str], str]) -> Resource:
-    """Every prediction of the stored answer: a Bundle of type collection.
+def bundle(
+    stored: Stored, mitigations: Mapping[tuple[str, str], str], language: Language = Language.EN
+) -> Resource:
+    """Every prediction of the stored answer: a Bundle of type collection, its words in the language.
 
     `mitigations` says for target and band what may lower the risk; where it says nothing, nothing is said.
     """
     resources = [
-        _risk(stored, one, mitigations) if "probability" in one else _amount(stored, one)
+        _risk(stored, one, mitigations, language) if "probability" in one else _amount(stored, one, language)
         for one in stored.document["predictions"]
     ]
     return {
@@ -75,13 +68,16 @@ def bundle(stored: Stored, mitigations: Mapping[tuple[str, str], str]) -> Resour
 
 
 def _risk(
-    stored: Stored, prediction: Mapping[str, Any], mitigations: Mapping[tuple[str, str], str]
+    stored: Stored,
+    prediction: Mapping[str, Any],
+    mitigations: Mapping[tuple[str, str], str],
+    language: Language,
 ) -> Resource:
     code, display = _LIKELIHOODS[prediction["band"]]
     # Through its shortest text: 0.231 is 23.1 %, not 23.100000000000001 %.
     percentage = float(Decimal(repr(float(prediction["probability"]))) * 100)
     predicted: Resource = {
-        "outcome": _target(prediction),
+        "outcome": _target(prediction, language),
         "probabilityDecimal": percentage,
         "qualitativeRisk": {
             "coding": [
@@ -90,31 +86,31 @@ def _risk(
             ]
         },
         **_when(stored, prediction["target"]),
-        "rationale": _rationale(prediction),
+        "rationale": _rationale(prediction, language),
     }
     resource = {
         "resourceType": "RiskAssessment",
-        **_common(stored, prediction),
+        **_common(stored, prediction, language),
         "occurrenceDateTime": _instant(stored.scored_at),
         "performer": {"type": "Device", "display": "wardcast"},
         "basis": [_encounter(stored.stay_id)],
         "prediction": [predicted],
-        **_notes(stored.document["warnings"]),
+        **_notes(cautions(stored.document, language)),
     }
     mitigation = mitigations.get((prediction["target"], prediction["band"]))
     return resource if mitigation is None else {**resource, "mitigation": mitigation}
 
 
-def _amount(stored: Stored, prediction: Mapping[str, Any]) -> Resource:
+def _amount(stored: Stored, prediction: Mapping[str, Any], language: Language) -> Resource:
     resource = {
         "resourceType": "Observation",
-        **_common(stored, prediction),
-        "code": _target(prediction),
+        **_common(stored, prediction, language),
+        "code": _target(prediction, language),
         "issued": _instant(stored.scored_at),
         "valueQuantity": _quantity(prediction["expected"], prediction),
         "interpretation": [{"coding": [{"system": BANDS, "code": prediction["band"]}]}],
         "device": {"type": "Device", "display": "wardcast"},
-        **_notes([_rationale(prediction), *stored.document["warnings"]]),
+        **_notes([_rationale(prediction, language), *cautions(stored.document, language)]),
     }
     if stored.prediction_time is not None:
         # A local time without its offset is no dateTime of FHIR; its date is.
@@ -127,32 +123,35 @@ def _amount(stored: Stored, prediction: Mapping[str, Any]) -> Resource:
     component = {
         "code": {
             "coding": [{"system": COMPONENTS, "code": f"prediction-interval-{share}"}],
-            "text": f"{share} % prediction interval; an end that is left out is not bounded",
+            "text": FHIR_WORDS[language].interval.format(level=share),
         },
         "valueRange": ends,
     }
     return {**resource, "component": [component]}
 
 
-def _common(stored: Stored, prediction: Mapping[str, Any]) -> Resource:
+def _common(stored: Stored, prediction: Mapping[str, Any], language: Language) -> Resource:
     """What both resources have. The store knows no patient: the subject is the encounter's."""
-    name = f"{stored.stay_id}/{stored.document['prediction_point']}/{prediction['target']}"
+    point, words = stored.document["prediction_point"], FHIR_WORDS[language]
+    name = f"{stored.stay_id}/{point}/{prediction['target']}"
     return {
         "id": str(uuid.uuid5(_NAMESPACE, f"{name}/{stored.document['scored_at']}")),
-        "text": _narrative(stored, prediction),
+        "language": WORDS[language].tag,
+        "text": _narrative(stored, prediction, language),
         "status": "preliminary" if stored.document["provisional"] else "final",
-        "subject": {"type": "Patient", "display": "The patient of the encounter"},
+        "subject": {"type": "Patient", "display": words.patient},
         "encounter": _encounter(stored.stay_id),
         "method": {
             "coding": [{"system": MODELS, "code": prediction["model"]}],
-            "text": f"Model {prediction['model']}, prediction point {stored.document['prediction_point']}",
+            "text": words.method.format(model=prediction["model"], point=point),
         },
     }
 
 
-def _target(prediction: Mapping[str, Any]) -> Resource:
+def _target(prediction: Mapping[str, Any], language: Language) -> Resource:
     target = prediction["target"]
-    return {"coding": [{"system": TARGETS, "code": target}], "text": OUTCOMES.get(target, target)}
+    text = FHIR_WORDS[language].outcomes.get(target, target)
+    return {"coding": [{"system": TARGETS, "code": target}], "text": text}
 
 
 def _when(stored: Stored, target: str) -> Resource:
@@ -176,24 +175,29 @@ def _quantity(value: float, prediction: Mapping[str, Any]) -> Resource:
     return {"value": value, "unit": currency, "system": ISO_4217, "code": currency}
 
 
-def _rationale(prediction: Mapping[str, Any]) -> str:
-    told = [sentence(reason, scale=prediction["scale"]) for reason in shortened(prediction)["reasons"]]
-    return " ".join([*(f"{one}." for one in told), _NOT_CAUSES])
-
-
-def _narrative(stored: Stored, prediction: Mapping[str, Any]) -> Resource:
-    """What a person reads who sees nothing else of the resource: what it rests on stands there too."""
-    preliminary = ["Preliminary: made before its full time of observation."]
+def _rationale(prediction: Mapping[str, Any], language: Language) -> str:
+    words = WORDS[language]
     told = [
-        f"{OUTCOMES.get(prediction['target'], prediction['target'])}: {prediction['band']}.",
-        *(preliminary if stored.document["provisional"] else []),
-        *(f"{warning}." for warning in stored.document["warnings"]),
-        _rationale(prediction),
+        f"{sentence(reason, scale=prediction['scale'], language=language)}{words.stop}"
+        for reason in shortened(prediction)["reasons"]
     ]
-    text = html.escape(" ".join(told))
+    return words.gap.join([*told, words.not_a_cause])
+
+
+def _narrative(stored: Stored, prediction: Mapping[str, Any], language: Language) -> Resource:
+    """What a person reads who sees nothing else of the resource: the value and what it rests on too."""
+    words, own, captions = WORDS[language], FHIR_WORDS[language], CAPTIONS[language]
+    headline = own.headline.format(
+        outcome=_target(prediction, language)["text"],
+        value=words.amount(value_of(prediction), prediction["scale"], prediction.get("currency")),
+        band=own.bands[prediction["band"]],
+    )
+    interval = interval_told(prediction, words, closed=captions.interval, open_ended=captions.open_interval)
+    told = [headline, interval, *cautions(stored.document, language), _rationale(prediction, language)]
+    text = html.escape(words.gap.join(filter(None, told)))
     return {
         "status": "generated",
-        "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{text}</p></div>',
+        "div": f'<div xmlns="http://www.w3.org/1999/xhtml" lang="{words.tag}"><p>{text}</p></div>',
     }
 
 

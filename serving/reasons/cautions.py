@@ -14,7 +14,7 @@ from typing import Any
 from features.catalogue import CATALOGUE
 from features.languages.chinese import feature_words, words
 from features.scope import CONTINUES
-from serving.reasons.languages import Language
+from serving.reasons.languages import WORDS, Language
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def caution(warning: str, language: Language = Language.EN) -> str:
         if found := said.warning.fullmatch(warning):
             parts = {name: _part(name, text, language) for name, text in found.groupdict().items()}
             return said.told[language].format(**parts)
-    return f"{warning.removesuffix('.')}{'。' if language is Language.ZH else '.'}"
+    return f"{warning.removesuffix('.')}{WORDS[language].stop}"
 
 
 def _part(name: str, text: str, language: Language) -> str:

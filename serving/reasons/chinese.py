@@ -81,4 +81,6 @@ CHINESE = Words(
     },
     not_a_cause="这是模型的计算结果，不代表因果关系。",
     gap="",
+    stop="。",
+    semicolon="；",
 )

@@ -155,4 +155,6 @@ ENGLISH = Words(
     },
     not_a_cause="This is how the model sees it, not a cause.",
     gap=" ",
+    stop=".",
+    semicolon="; ",
 )

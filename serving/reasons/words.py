@@ -21,7 +21,7 @@ class Words:
     `effects` what a contribution does. `told` puts the two together. `amount` is a predicted value on its
     scale with its currency, `currency` that currency alone. `effect` has for each direction and scale what
     the prediction is and what it would be, and for no direction that it would be about the same. `gap`
-    stands between sentences.
+    stands between sentences, `stop` at the end of one, `semicolon` between parts of one.
     """
 
     tag: str
@@ -34,6 +34,8 @@ class Words:
     effect: Mapping[tuple[str, str], str]
     not_a_cause: str
     gap: str
+    stop: str
+    semicolon: str
 
 
 def percent(share: float, *, sign: str) -> tuple[str, str]:

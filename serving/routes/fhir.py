@@ -18,6 +18,7 @@ from serving.fhir.risk_assessment import bundle
 from serving.http.query import only_known
 from serving.http.responses import json_response
 from serving.predictions.documents import EXAMPLE_ANSWER
+from serving.reasons.languages import Language
 from serving.routes.reads import read_latest
 from serving.store.predictions import PredictionStore, Stored
 
@@ -27,8 +28,9 @@ def router(
     audit: AuditLog,
     store: PredictionStore,
     mitigations: Mapping[tuple[str, str], str],
+    language: Language = Language.EN,
 ) -> APIRouter:
-    """The route `/v1/admissions/{stay_id}/RiskAssessment`; `mitigations` are as in `bundle`."""
+    """The route `/v1/admissions/{stay_id}/RiskAssessment`; `mitigations`, `language` are as in `bundle`."""
     routes = APIRouter(tags=["FHIR"], route_class=OutcomeRoute)
     Reader = Annotated[Caller, Depends(access.needs(Permission.READ_PREDICTIONS))]  # noqa: N806 - a type
 
@@ -44,7 +46,7 @@ def router(
         """The latest stored prediction as a Bundle: a RiskAssessment for each risk, an Observation for each
         amount. Another department's admission is 404."""
         found = read_latest(store, audit, caller, stay_id, action="read_risk_assessment")
-        return json_response(bundle(found, mitigations), media_type=FHIR_JSON)
+        return json_response(bundle(found, mitigations, language), media_type=FHIR_JSON)
 
     return routes
 

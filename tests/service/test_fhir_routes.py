@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -14,11 +15,14 @@ from serving.access.audit import AuditLog
 from serving.access.caller import Caller
 from serving.access.guard import Access
 from serving.access.roles import Role
-from serving.database.connection import StoreError, open_database
+from serving.api import create_app
+from serving.database.connection import StoreError, file_address, open_database
 from serving.http.responses import answer_problems
+from serving.parts import STORE_FILE
 from serving.problems import NOT_AUTHENTICATED, Problem
 from serving.routes.fhir import router
 from serving.store.predictions import PredictionStore, Stored
+from tests.served import open_to_all
 from tests.stored import answer
 
 
@@ -137,3 +141,18 @@ def test_a_failure_that_nobody_foresaw_is_an_outcome_too_and_shows_no_value(
     response = client(store, audit).get("/v1/admissions/S9/RiskAssessment")
     refused(response, 500, "internal-error")
     assert "Zhang" not in response.text
+
+
+def test_resources_speak_the_language_of_the_services(tmp_path: Path) -> None:
+    file = tmp_path / "cds.toml"
+    file.write_text('language = "zh"\n', "utf-8")
+    settings = open_to_all(tmp_path / "champions", folder=tmp_path, cds_hooks=file)
+    with TestClient(create_app(settings)) as served:
+        engine = open_database(file_address(tmp_path / STORE_FILE))
+        PredictionStore(engine).save([answer("S9", 0.231, band="high")])
+        engine.dispose()
+        [entry] = served.get("/v1/admissions/S9/RiskAssessment").json()["entry"]
+    risk = entry["resource"]
+    get_fhir_model_class("RiskAssessment").model_validate(risk)
+    assert risk["language"] == "zh-Hans"
+    assert risk["mitigation"] == "安排出院后 7 天内随访；请人核对出院计划和用药。最终由临床医生决定。"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +13,9 @@ from fhir.resources.R4B import get_fhir_model_class
 from serving.cds_hooks.settings import read_settings
 from serving.fhir.outcome import outcome
 from serving.fhir.risk_assessment import bundle
+from serving.predictions.documents import EXAMPLE_ANSWER
 from serving.problems import NO_PREDICTION, FieldError, Problem, invalid
+from serving.reasons.languages import Language
 from serving.store.predictions import Stored
 from tests.stored import answer
 
@@ -79,7 +83,7 @@ def test_the_band_is_a_likelihood_of_hl7(band: str, code: str) -> None:
 def test_the_rationale_is_the_reasons_in_words_and_says_that_they_are_no_causes() -> None:
     [risk] = resources(answer("S9"))
     assert risk["prediction"][0]["rationale"] == (
-        "3 admissions in the last year (raises the risk). This is what the model weighed; it tells no causes."
+        "3 admissions in the last year (raises the risk). This is how the model sees it, not a cause."
     )
 
 
@@ -114,7 +118,7 @@ def test_a_mitigation_is_there_for_its_target_and_band_alone() -> None:
 
 def test_warnings_of_the_answer_are_notes() -> None:
     [risk] = resources(answer("S9"))
-    assert risk["note"] == [{"text": "visits not sent: unknown, its features are missing"}]
+    assert risk["note"] == [{"text": "Visits were not sent: what rests on them is not known."}]
     assert "note" not in resources(with_facts(answer("S9"), warnings=[]))[0]
 
 
@@ -177,7 +181,85 @@ def test_the_narrative_tells_what_the_prediction_rests_on() -> None:
     [risk] = resources(with_facts(answer("S9"), provisional=True, warnings=warned))
     told = risk["text"]["div"]
     assert "Preliminary: made before its full time of observation." in told
-    assert "outside the models&#x27; population: died in hospital." in told
+    assert "Outside the models&#x27; population: died in hospital." in told
+
+
+def narrative(resource: Resource) -> str:
+    return re.sub("<[^>]*>", "", resource["text"]["div"])
+
+
+def test_the_narrative_alone_tells_value_unit_band_and_interval() -> None:
+    interval = {"level": 0.8, "low": 26100.0, "high": 66900.0}
+    risk, cost = resources(changed(answer("S9", 0.231, cost=41800.0), "cost", interval=interval))
+    assert narrative(risk).startswith("Unplanned readmission within 30 days of discharge: 23 % (high). ")
+    assert narrative(cost).startswith(
+        "Expected cost of the episode: 41,800 CNY (high). "
+        "In 80 of 100 such admissions it lies between 26,100 CNY and 66,900 CNY. "
+    )
+
+
+def days(interval: dict[str, Any] | None) -> Stored:
+    facts = {"target": "stay_days", "expected": 6.5, "unit": "days", "currency": None, "scale": "log_days"}
+    return changed(answer("S9", cost=1.0), "cost", **facts, interval=interval)
+
+
+NO_REASONS: dict[str, Any] = {"reasons": [], "raw_output": -2.11}
+FLAT = {"contribution": 0.0, "direction": "none", "prediction_without": 0.231}
+LOW = {"level": 0.8, "low": 2.0, "high": None}
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize(
+    "stored",
+    [
+        with_facts(answer("S9", cost=41800.0), provisional=True),
+        with_facts(answer("S9", cost=41800.0), warnings=[]),
+        changed(answer("S9"), "readmission", **NO_REASONS),
+        changed(answer("S9", cost=1.0), "cost", **NO_REASONS),
+        changed(
+            answer("S9"), "readmission", reasons=[{**EXAMPLE_ANSWER["predictions"][0]["reasons"][0], **FLAT}]
+        ),
+        answer("S9", cost=0.0, time=None),
+        answer("S9", 0.0),
+        answer("S9", 1.0, point="discharge", time=None),
+        days(LOW),
+        days(None),
+        days({**LOW, "low": None}),
+        answer("2026/0117 A", point="preadmission"),
+    ],
+    ids=[
+        *("provisional", "no warnings", "no reasons", "no reasons of an amount", "a reason of no effect"),
+        *("no dates", "no risk", "certain, no dates", "days, open", "days", "days, no end", "no id of FHIR"),
+    ],
+)
+def test_odd_predictions_are_valid_resources_in_both_languages(stored: Stored, language: Language) -> None:
+    mitigations = read_settings().mitigations()
+    document = validated(bundle(stored, mitigations, language))
+    found = [validated(entry["resource"]) for entry in document["entry"]]
+    # As somebody reads it who gets bytes.
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    for resource in found:
+        assert resource["language"] == {"en": "en", "zh": "zh-Hans"}[language]
+        assert {"en": "not a cause", "zh": "因果"}[language] in narrative(resource)
+        # Nothing is there that holds nothing, which FHIR does not allow.
+        assert not [name for name, value in resource.items() if value in ("", [], {}, None)]
+
+
+def test_resources_in_chinese_have_no_word_of_english() -> None:
+    interval = {"level": 0.8, "low": 26100.0, "high": 66900.0}
+    stored = changed(
+        with_facts(answer("S9", 0.231, cost=41800.0), provisional=True), "cost", interval=interval
+    )
+    document = bundle(stored, {}, Language.ZH)
+    risk, cost = (entry["resource"] for entry in document["entry"])
+    assert narrative(risk) == (
+        "出院后 30 天内非计划再入院：23%（高）。初步预测：观察时间未满，结果仍可能变化。"
+        "未提供门急诊就诊记录，相关信息按未知处理。近一年住院次数：3 次（使风险升高）。"
+        "这是模型的计算结果，不代表因果关系。"
+    )
+    assert narrative(cost).startswith("预期诊疗总费用：41,800 元（高）。每 100 例此类住院中，约 80 例")
+    assert cost["component"][0]["code"]["text"] == "80% 预测区间；未给出的一端没有界限"
+    assert risk["prediction"][0]["outcome"]["text"] == "出院后 30 天内非计划再入院"
 
 
 def test_texts_of_records_are_no_markup_of_the_narrative() -> None:
