@@ -16,12 +16,11 @@ from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import IntegrityError
 
 from features.errors import UserError
 from serving.access.caller import Caller
 from serving.access.chain import START, AuditKey, Entry, Head, read, written
-from serving.access.heads import head_of, move_head
+from serving.access.heads import ForeignHeadError, head_of, move_head
 from serving.access.pages import NoSuchPageError, Page, page_of
 from serving.access.reads import Sought
 from serving.access.verification import MAX_GROUP, verify
@@ -74,7 +73,9 @@ class AuditLog:
         self._waiting: deque[_Waiting] = deque()
         # Whether one of those who asked writes now.
         self._is_being_written = False
-        self._head, self._is_head_kept, self._n_bytes = START, True, 0
+        # The last line, and the one that the store keeps as such.
+        self._head = self._kept = START
+        self._n_bytes = 0
         self._descriptor = _locked(file)
         try:
             self._go_on()
@@ -141,7 +142,7 @@ class AuditLog:
                 self._write([waiting.entry for waiting in group])
             for waiting in group:
                 waiting.is_written = True
-        except (OSError, StoreError, IntegrityError) as error:
+        except (OSError, StoreError, ForeignHeadError) as error:
             _log.error(json.dumps({"event": "audit_unwritable", "kind": type(error).__name__}))
         finally:
             with self._adding:
@@ -153,7 +154,7 @@ class AuditLog:
                 waiting.called.set()
 
     def _write(self, entries: Iterable[Entry]) -> None:
-        if not self._is_head_kept:
+        if self._kept != self._head:
             self._keep_head()
         self._refuse_foreign_change()
         content, head, at = bytearray(), self._head, self._now()
@@ -167,12 +168,12 @@ class AuditLog:
             os.ftruncate(self._descriptor, self._n_bytes)
             raise
         self._n_bytes += len(content)
-        self._head, self._is_head_kept = head, False
+        self._head = head
         self._keep_head()
 
     def _keep_head(self) -> None:
-        move_head(self._engine, self._file.name, self._head, self._now())
-        self._is_head_kept = True
+        move_head(self._engine, self._file.name, self._kept, self._head, self._now())
+        self._kept = self._head
 
     def _refuse_foreign_change(self) -> None:
         """The file must be the one that was opened, as this process left it."""
@@ -181,8 +182,7 @@ class AuditLog:
             raise OSError("the audit log was changed by another process")
 
     def _go_on(self) -> None:
-        kept = head_of(self._engine, self._file.name)
-        self._head = kept
+        self._head = self._kept = kept = head_of(self._engine, self._file.name)
         self._n_bytes = os.fstat(self._descriptor).st_size
         if _ends_with(self._file, self._n_bytes, kept, self._key):
             return

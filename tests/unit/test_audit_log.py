@@ -25,7 +25,7 @@ from serving.access.audit import AuditLog, AuditLogError
 from serving.access.audit_files import open_audit_log, read_audit_key
 from serving.access.caller import Caller
 from serving.access.chain import FIRST, START, AuditKey, Entry, Head, written
-from serving.access.heads import head_of, move_head
+from serving.access.heads import ForeignHeadError, head_of, move_head
 from serving.access.reads import Sought, reads_of
 from serving.access.roles import Role
 from serving.access.settings import AccessSettings
@@ -649,7 +649,39 @@ def test_a_read_is_not_looked_for_in_an_altered_log(file: Path, engine: Engine):
 
 def test_a_head_moves(engine: Engine):
     assert head_of(engine, "a") == START
-    for head in (Head(1, "x"), Head(2, "y")):
-        move_head(engine, "a", head, AT)
-        assert head_of(engine, "a") == head
+    for after, head in ((START, Head(1, "x")), (Head(1, "x"), Head(2, "y"))):
+        # Twice, as where a connection ended before it said whether it was done.
+        for _ in range(2):
+            move_head(engine, "a", after, head, AT)
+            assert head_of(engine, "a") == head
     assert head_of(engine, "b") == START
+    for after in (START, Head(1, "x")):
+        with pytest.raises(ForeignHeadError):
+            move_head(engine, "a", after, Head(3, "z"), AT)
+    assert head_of(engine, "a") == Head(2, "y")
+
+
+def test_two_servers_that_share_a_store_do_not_take_one_name_for_two_logs(tmp_path: Path, engine: Engine):
+    here, there = (opened(tmp_path / name / "audit.jsonl", engine) for name in ("here", "there"))
+    here.record(PLANNER, ROUTE, ["S1"], [MODEL])
+    # Its line would take the place of the other's as the last one, and a cut would no longer show.
+    for _ in range(2):
+        with pytest.raises(Problem, match="audit-unavailable"):
+            there.record(PLANNER, ROUTE, ["S2"], [MODEL])
+    here.record(PLANNER, ROUTE, ["S3"], [MODEL])
+    assert checked(tmp_path / "here" / "audit.jsonl", engine).is_intact
+    here.close()
+    there.close()
+    with pytest.raises(AuditLogError, match="not as it was written"):
+        opened(tmp_path / "there" / "audit.jsonl", engine)
+
+
+def test_a_head_that_another_hand_set_back_stops_the_log(file: Path, engine: Engine):
+    log = opened(file, engine)
+    for number in range(3):
+        log.record(PLANNER, ROUTE, [f"S{number}"], [MODEL])
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE audit_heads SET sequence = 1, digest = 'x'"))
+    with pytest.raises(Problem, match="audit-unavailable"):
+        log.record(PLANNER, ROUTE, ["S4"], [MODEL])
+    log.close()
