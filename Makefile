@@ -42,6 +42,7 @@ docs: $(READY)            ## the pages that are made from the code
 	$(BIN)/python -m tests.definitions > docs/definitions.md
 	$(BIN)/wardcast dictionary --markdown > docs/dictionary.md
 	$(BIN)/wardcast tables --markdown > docs/tables.md
+	$(BIN)/wardcast settings --markdown > docs/settings.md
 	$(BIN)/python -m training.report.checklist > docs/reporting.md
 
 lock: $(READY)            ## resolve the dependencies again

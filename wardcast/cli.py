@@ -61,13 +61,20 @@ for group in (keys.app, audit.app, store.app):
 
 
 @app.command(name="settings")
-def show_settings(as_json: AsJson = False) -> None:
+def show_settings(
+    as_json: AsJson = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="print docs/settings.md")] = False,
+) -> None:
     """What is in force, and where it came from."""
     from wardcast.console import show_table
-    from wardcast.settings import origins
+    from wardcast.settings import origins, settings_markdown, shown_value
 
+    if markdown:
+        print(settings_markdown(), end="")
+        return
     found = origins(settings_of())
     if as_json:
         print_json({name: {"value": value, "from": origin} for name, (value, origin) in found.items()})
     else:
-        show_table("Settings", ["setting", "value", "from"], [[name, *pair] for name, pair in found.items()])
+        rows = [[name, shown_value(value), origin] for name, (value, origin) in found.items()]
+        show_table("Settings", ["setting", "value", "from"], rows)

@@ -10,6 +10,7 @@ import pytest
 from tests.definitions import definitions_markdown, undefined
 from training.report.checklist import reporting_markdown
 from wardcast.dictionary import dictionary_markdown, tables_markdown
+from wardcast.settings import settings_markdown
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -20,6 +21,7 @@ DOCS = Path(__file__).parents[2] / "docs"
         ("definitions", definitions_markdown),
         ("dictionary", dictionary_markdown),
         ("tables", tables_markdown),
+        ("settings", settings_markdown),
         ("reporting", reporting_markdown),
     ],
 )

@@ -512,20 +512,35 @@ def in_force(folder: Path, **environment: str) -> dict[str, Any]:
 def test_defaults_are_those_of_the_definitions(tmp_path):
     found = in_force(tmp_path)
     assert {each["from"] for each in found.values()} == {"default"}
-    defaults = {"landmark_hours": "24.0", "minimum_age": "18", "readmission_window_days": "30",
-                "cost_window_days": "30", "max_stay_days": "60", "coding_lag_hours": "0.0",
-                "cost_lag_hours": "0.0", "host": "127.0.0.1", "work": "work"}  # fmt: skip
+    defaults = {"landmark_hours": 24.0, "minimum_age": 18, "readmission_window_days": 30,
+                "cost_window_days": 30, "max_stay_days": 60, "coding_lag_hours": 0.0,
+                "cost_lag_hours": 0.0, "host": "127.0.0.1", "work": "work"}  # fmt: skip
     assert {name: found[name]["value"] for name in defaults} == defaults
 
 
 def test_the_environment_comes_before_the_file(tmp_path):
     (tmp_path / "wardcast.toml").write_text("minimum_age = 16\nport = 9000\n")
     found = in_force(tmp_path, WARDCAST_PORT="9001")
-    assert found["minimum_age"] == {"value": "16", "from": "wardcast.toml"}
-    assert found["port"] == {"value": "9001", "from": "WARDCAST_PORT"}
+    assert found["minimum_age"] == {"value": 16, "from": "wardcast.toml"}
+    assert found["port"] == {"value": 9001, "from": "WARDCAST_PORT"}
     shown = succeeded("settings", cwd=tmp_path, environment={"WARDCAST_PORT": "9001"}).out
     assert "WARDCAST_PORT" in shown
     assert "wardcast.toml" in shown
+
+
+def test_a_misspelt_variable_is_refused_and_a_foreign_one_is_left_alone(tmp_path):
+    done = wardcast("settings", cwd=tmp_path, environment={"WARDCAST_DATABSE": "postgresql://secret"})
+    assert done.code == 1
+    assert "WARDCAST_DATABSE is no setting; the nearest is WARDCAST_DATABASE" in done.err
+    assert "secret" not in done.err
+    assert in_force(tmp_path, WARDCAST_KEY="mine", WARDCAST_DEBUG="1")["database"]["value"] is None
+
+
+def test_settings_are_shown_as_people_write_them_and_without_secrets(tmp_path):
+    shown = succeeded("settings", cwd=tmp_path, environment={"WARDCAST_DATABASE": "sqlite:///secret.db"}).out
+    assert "secret" not in shown
+    assert "None" not in shown
+    assert "Path" not in shown
 
 
 def test_an_option_comes_before_the_environment(tmp_path):
