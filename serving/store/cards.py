@@ -7,10 +7,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, delete, insert, select
+from sqlalchemy import Engine, insert, select
 
 from serving.database.connection import reading, writing
 from serving.database.tables import CDS_CARDS
+from serving.store.pruning import prune
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,7 @@ class CardStore:
 
     def prune(self, before: dt.datetime) -> int:
         """Remove what was issued before an instant; returns how many. Raises StoreError."""
-        with writing(self._engine) as connection:
-            return connection.execute(delete(CDS_CARDS).where(CDS_CARDS.c.issued_at < before)).rowcount
+        return prune(self._engine, CDS_CARDS, CDS_CARDS.c.issued_at, before)
 
 
 def _row(card: IssuedCard) -> dict[str, object]:

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Engine, delete, insert
+from sqlalchemy import Engine, insert
 
 from serving.database.connection import writing
 from serving.database.tables import CDS_FEEDBACK
+from serving.store.pruning import prune
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,7 @@ class FeedbackStore:
 
     def prune(self, before: dt.datetime) -> int:
         """Remove what was received before an instant; returns how many. Raises StoreError."""
-        with writing(self._engine) as connection:
-            return connection.execute(
-                delete(CDS_FEEDBACK).where(CDS_FEEDBACK.c.received_at < before)
-            ).rowcount
+        return prune(self._engine, CDS_FEEDBACK, CDS_FEEDBACK.c.received_at, before)
 
 
 def _row(feedback: Feedback) -> dict[str, object]:

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import time
 from collections.abc import Sequence
 
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import Engine, select
 
 from features.points import Point
 from models.bands import Band
 from serving.database.connection import reading, writing
 from serving.database.tables import PREDICTIONS
+from serving.store.pruning import prune
 from serving.store.saving import check_texts, save
 from serving.store.stored import Stored
 from serving.store.worklist import Sort, WorklistRow, worklist
 
 __all__ = ["PredictionStore", "Stored", "WorklistRow"]
-
-# While one transaction writes, no audit line and no key can be: each is short, and lets others in.
-PRUNED_AT_ONCE = 1_000
-_LET_IN_SECONDS = 0.05
 
 
 class PredictionStore:
@@ -99,18 +95,8 @@ class PredictionStore:
             )
 
     def prune(self, before: dt.datetime) -> int:
-        """Remove what was scored before an instant, a thousand at a time; returns how many.
+        """Remove what was scored before an instant; returns how many.
 
         Of a stay whose latest prediction is younger the older ones go too. Raises StoreError.
         """
-        n_removed = 0
-        while True:
-            with writing(self._engine) as connection:
-                some = (
-                    select(PREDICTIONS.c.id).where(PREDICTIONS.c.scored_at < before).limit(PRUNED_AT_ONCE)
-                ).scalar_subquery()
-                removed = connection.execute(delete(PREDICTIONS).where(PREDICTIONS.c.id.in_(some))).rowcount
-            n_removed += removed
-            if removed < PRUNED_AT_ONCE:
-                return n_removed
-            time.sleep(_LET_IN_SECONDS)
+        return prune(self._engine, PREDICTIONS, PREDICTIONS.c.scored_at, before)

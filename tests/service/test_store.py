@@ -322,7 +322,7 @@ class TestPredictions:
         assert store.worklist()[0].prediction == store.latest("S1").document["predictions"][0]
 
     def test_old_predictions_are_pruned_with_their_targets(self, store, engine, monkeypatch):
-        monkeypatch.setattr("serving.store.predictions.PRUNED_AT_ONCE", 2)
+        monkeypatch.setattr("serving.store.pruning.PRUNED_AT_ONCE", 2)
         store.save([answer("S1", n / 10, scored_at=f"2025-0{n}-01T00:00:00Z") for n in range(1, 8)])
         assert store.prune(dt.datetime(2025, 6, 1, tzinfo=dt.UTC)) == 5
         assert (count(engine, PREDICTIONS), count(engine, PREDICTED_TARGETS)) == (2, 2)
@@ -453,6 +453,20 @@ def test_feedback_on_cards_is_kept(engine):
     assert FeedbackStore(engine).prune(feedback.received_at) == 0
     assert FeedbackStore(engine).prune(feedback.received_at + dt.timedelta(seconds=1)) == 1
     assert count(engine, CDS_FEEDBACK) == 0
+
+
+def test_feedback_is_removed_a_few_rows_at_a_time_and_lets_others_write(engine, monkeypatch):
+    monkeypatch.setattr("serving.store.pruning.PRUNED_AT_ONCE", 2)
+    feedback = FeedbackStore(engine)
+    at = dt.datetime(2026, 1, 8, tzinfo=dt.UTC)
+    one = Feedback("wardcast-readmission", "card", "accepted", at, "ehr", received_at=at)
+    feedback.add([one] * 5 + [replace(one, received_at=at + dt.timedelta(days=2))])
+    n_commits = []
+    sa.event.listen(engine, "commit", n_commits.append)
+    assert feedback.prune(at + dt.timedelta(days=1)) == 5
+    # Two, two and one.
+    assert len(n_commits) == 3
+    assert count(engine, CDS_FEEDBACK) == 1
 
 
 def test_an_instant_without_an_offset_is_not_guessed_at(store):
