@@ -55,16 +55,29 @@ class OnlineFeatures:
         self._statements = Statements(code_systems, settings)
         self._lock = threading.Lock()
 
-    def prepare(self, point: Point, facts: Sequence[Feature] = (), *, dated: bool = True) -> None:
+    def prepare(
+        self,
+        point: Point,
+        facts: Sequence[Feature] = (),
+        wanted: frozenset[str] | None = None,
+        *,
+        dated: bool = True,
+    ) -> None:
         """Let the engine plan now what `rows` asks of such admissions, which takes it up to a second."""
         with self._lock:
-            self._statements.prepare(Question(point, dated, tuple(facts)))
+            self._statements.prepare(Question(point, dated, tuple(facts), wanted))
 
-    def rows(self, admissions: Sequence[AdmissionRecords], facts: Sequence[Feature] = ()) -> OnlineRows:
+    def rows(
+        self,
+        admissions: Sequence[AdmissionRecords],
+        facts: Sequence[Feature] = (),
+        wanted: frozenset[str] | None = None,
+    ) -> OnlineRows:
         """The features of admissions that share one prediction point.
 
-        `facts` are the extract's own features that a model expects. Raises AdmissionError for an
-        admission without its stay or without a prediction time.
+        `facts` are the extract's own features that a model expects, `wanted` the names of the others (None:
+        all of the point). Raises AdmissionError for an admission without its stay or without a prediction
+        time.
         """
         times = [prediction_time(admission, self._settings) for admission in admissions]
         frames = []
@@ -74,7 +87,7 @@ class OnlineFeatures:
             if places:
                 asked, asked_at = [admissions[p] for p in places], [times[p] for p in places]
                 with self._lock:
-                    frame, warnings = self._query(asked, asked_at, facts)
+                    frame, warnings = self._query(asked, asked_at, facts, wanted)
                 frames.append(frame.set_axis(places, axis="index"))
                 told |= zip(places, warnings, strict=True)
         features = frames[0] if len(frames) == 1 else pd.concat(frames).sort_index()
@@ -92,6 +105,7 @@ class OnlineFeatures:
         admissions: Sequence[AdmissionRecords],
         times: Sequence[dt.datetime | None],
         facts: Sequence[Feature],
+        wanted: frozenset[str] | None,
     ) -> tuple[pd.DataFrame, list[list[str]]]:
         """The features of admissions that all have dates, or none, and what cohort and codes say of each."""
         point, has_timeline = admissions[0].point, times[0] is not None
@@ -100,7 +114,7 @@ class OnlineFeatures:
             {table: {code for each in codes for code in each[table]} for table in CODED_TABLES}
         )
         columns = self._statements.answer(
-            Question(point, has_timeline, tuple(facts)), inputs_json(admissions, times, meanings)
+            Question(point, has_timeline, tuple(facts), wanted), inputs_json(admissions, times, meanings)
         )
         unknown = {
             code for table in meanings.values() for code, meaning in table.items() if not meaning.is_known
@@ -110,9 +124,9 @@ class OnlineFeatures:
             + _unknown_codes(unknown, sent)
             for left_at, continues, sent in zip(columns["left_at"], columns["continues"], codes, strict=True)
         ]
-        features = features_at(point, optional=self._settings.optional_features)
-        own = {feature.name for feature in features}
-        names = [*(each.name for each in features), *(each.name for each in facts if each.name not in own)]
+        own = [each.name for each in features_at(point, optional=self._settings.optional_features)]
+        names = [name for name in own if wanted is None or name in wanted]
+        names += [each.name for each in facts if each.name not in own]
         return pd.DataFrame({name: columns[name] for name in names}), warnings
 
     def _codes(self, admission: AdmissionRecords) -> dict[str, set[CodedAs]]:

@@ -7,7 +7,7 @@ wide one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from features.feature import Feature, Relation
@@ -23,11 +23,16 @@ class Part:
     computed: tuple[Feature, ...]
 
 
-def parts(features: Sequence[Feature]) -> list[Part]:
-    """All features, each in exactly one part: with those that rest on the same relations."""
+def parts(features: Sequence[Feature], wanted: Collection[str] | None = None) -> list[Part]:
+    """The wanted features (None: all), each in exactly one part: with those that rest on the same relations.
+
+    `features` are those that expressions may read.
+    """
     by_name = {feature.name: feature for feature in features}
     of_relations: dict[frozenset[Relation], dict[str, list[Feature]]] = {}
     for feature in features:
+        if wanted is not None and feature.name not in wanted:
+            continue
         read = [*_with_what_it_reads(feature, by_name)]
         relations = frozenset(made.relation for each in read for made in (each, *each.needs)) - {"features"}
         of_relations.setdefault(relations, {})[feature.name] = read

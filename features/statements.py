@@ -50,11 +50,15 @@ Columns = dict[str, Any]
 
 @dataclass(frozen=True)
 class Question:
-    """What decides the statement: nothing that belongs to one admission alone."""
+    """What decides the statement: nothing that belongs to one admission alone.
+
+    `wanted` names the features to answer; None: all of the point.
+    """
 
     point: Point
     has_timeline: bool
     facts: tuple[Feature, ...] = ()
+    wanted: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -180,7 +184,7 @@ def _parts_of(question: Question, settings: FeatureSettings) -> tuple[_Narrow, .
         return _Narrow(sql, tuple(feature.name for feature in own if feature.name not in texts), texts)
 
     found = []
-    for each in parts(features):
+    for each in parts(features, question.wanted):
         read = {made.name for feature in each.computed for made in (feature, *feature.needs)}
         filling = [fact for fact in question.facts if fact.name in read]
         found.append(part(each.features, each.computed, filling))

@@ -19,7 +19,14 @@ from serving.operation.metrics import Metrics
 from serving.predictions.asked import Asked, Batch, parts
 from serving.predictions.engines import Engines
 from serving.predictions.gathering import Gathering
-from serving.predictions.predictor import Scores, fact_features, predict, prediction_document, settings_for
+from serving.predictions.predictor import (
+    Scores,
+    fact_features,
+    features_read,
+    predict,
+    prediction_document,
+    settings_for,
+)
 from serving.problems import NO_MODEL, NOT_READY, FieldError, Problem, as_problem, failed, invalid
 from serving.reasons import Telling, tell
 from serving.requests.department import department_of_records
@@ -216,7 +223,8 @@ class Answers:
         """Answers to requests that are alike: one pass of the features, then every model."""
         models, n_reasons, telling = group[0].models, group[0].n_reasons, group[0].telling
         records = [asked.records for asked in group]
-        rows = self._engines.of(models).rows(records, facts=fact_features(models, records))
+        facts, wanted = fact_features(models, records), features_read(models)
+        rows = self._engines.of(models).rows(records, facts, wanted)
         columns = Columns.of(rows.features)
         scores = [
             predict(

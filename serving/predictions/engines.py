@@ -9,7 +9,7 @@ from features.dataset import CodeSystems
 from features.online import OnlineFeatures
 from features.settings import FeatureSettings
 from serving.champions.loaded import ChampionSet, Loaded
-from serving.predictions.predictor import fact_features, settings_for
+from serving.predictions.predictor import fact_features, features_read, settings_for
 
 
 class Engines:
@@ -43,7 +43,8 @@ class Engines:
         needed = set()
         for point in champions.points:
             models = champions.at(point)
-            self.of(models).prepare(point, fact_features(models, ()), dated=models[0].is_dated)
+            facts, wanted = fact_features(models, ()), features_read(models)
+            self.of(models).prepare(point, facts, wanted, dated=models[0].is_dated)
             needed.add(_key(*self._basis(models)))
         with self._lock:
             for key in self._made.keys() - needed - self._in_force:

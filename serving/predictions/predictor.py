@@ -61,8 +61,7 @@ def settings_for(models: Sequence[Loaded], settings: FeatureSettings) -> Feature
     Optional features are built where one of them learned from such a feature.
     """
     artefact = models[0].model.artefact
-    specs = (spec for model in models for spec in model.model.artefact.features)
-    learned = {spec.name for spec in specs if not spec.is_fact}
+    learned = features_read(models)
     return replace(
         settings,
         landmark_hours=artefact.landmark_hours,
@@ -71,6 +70,12 @@ def settings_for(models: Sequence[Loaded], settings: FeatureSettings) -> Feature
         optional_features=settings.optional_features
         or any(CATALOGUE[name].optional for name in learned & CATALOGUE.keys()),
     )
+
+
+def features_read(models: Sequence[Loaded]) -> frozenset[str]:
+    """The names of the features that one of the models learned from, but for facts: no other is computed."""
+    specs = (spec for model in models for spec in model.model.artefact.features)
+    return frozenset(spec.name for spec in specs if not spec.is_fact)
 
 
 def fact_features(models: Sequence[Loaded], admissions: Sequence[AdmissionRecords]) -> tuple[Feature, ...]:

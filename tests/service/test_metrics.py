@@ -77,3 +77,19 @@ def test_the_whole_application_counts_requests_problems_and_champions_by_declare
     labels = 'name="readmission-admission",prediction_point="admission",target="readmission",version="3"'
     assert found[f"wardcast_champion{{{labels}}}"] == 1
     assert found["wardcast_champions_refused"] == 0
+
+
+def test_features_that_no_champion_reads_are_neither_computed_nor_counted(tmp_path):
+    folder, metrics = tmp_path / "champions", Metrics()
+    answers = Answers(LiveChampions(folder, reload_seconds=0), ServingSettings(folder), metrics)
+
+    def counted() -> set[str]:
+        answers.one(EXAMPLE_REQUEST, n_reasons=5)
+        found = samples(metrics.text().decode())
+        return {name for name in ("age_years", "sex") if missing % name in found}
+
+    missing = 'wardcast_feature_missing_total{feature="%s",prediction_point="admission"}'
+    promote(folder, "readmission", without=("age_years", "sex"))
+    assert counted() == set()
+    promote(folder, "complication", without=("sex",))
+    assert counted() == {"age_years"}

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import threading
 import time
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,23 @@ def test_together_each_gets_what_it_gets_alone(online):
         row = together.features.iloc[[place]].reset_index(drop=True)
         pd.testing.assert_frame_equal(row, alone.features, check_exact=True, check_dtype=False)
         assert together.warnings[place] == alone.warnings[0]
+
+
+@pytest.mark.parametrize("point", [Point.ADMISSION, Point.DISCHARGE])
+@pytest.mark.parametrize("n_apart", [2, 7, 30])
+def test_features_that_are_wanted_are_as_among_all(online, point, n_apart):
+    """Also where one is read from others that are not wanted: LACE counts the days of the stay."""
+    stays = [*FULL.tables["stays"][:-1], stay("S1", ADMITTED_AT, 3)]
+    coded = {"stay_id": "S1", "kind": "discharge", "position": 1, "code": "I500"}
+    diagnoses = [*FULL.tables["diagnoses"], coded]
+    asked = replace(FULL, point=point, tables={**FULL.tables, "stays": stays, "diagnoses": diagnoses})
+    every = online.rows([asked]).features
+    wanted = frozenset(every.columns[::n_apart]) | ({"lace_index"} & {*every.columns})
+    found = online.rows([asked], wanted=wanted).features
+    assert frozenset(found.columns) == wanted
+    pd.testing.assert_frame_equal(found, every[found.columns], check_exact=True)
+    if point is Point.DISCHARGE:
+        assert found["lace_index"].notna().all()
 
 
 def test_values_come_through_json_as_they_are(online):
