@@ -188,7 +188,7 @@ def _narrative(stored: Stored, prediction: Mapping[str, Any], language: Language
     """What a person reads who sees nothing else of the resource: the value and what it rests on too."""
     words, own, captions = WORDS[language], FHIR_WORDS[language], CAPTIONS[language]
     headline = own.headline.format(
-        outcome=_target(prediction, language)["text"],
+        target=captions.targets.get(prediction["target"], prediction["target"]),
         value=words.amount(value_of(prediction), prediction["scale"], prediction.get("currency")),
         band=own.bands[prediction["band"]],
     )

@@ -11,7 +11,7 @@ from serving.reasons.languages import Language
 
 @dataclass(frozen=True)
 class FhirWords:
-    """`outcomes` are what is predicted, by target; `headline` has that, the value and the band.
+    """`outcomes` are what is predicted, by target; `headline` has the target as its picture names it, value, band.
 
     `interval` has the level of an amount's interval, whose own words are those of its picture.
     """
@@ -35,7 +35,7 @@ FHIR_WORDS: Mapping[Language, FhirWords] = {
             "stay_days": "Expected length of this stay",
         },
         bands={"low": "low", "medium": "medium", "high": "high"},
-        headline="{outcome}: {value} ({band}).",
+        headline="{target}: {value} ({band}).",
         patient="The patient of the encounter",
         method="Model {model}, prediction point {point}",
         interval="{level} % prediction interval; an end that is left out is not bounded",
@@ -48,7 +48,7 @@ FHIR_WORDS: Mapping[Language, FhirWords] = {
             "complication": "本次诊疗期间发生并发症",
         },
         bands={"low": "低", "medium": "中", "high": "高"},
-        headline="{outcome}：{value}（{band}）。",
+        headline="{target}：{value}（{band}）。",
         patient="该次就诊的患者",
         method="模型 {model}，预测时点 {point}",
         interval="{level}% 预测区间；未给出的一端没有界限",

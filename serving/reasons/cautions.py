@@ -80,6 +80,8 @@ _SAID = (
         "“{feature}”不是数值，按未知处理。",
     ),
 )
+_TABLES: Mapping[str, str] = {"observations": "Laboratory values and scores"}
+"""Tables whose name is none that a ward uses, in English."""
 _WHO_IN_CHINESE: Mapping[str, str] = {
     "newborns": "新生儿",
     r"younger than (\S+) at admission": r"入院时未满 \1 岁",
@@ -125,7 +127,7 @@ def _part(name: str, text: str, language: Language) -> str:
     """A part of a warning as it is read in the language."""
     if language is Language.EN:
         label = CATALOGUE[text].label if name == "feature" and text in CATALOGUE else text
-        return label[:1].upper() + label[1:] if name == "table" else label
+        return _TABLES.get(text, text.capitalize()) if name == "table" else label
     if name == "table":
         return words("table").get(text, text)
     if name == "feature":

@@ -151,7 +151,7 @@ def test_what_it_rests_on_is_drawn_and_told(language: Language, told: list[str])
         ),
         (
             Language.ZH,
-            "每 100 例此类住院中，约 80 例的实际值在 26,100 元 至 66,900 元 之间。",
+            "每 100 例此类住院中，约 80 例的实际值在 26,100 元至 66,900 元之间。",
             "每 100 例此类住院中，约 80 例的实际值不低于 26,100 元。",
         ),
     ],

@@ -98,6 +98,9 @@ def test_words_are_those_of_a_ward():
     assert caution("outside the models' population: younger than 18 at admission", Language.ZH) == (
         "不属于模型适用人群：入院时未满 18 岁。"
     )
+    assert caution("observations not sent: unknown, its features are missing") == (
+        "Laboratory values and scores were not sent: what rests on them is not known."
+    )
     label = CATALOGUE["admission_type"].label
     assert caution("admission_type: not a number; treated as missing") == (
         f"Not a number, counted as not known: {label}."

@@ -191,7 +191,9 @@ def narrative(resource: Resource) -> str:
 def test_the_narrative_alone_tells_value_unit_band_and_interval() -> None:
     interval = {"level": 0.8, "low": 26100.0, "high": 66900.0}
     risk, cost = resources(changed(answer("S9", 0.231, cost=41800.0), "cost", interval=interval))
-    assert narrative(risk).startswith("Unplanned readmission within 30 days of discharge: 23 % (high). ")
+    assert narrative(risk).startswith(
+        "Risk of an unplanned readmission within 30 days of discharge: 23 % (high). "
+    )
     assert narrative(cost).startswith(
         "Expected cost of the episode: 41,800 CNY (high). "
         "In 80 of 100 such admissions it lies between 26,100 CNY and 66,900 CNY. "
@@ -253,7 +255,7 @@ def test_resources_in_chinese_have_no_word_of_english() -> None:
     document = bundle(stored, {}, Language.ZH)
     risk, cost = (entry["resource"] for entry in document["entry"])
     assert narrative(risk) == (
-        "出院后 30 天内非计划再入院：23%（高）。初步预测：观察时间未满，结果仍可能变化。"
+        "出院后 30 天内非计划再入院风险：23%（高）。初步预测：观察时间未满，结果仍可能变化。"
         "未提供门急诊就诊记录，相关信息按未知处理。近一年住院次数：3 次（使风险升高）。"
         "这是模型的计算结果，不代表因果关系。"
     )
