@@ -8,8 +8,12 @@ from typing import Any
 
 from features.sources.fhir.stream import Found
 
-_WITH_MONEY = frozenset({"Claim", "ExplanationOfBenefit", "ChargeItem"})
+# Not a set: what stands there for a type may be anything, and is not hashed.
+_WITH_MONEY = ("Claim", "ExplanationOfBenefit", "ChargeItem")
 """The types whose amounts are read."""
+
+_DEEPEST = 40
+"""Levels of a resource; no amount that is read lies nearly as deep."""
 
 
 def in_currency(resources: Iterable[Found], currency: str) -> tuple[tuple[Found, ...], int]:
@@ -29,14 +33,16 @@ def in_currency(resources: Iterable[Found], currency: str) -> tuple[tuple[Found,
     return tuple(found), count
 
 
-def _kept(value: Any, currency: str) -> tuple[Any, int]:
+def _kept(value: Any, currency: str, depth: int = 0) -> tuple[Any, int]:
+    if depth > _DEEPEST:
+        return value, 0
     if isinstance(value, list):
-        items = [_kept(item, currency) for item in value]
+        items = [_kept(item, currency, depth + 1) for item in value]
         return [item for item, _ in items], sum(n for _, n in items)
     if not isinstance(value, dict):
         return value, 0
     # No other type of R4 has a currency beside a value.
     if "value" in value and value.get("currency") not in (None, currency):
         return {name: part for name, part in value.items() if name != "value"}, 1
-    members = {name: _kept(part, currency) for name, part in value.items()}
+    members = {name: _kept(part, currency, depth + 1) for name, part in value.items()}
     return {name: part for name, (part, _) in members.items()}, sum(n for _, n in members.values())
