@@ -11,7 +11,7 @@ from serving.reasons.languages import Language
 
 @dataclass(frozen=True)
 class FhirWords:
-    """`outcomes` are what is predicted, by target; `headline` has the target as its picture names it, value, band.
+    """`outcomes` are what is predicted, by target; `headline` has target, value and band.
 
     `interval` has the level of an amount's interval, whose own words are those of its picture.
     """

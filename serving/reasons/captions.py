@@ -13,6 +13,7 @@ class Captions:
     """`title` has the target and the prediction; `start` and `end` the values at both ends of the bars.
 
     `start_unknown` stands where it is not known what the base value means on the scale of the prediction.
+    `standing` has the band, of `bands`, and how many percent of admissions are predicted less.
     `interval` has the level and both ends of an amount's interval, `open_interval` the lower one alone.
     `without` has the prediction without a reason. `axis` by scale. `others` has how many they are, which
     `others_unknown` does not know. `legend` by scale: what raises, what lowers.
@@ -25,6 +26,8 @@ class Captions:
     start: str
     start_unknown: str
     end: str
+    bands: Mapping[str, str]
+    standing: str
     interval: str
     open_interval: str
     without: str
@@ -56,6 +59,8 @@ CAPTIONS: Mapping[Language, Captions] = {
         start="Start, before anything is known of the patient: {value}",
         start_unknown="Start, before anything is known of the patient",
         end="Prediction: {value}",
+        bands={"low": "Low", "medium": "Medium", "high": "High"},
+        standing="{band}; higher than in {percentile} % of the admissions it was calibrated on.",
         interval="In {level} of 100 such admissions it lies between {low} and {high}.",
         open_interval="In {level} of 100 such admissions it is at least {low}.",
         without="without it {value}",
@@ -89,6 +94,8 @@ CAPTIONS: Mapping[Language, Captions] = {
         start="起点（未考虑患者任何信息）：{value}",
         start_unknown="起点（未考虑患者任何信息）",
         end="预测值：{value}",
+        bands={"low": "低", "medium": "中", "high": "高"},
+        standing="{band}；高于校准所用住院病例中的 {percentile}%。",
         interval="每 100 例此类住院中，约 {level} 例的实际值在 {low}至 {high}之间。",
         open_interval="每 100 例此类住院中，约 {level} 例的实际值不低于 {low}。",
         without="去除后 {value}",

@@ -19,13 +19,13 @@ from serving.reasons.words import Words
 class PictureText:
     """What stands above and beside the bars.
 
-    `title` is the prediction, `interval` that of an amount ("" without one), `about` whose and whence it is,
-    `cautions` what must be known before anybody acts upon it, `start` and `end` the ends of the bars.
-    `description` is all of that and the bars in words.
+    `title` is the prediction, `facts` are how it stands among others and the interval of an amount, `about`
+    is whose and whence it is, `cautions` what must be known before anybody acts upon it, `start` and `end`
+    the ends of the bars. `description` is all of that and the bars in words.
     """
 
     title: str
-    interval: str
+    facts: Sequence[str]
     about: str
     cautions: Sequence[str]
     start: str
@@ -41,6 +41,10 @@ def picture_text(
     value = _amount(words, prediction, value_of(prediction))
     target = captions.targets.get(prediction["target"], prediction["target"].replace("_", " "))
     interval = interval_told(prediction, words, closed=captions.interval, open_ended=captions.open_interval)
+    standing = captions.standing.format(
+        band=captions.bands[prediction["band"]], percentile=f"{100 * prediction['percentile']:.0f}"
+    )
+    facts = [standing, interval] if interval else [standing]
     about = _about(answer, prediction, captions)
     rests_on = cautions(answer, language)
     base = prediction.get("base_prediction")
@@ -53,15 +57,15 @@ def picture_text(
         f"{place}. {bar.text} · {raises if bar.is_raising else lowers}"
         for place, bar in enumerate(bars, start=1)
     ]
-    lines = [interval, about, *rests_on, start, f"{captions.listed}:", *listed, end, captions.note]
+    lines = [*facts, about, *rests_on, start, f"{captions.listed}:", *listed, end, captions.note]
     return PictureText(
         title=captions.title.format(target=target, value=value),
-        interval=interval,
+        facts=facts,
         about=about,
         cautions=rests_on,
         start=start,
         end=end,
-        description="\n".join(filter(None, lines)),
+        description="\n".join(lines),
     )
 
 

@@ -87,8 +87,7 @@ class _Picture:
     def svg(self) -> str:
         parts: list[str] = []
         top = self._text(parts, [self._told.title], _MARGIN, _TITLE, weight="bold")
-        if self._told.interval:
-            top = self._text(parts, [self._told.interval], top, _FONT)
+        top = self._text(parts, self._told.facts, top, _FONT)
         top = self._text(parts, [self._told.about], top + 2, _SMALL)
         top = self._cautions(parts, top)
         grid_top = self._marks(parts, top + _GAP)

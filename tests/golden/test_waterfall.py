@@ -164,10 +164,22 @@ def test_an_amount_has_its_interval(language: Language, closed: str, open_ended:
         assert re.sub(r"\s", "", told) in shown(svg)
         description = parsed(svg).find(f"{SVG}desc")
         assert description is not None
-        assert (description.text or "").startswith(f"{told}\n")
+        assert told in (description.text or "").split("\n")
         interval["high"] = None
     interval["low"] = None
     assert "100" not in waterfall(document, "cost", language).partition("<defs>")[0]
+
+
+def test_a_percentage_says_among_whom() -> None:
+    for language, told in (
+        (Language.EN, "High; higher than in 94 % of the admissions it was calibrated on."),
+        (Language.ZH, "高；高于校准所用住院病例中的 94%。"),
+    ):
+        svg = waterfall(pictured(), "readmission", language)
+        assert re.sub(r"\s", "", told) in shown(svg)
+        description = parsed(svg).find(f"{SVG}desc")
+        assert description is not None
+        assert (description.text or "").startswith(f"{told}\n")
 
 
 def test_what_a_label_holds_stays_text() -> None:
