@@ -59,6 +59,7 @@ def _life_of(parts: Parts) -> Callable[[FastAPI], AbstractAsyncContextManager[No
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(parts.prepare, parts.answers.present())
+        parts.champions.watch()
         try:
             yield
         finally:

@@ -36,6 +36,7 @@ class Parts:
     audit: AuditLog
     metrics: Metrics
     gate: Gate
+    champions: LiveChampions
     answers: Answers
     predictions: PredictionStore
     cards: CardStore
@@ -52,6 +53,7 @@ class Parts:
 
     def close(self) -> None:
         """Wait for what is being computed, and let another process write the audit log and the store."""
+        self.champions.close()
         self.answers.close()
         self.audit.close()
         self.engine.dispose()
@@ -88,6 +90,7 @@ def open_parts(settings: ServingSettings, *, is_loopback: bool) -> Parts:
         audit=audit,
         metrics=metrics,
         gate=Gate(settings.max_waiting),
+        champions=champions,
         answers=answers,
         predictions=PredictionStore(engine),
         cards=CardStore(engine),

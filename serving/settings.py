@@ -26,9 +26,9 @@ class ServingSettings:
     `drain_seconds`, then waits `shutdown_seconds` for the requests it has taken.
     `max_rows` bounds the rows of one admission with its history, `max_batch` the admissions of one batch,
     `max_waiting` the requests that are computed or wait for it, each of which holds a thread.
-    `reload_seconds` is the least time between two looks for a new champion, `retry_seconds` between two
-    attempts to load one that was refused. A request computes in one thread, whatever `features.threads`
-    says.
+    `reload_seconds` is the time between two looks for a new champion (0: every request looks),
+    `retry_seconds` between two attempts to load one that was refused. A request computes in one thread,
+    whatever `features.threads` says.
     """
 
     champions: Path

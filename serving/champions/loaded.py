@@ -136,6 +136,8 @@ class LiveChampions:
 
     What was refused is tried again from time to time: a disk that is mounted late, or files that are put
     back, do not show in the champions' records. What answers and what was refused is logged when it changes.
+    Unless a thread of its own does (`watch`), whoever asks for the champions looks for a change, and waits
+    while it is loaded.
     """
 
     def __init__(self, folder: Path, *, reload_seconds: float = 1.0, retry_seconds: float = 30.0) -> None:
@@ -153,6 +155,8 @@ class LiveChampions:
         self._set = ChampionSet()
         self._n_refusals = 0
         self._prepare: Callable[[ChampionSet], None] = lambda _champions: None
+        self._watcher: threading.Thread | None = None
+        self._is_over = threading.Event()
         self.current()
 
     def before_change(self, prepare: Callable[[ChampionSet], None]) -> None:
@@ -162,6 +166,21 @@ class LiveChampions:
         """
         self._prepare = prepare
 
+    def watch(self) -> None:
+        """Look for changes in a thread from now on, until `close`, so that nobody waits for one.
+
+        Where `reload_seconds` is 0, whoever asks goes on looking.
+        """
+        if self._reload_seconds > 0:
+            self._watcher = threading.Thread(target=self._watch, name="champions", daemon=True)
+            self._watcher.start()
+
+    def close(self) -> None:
+        """Look no more; waits for a change that is being loaded."""
+        self._is_over.set()
+        if self._watcher is not None:
+            self._watcher.join()
+
     @property
     def n_refusals(self) -> int:
         """How often a champion was refused until now, every attempt counted."""
@@ -169,7 +188,7 @@ class LiveChampions:
 
     def current(self) -> ChampionSet:
         """The champions in force."""
-        if time.monotonic() - self._looked_at < self._reload_seconds:
+        if self._watcher is not None or time.monotonic() - self._looked_at < self._reload_seconds:
             return self._set
         # Requests do not wait for a reload: whoever comes meanwhile is answered by the models in force.
         if self._lock.acquire(blocking=False):
@@ -178,6 +197,15 @@ class LiveChampions:
             finally:
                 self._lock.release()
         return self._set
+
+    def _watch(self) -> None:
+        while not self._is_over.wait(self._reload_seconds):
+            try:
+                with self._lock:
+                    self._look()
+            except Exception as error:
+                # The next look may do better; without this there would be none.
+                as_problem(error)
 
     def _look(self) -> None:
         stamp = self._present_stamp()

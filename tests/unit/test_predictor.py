@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -100,6 +101,30 @@ def test_champions_are_prepared_before_they_are_in_force_and_also_if_that_fails(
     for _ in range(2):
         assert ids(live.current()) == ["readmission-admission/2"]
     assert prepared == [(["readmission-admission/2"], ["readmission-admission/1"])]
+
+
+def test_nobody_who_asks_waits_for_new_champions_while_a_thread_looks_for_them(tmp_path: Path) -> None:
+    promote(tmp_path, "readmission", version=1)
+    live = LiveChampions(tmp_path, reload_seconds=0.01)
+    looked, go_on = threading.Event(), threading.Event()
+
+    def prepare(_champions: ChampionSet) -> None:
+        looked.set()
+        assert go_on.wait(30)
+
+    live.before_change(prepare)
+    live.watch()
+    try:
+        promote(tmp_path, "readmission", version=2)
+        # Although nobody asks.
+        assert looked.wait(30)
+        assert [each.model_id for each in live.current().loaded] == ["readmission-admission/1"]
+        go_on.set()
+        while [each.model_id for each in live.current().loaded] != ["readmission-admission/2"]:
+            threading.Event().wait(0.001)
+    finally:
+        go_on.set()
+        live.close()
 
 
 def test_the_server_plans_what_new_champions_ask_before_they_answer(
