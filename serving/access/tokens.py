@@ -142,7 +142,8 @@ class _Issuer:
         values = [named] if isinstance(named, str) else _texts(named)
         if ALL_DEPARTMENTS in values or (named is None and self._settings.all_departments):
             return None
-        return frozenset(values)
+        # Others are no department's, and no database could be asked for them.
+        return frozenset(value for value in values if value.isprintable())
 
 
 def _refused(why: str) -> Problem:

@@ -27,6 +27,8 @@ VERSION_TABLE = "wardcast_version"
 
 BUSY_SECONDS = 15
 CONNECT_SECONDS = 5
+IDLE_SECONDS = 60
+"""So long a transaction may do nothing. The longest that does much, a migration, never waits for anybody."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # Any number that no other program locks: it marks the migration of this store.
 _MIGRATION_LOCK = 7_281_950_155
@@ -122,6 +124,7 @@ def connect(url: str | URL) -> Engine:
         engine = create_engine(
             parsed, pool_pre_ping=True, pool_timeout=CONNECT_SECONDS, connect_args=_patience()
         )
+        event.listen(engine, "connect", _configure_postgresql)
         attempts = Attempts()
 
         @event.listens_for(engine, "do_connect")
@@ -180,6 +183,14 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
     # The driver's own transactions leave out what defines tables: `_begin_sqlite` begins them instead.
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _configure_postgresql(connection: Any, _record: object) -> None:
+    # A process that hangs, or was cut off, in the middle of a transaction would hold up all others for ever.
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+    connection.commit()
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -252,12 +263,14 @@ def _reason(error: Exception) -> str:
 
 
 _NO_RIGHT = "may not be written to. Give the account the right to make and write tables there."
+_BUSY = f"another process has been writing it for {BUSY_SECONDS} seconds. Try again."
 _REASONS = {
     "not a database": "not a SQLite database. Name another file.",
     "readonly": _NO_RIGHT,
     "permission denied": _NO_RIGHT,
     "unable to open": _NO_RIGHT,
-    "locked": f"another process has been writing it for {BUSY_SECONDS} seconds. Try again.",
+    "locked": _BUSY,
+    "lock timeout": _BUSY,
     "is full": "the disk is full. Free some space, then try again.",
     "queuepool": "all connections to it are in use. Try again.",
     "malformed": "the file is damaged. Restore it from a backup.",

@@ -7,6 +7,7 @@ import json
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -35,6 +36,7 @@ from serving.database.tables import CDS_FEEDBACK, METADATA, PREDICTED_TARGETS, P
 from serving.problems import Problem
 from serving.store.feedback import Feedback, FeedbackStore
 from serving.store.predictions import PredictionStore, Stored
+from serving.store.saving import save
 from tests.command import ROOT
 from tests.postgres import OWNER, Postgres, postgres
 from tests.stored import answer
@@ -214,6 +216,28 @@ class TestAddresses:
             assert store.latest("S1") == answer("S1")
         store.save([answer("S2")])
         engine.dispose()
+
+    def test_a_process_that_hangs_in_postgresql_does_not_hold_up_others_for_ever(self, server, monkeypatch):
+        monkeypatch.setattr(database, "BUSY_SECONDS", 1)
+        monkeypatch.setattr(database, "IDLE_SECONDS", 2)
+        server.run("createdb", "hanging")
+        hanging, other = (open_database(server.uri("hanging")) for _ in range(2))
+        store = PredictionStore(other)
+        try:
+            with hanging.connect() as connection:
+                save(connection, [answer("S1")], skip_repeated=False)
+                with pytest.raises(StoreError, match="another process has been writing it"):
+                    store.save([answer("S2")])
+                # Who reads need not wait.
+                assert store.latest("S1") is None
+                time.sleep(2)
+                # Its transaction has done nothing for too long: it is ended, and what it did undone.
+                store.save([answer("S2")])
+                assert (store.latest("S1"), store.latest("S2")) == (None, answer("S2"))
+                connection.invalidate()
+        finally:
+            hanging.dispose()
+            other.dispose()
 
     def test_a_damaged_file_is_told(self, tmp_path):
         file = tmp_path / "store.db"

@@ -81,6 +81,8 @@ def test_every_token_of_an_issuer_may_be_granted_a_role():
         ([], frozenset()),
         (None, frozenset()),
         ({"A": 1}, frozenset()),
+        # PostgreSQL takes no NUL, and no database half a character.
+        (["A\0", "\ud800", "心内科"], frozenset({"心内科"})),
     ],
 )
 def test_departments_are_those_that_the_claim_names(named: object, seen: frozenset[str] | None):
