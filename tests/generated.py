@@ -164,7 +164,7 @@ def ask_for_stored(served: Served, n: int) -> None:
     known = ("readmission", "cost", "zh", "discharge", "full", "low", "200", "1", "9" * 40, "2024-01-01")
     names = (
         "target", "language", "point", "prediction_point", "bars", "width", "explain", "top", "sort", "since",
-        "band", "department", SECRET,
+        "band", "department", "stay_id", "caller", "limit", SECRET,
     )  # fmt: skip
     stays = (st.sampled_from(["now", "other", "S9", SECRET]) | st.sampled_from(TEXTS[1:])).map(encodable)
     queries = st.dictionaries(
@@ -176,7 +176,7 @@ def ask_for_stored(served: Served, n: int) -> None:
         parts = {"stay_id": stay_id} if "{" in template else {}
         served.ask("GET", template, who, query=query, **parts)
 
-    asked(st.tuples(st.sampled_from([*STORED, "/v1/worklist"]), stays, queries), n, send)
+    asked(st.tuples(st.sampled_from([*STORED, "/v1/worklist", "/v1/audit"]), stays, queries), n, send)
 
 
 def encodable(text: str) -> str:
