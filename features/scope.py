@@ -11,8 +11,11 @@ from features.points import Point
 from features.settings import FeatureSettings
 from features.sql import age_years
 
+OUTSIDE = "outside the models' population: "
+"""How each of these warnings begins."""
+
 CONTINUES = (
-    "outside the models' population: continues an earlier stay; its history is that before the episode's "
+    f"{OUTSIDE}continues an earlier stay; its history is that before the episode's "
     "first admission, at which such a patient is predicted"
 )
 
@@ -25,7 +28,7 @@ def scope_warnings(
     At the discharge the last stay of an episode is the one that is predicted; before it, the first.
     """
     found = [
-        f"outside the models' population: {step.meaning}"
+        f"{OUTSIDE}{step.meaning}"
         for step in steps(point, settings, has_timeline=has_timeline)
         if step.name == left_at
     ]

@@ -18,7 +18,7 @@ from serving.cds_hooks.documents import (
 from serving.cds_hooks.settings import CdsSettings, Service, Suggestion, filled
 from serving.fhir.risk_assessment import AFTER_DISCHARGE
 from serving.reasons import sentence
-from serving.reasons.cautions import caution
+from serving.reasons.cautions import caution, is_outside
 from serving.reasons.languages import WORDS
 from serving.reasons.sentences import interval_told, value_of
 
@@ -79,13 +79,16 @@ def _card(
     shown: Shown, main: Prediction, service: Service, settings: CdsSettings, others: Sequence[Prediction]
 ) -> list[Card]:
     band = cast("Band", main["band"])
-    indicator = settings.indicators[band]
+    indicator, outside = settings.indicators[band], is_outside(shown.answer)
     if indicator == "none":
         return []
+    if outside:
+        indicator = "info"
     beside = [found for target in service.beside if (found := shown.of(target))]
     models = tuple(one["model"] for one in (main, *others, *beside))
     paragraphs = [*_detail(shown, main, service, settings, others), _source(shown, models, settings)]
-    suggestions = [_suggestion(one, shown) for one in _fitting(settings.suggestions, main)]
+    fitting = [] if outside else _fitting(settings.suggestions, main)
+    suggestions = [_suggestion(one, shown) for one in fitting]
     reasons = [] if settings.overrides is None else settings.overrides.codings()
     card = CardDocument(
         uuid=uuid.uuid4(),

@@ -19,7 +19,7 @@ from typing import Any
 from serving.fhir.words import FHIR_WORDS
 from serving.reasons import sentence, shortened
 from serving.reasons.captions import CAPTIONS
-from serving.reasons.cautions import cautions
+from serving.reasons.cautions import cautions, is_outside
 from serving.reasons.languages import WORDS, Language
 from serving.reasons.sentences import interval_told, value_of
 from serving.store.predictions import Stored
@@ -98,6 +98,8 @@ def _risk(
         **_notes(cautions(stored.document, language)),
     }
     mitigation = mitigations.get((prediction["target"], prediction["band"]))
+    if is_outside(stored.document):
+        mitigation = None
     return resource if mitigation is None else {**resource, "mitigation": mitigation}
 
 

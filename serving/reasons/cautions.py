@@ -13,7 +13,7 @@ from typing import Any
 
 from features.catalogue import CATALOGUE
 from features.languages.chinese import feature_words, words
-from features.scope import CONTINUES
+from features.scope import CONTINUES, OUTSIDE
 from serving.reasons.languages import WORDS, Language
 
 
@@ -33,6 +33,7 @@ PRELIMINARY: Mapping[Language, str] = {
     Language.EN: "Preliminary: made before its full time of observation.",
     Language.ZH: "初步预测：观察时间未满，结果仍可能变化。",
 }
+_NOT_YET_DISCHARGED = f"{OUTSIDE}not yet discharged"
 _SAID = (
     _said(
         r"(?P<table>\w+) not sent: unknown, its features are missing",
@@ -60,7 +61,12 @@ _SAID = (
         "{n} 个编码不在编码集 {system} 中，按未知处理。",
     ),
     _said(
-        r"outside the models' population: (?P<who>.+)",
+        re.escape(_NOT_YET_DISCHARGED),
+        "Not yet discharged: predicted as if the patient left now.",
+        "患者尚未出院，按此刻出院预测。",
+    ),
+    _said(
+        rf"{re.escape(OUTSIDE)}(?P<who>.+)",
         "Outside the models' population: {who}.",
         "不属于模型适用人群：{who}。",
     ),
@@ -88,7 +94,6 @@ _WHO_IN_CHINESE: Mapping[str, str] = {
     "age unknown": "年龄未知",
     "not booked before the admission": "入院前未预约",
     r"discharged or died within (\S+) hours of admission": r"入院后 \1 小时内出院或死亡",
-    "not yet discharged": "尚未出院",
     "died in hospital": "住院期间死亡",
     "left against medical advice": "非医嘱离院",
     "transferred to an acute hospital outside the extract": "转往数据范围以外的急性期医院",
@@ -96,7 +101,7 @@ _WHO_IN_CHINESE: Mapping[str, str] = {
     "admitted for rehabilitation": "因康复治疗入院",
     "admitted for psychiatric care": "因精神科治疗入院",
     r"admitted for medical treatment of cancer \(without surgery\)": "因肿瘤内科治疗入院（无手术）",
-    re.escape(CONTINUES.partition(": ")[2]): (
+    re.escape(CONTINUES.removeprefix(OUTSIDE)): (
         "本次住院是前一次住院的延续，既往史截至该次连续住院的首次入院，此类患者在首次入院时预测"
     ),
 }
@@ -106,6 +111,17 @@ def cautions(answer: Mapping[str, Any], language: Language = Language.EN) -> lis
     """Whole sentences about an answer of the API: that it is preliminary, if it is, then its warnings."""
     preliminary = [PRELIMINARY[language]] if answer["provisional"] else []
     return [*preliminary, *(caution(warning, language) for warning in answer["warnings"])]
+
+
+def is_outside(answer: Mapping[str, Any]) -> bool:
+    """Whether the answer is about somebody like whom the models learned from nobody.
+
+    Nothing should be proposed for such a patient: a follow-up visit for one who died in hospital. A
+    discharge that is being prepared is one to come: its prediction is preliminary, and no other's.
+    """
+    return any(
+        warning.startswith(OUTSIDE) and warning != _NOT_YET_DISCHARGED for warning in answer["warnings"]
+    )
 
 
 def caution(warning: str, language: Language = Language.EN) -> str:

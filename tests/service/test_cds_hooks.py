@@ -351,6 +351,22 @@ def test_a_card_tells_what_its_prediction_rests_on(engine: sa.Engine, cds: CdsSe
     ) in card["detail"]
 
 
+def test_nothing_is_proposed_for_whom_the_models_do_not_know(engine: sa.Engine, cds: CdsSettings) -> None:
+    # A follow-up visit for a patient who died would be worse than no card.
+    warnings = ("outside the models' population: died in hospital",)
+    answers = KnownAnswers(risk("readmission", 0.6, "high"), warnings=warnings)
+    [card] = Service(answers, engine, cds).cards("encounter-discharge", prefetch(OPEN_STAY))
+    assert card["indicator"] == "info"
+    assert "suggestions" not in card
+    assert "- Outside the models' population: died in hospital." in card["detail"]
+    # Who is about to leave is whom a follow-up visit is for.
+    answers.warnings = ["outside the models' population: not yet discharged"]
+    [leaving] = Service(answers, engine, cds).cards("encounter-discharge", prefetch(OPEN_STAY))
+    assert leaving["indicator"] == "warning"
+    assert "- Not yet discharged: predicted as if the patient left now." in leaving["detail"]
+    assert len(leaving["suggestions"]) == 2
+
+
 def test_an_interval_without_an_upper_end_says_at_least(engine: sa.Engine, cds: CdsSettings) -> None:
     open_ended = charges("high")
     open_ended["interval"]["high"] = None
@@ -405,7 +421,8 @@ def test_a_card_in_chinese_has_no_word_of_english(engine: sa.Engine, chinese: Cd
         "这是模型的计算结果，不代表因果关系。最终由临床医生决定。",
     ):
         assert told in card["detail"]
-    [risky] = service.cards("patient-view", prefetch(OPEN_STAY))
+    known = Service(KnownAnswers(risk("readmission", 0.231, "high")), engine, chinese)
+    [risky] = known.cards("patient-view", prefetch(OPEN_STAY))
     labels = [one["label"] for one in risky["suggestions"]]
     assert labels == ["安排出院后 7 天内随访", "请人核对出院计划和用药"]
     assert [one["display"] for one in risky["overrideReasons"]] == [

@@ -18,7 +18,7 @@ from features.settings import DEFAULT_SETTINGS
 from features.tables import TABLES, not_sent
 from models.encoding import Oddity
 from serving.predictions.documents import EXAMPLE_REQUEST
-from serving.reasons.cautions import PRELIMINARY, caution, cautions
+from serving.reasons.cautions import PRELIMINARY, caution, cautions, is_outside
 from serving.reasons.languages import Language
 from serving.requests.reading import read_request, to_admission
 from tests.unit.test_languages import is_chinese
@@ -110,6 +110,17 @@ def test_words_are_those_of_a_ward():
 def test_a_warning_that_is_not_known_stands_as_it_is():
     assert caution("the moon is full") == "the moon is full."
     assert caution("the moon is full", Language.ZH) == "the moon is full。"
+
+
+def test_a_patient_who_has_not_left_yet_is_one_of_whom_the_models_know() -> None:
+    told = {
+        step.name: scope_warnings(step.name, False, point, DEFAULT_SETTINGS, has_timeline=True)
+        for point in Point
+        for step in steps(point, DEFAULT_SETTINGS, has_timeline=True)
+    }
+    known = {name for name, warnings in told.items() if not is_outside({"warnings": warnings})}
+    assert known == {"still_in_hospital"}
+    assert not is_outside({"warnings": of_tables()})
 
 
 def test_that_it_is_preliminary_stands_first():

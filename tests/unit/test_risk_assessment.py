@@ -114,6 +114,10 @@ def test_a_mitigation_is_there_for_its_target_and_band_alone() -> None:
         "medication. A clinician decides."
     )
     assert "mitigation" not in resources(answer("S9", band="low"), mitigations)[0]
+    outside = with_facts(
+        answer("S9", band="high"), warnings=["outside the models' population: died in hospital"]
+    )
+    assert "mitigation" not in resources(outside, mitigations)[0]
 
 
 def test_warnings_of_the_answer_are_notes() -> None:
