@@ -12,7 +12,6 @@ import hmac
 import json
 import re
 import secrets
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from sqlalchemy import Engine, RowMapping, insert, select, update
 from features.errors import UserError
 from serving.access.caller import Caller
 from serving.access.roles import Role
+from serving.database.attempts import Attempts, AwayError
 from serving.database.connection import StoreError, reading, writing
 from serving.database.tables import API_KEYS
 from serving.problems import ACCESS_UNAVAILABLE, CREDENTIAL_REFUSED, Problem
@@ -129,11 +129,9 @@ class KeyRing:
         self._keys_seconds = keys_seconds
         self._clock = clock
         self._now = now
-        self._reading = threading.Lock()
+        self._attempts = Attempts(clock)
         self._keys: Mapping[str, ApiKey] = {}
         self._read_at: float | None = None
-        # Whether the last attempt to read them failed.
-        self._is_away = False
 
     @property
     def is_fresh(self) -> bool:
@@ -155,31 +153,22 @@ class KeyRing:
 
     def _current(self) -> Mapping[str, ApiKey]:
         if not self.is_fresh:
-            # While the store is away one request tries it, and the others do not wait for that.
-            if not self._reading.acquire(blocking=not self._is_away):
-                raise _unavailable()
             try:
-                if not self.is_fresh:
-                    self._read()
-            finally:
-                self._reading.release()
+                self._attempts.attempt(self._read)
+            except (StoreError, AwayError):
+                # Keys read earlier may have been revoked since.
+                raise Problem(ACCESS_UNAVAILABLE, "The API keys cannot be read now. Try again.") from None
         return self._keys
 
     def _read(self) -> None:
+        if self.is_fresh:
+            # Another request read them while this one waited for its turn.
+            return
         asked_at = self._clock()
-        try:
-            with reading(self._engine) as connection:
-                rows = connection.execute(select(API_KEYS).where(API_KEYS.c.revoked_at.is_(None)))
-                self._keys = {row["key_id"]: _api_key(row) for row in rows.mappings()}
-        except StoreError:
-            # Keys read earlier may have been revoked since.
-            self._is_away = True
-            raise _unavailable() from None
-        self._read_at, self._is_away = asked_at, False
-
-
-def _unavailable() -> Problem:
-    return Problem(ACCESS_UNAVAILABLE, "The API keys cannot be read now. Try again.")
+        with reading(self._engine) as connection:
+            rows = connection.execute(select(API_KEYS).where(API_KEYS.c.revoked_at.is_(None)))
+            self._keys = {row["key_id"]: _api_key(row) for row in rows.mappings()}
+        self._read_at = asked_at
 
 
 def _digest(secret: str) -> str:

@@ -129,7 +129,7 @@ def connect(url: str | URL) -> Engine:
 
         @event.listens_for(engine, "do_connect")
         def attempt(dialect: Dialect, _record: object, arguments: Any, options: Any) -> Any:
-            return attempts.connect(lambda: dialect.connect(*arguments, **options))
+            return attempts.attempt(lambda: dialect.connect(*arguments, **options))
 
         return engine
     except ModuleNotFoundError:

@@ -147,17 +147,17 @@ class Server:
 def test_after_an_attempt_that_failed_nobody_makes_another_for_a_second():
     clock, made = Clock(), Server()
     attempts = Attempts(clock)
-    assert attempts.connect(made) == attempts.connect(made) == "connection"
+    assert attempts.attempt(made) == attempts.attempt(made) == "connection"
     made.is_up = False
     with pytest.raises(ConnectionError):
-        attempts.connect(made)
+        attempts.attempt(made)
     made.is_up = True
     clock.now += 0.9
     with pytest.raises(AwayError):
-        attempts.connect(made)
+        attempts.attempt(made)
     assert made.n_attempts == 3
     clock.now += 0.1
-    assert attempts.connect(made) == attempts.connect(made) == "connection"
+    assert attempts.attempt(made) == attempts.attempt(made) == "connection"
 
 
 def test_while_it_is_away_one_makes_the_attempt_and_nobody_waits_for_it():
@@ -165,7 +165,7 @@ def test_while_it_is_away_one_makes_the_attempt_and_nobody_waits_for_it():
     attempts = Attempts(clock)
     made.is_up = False
     with pytest.raises(ConnectionError):
-        attempts.connect(made)
+        attempts.attempt(made)
     clock.now += RETRY_SECONDS
     begun, go_on = threading.Event(), threading.Event()
 
@@ -175,9 +175,9 @@ def test_while_it_is_away_one_makes_the_attempt_and_nobody_waits_for_it():
         return "connection"
 
     with ThreadPoolExecutor(1) as pool:
-        attempt = pool.submit(attempts.connect, slow)
+        attempt = pool.submit(attempts.attempt, slow)
         assert begun.wait(10)
         with pytest.raises(AwayError):
-            attempts.connect(made)
+            attempts.attempt(made)
         go_on.set()
         assert attempt.result(10) == "connection"
