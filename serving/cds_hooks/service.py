@@ -18,7 +18,6 @@ from serving.cds_hooks.settings import CdsSettings, Service
 from serving.fhir.currency import in_currency
 from serving.fhir.records import FhirRecords, prediction_request
 from serving.predictions.answers import Answers
-from serving.problems import NO_MODEL, Problem
 from serving.reasons import N_REASONS
 
 
@@ -96,12 +95,7 @@ def answer(
     request = prediction_request(rows, question.stay_id, question.point, question.prediction_time)
     # Of the resources' amounts only those in it were left.
     request["currency"] = terms.currency
-    try:
-        found = answers.answer(answers.ask(request, n_reasons=N_REASONS, champions=champions))
-    except Problem as problem:
-        if problem.kind is NO_MODEL:
-            return NOTHING
-        raise
+    found = answers.answer(answers.ask(request, n_reasons=N_REASONS, champions=champions))
     shown = Shown(
         found,
         patient_id=context.patientId,

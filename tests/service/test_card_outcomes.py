@@ -16,6 +16,7 @@ from serving.database.connection import file_address, open_database
 from serving.store.cards import CardStore, IssuedCard
 from serving.store.feedback import Feedback, FeedbackStore
 from serving.store.outcomes import outcomes
+from tests.postgres import Postgres, postgres
 from wardcast.cli import app
 
 AT = dt.datetime(2026, 1, 8, 2, 0, tzinfo=dt.UTC)
@@ -23,6 +24,13 @@ HOUR = dt.timedelta(hours=1)
 SYSTEM = "urn:wardcast:override-reason"
 OFFERED = {(SYSTEM, "disagree"), (SYSTEM, "already-planned")}
 STAY, NAME = "S-4711", "Zhang Wei"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    with postgres() as running:
+        running.run("createdb", "cards")
+        yield running
 
 
 @pytest.fixture
@@ -70,9 +78,15 @@ def stored(engine: Engine) -> None:
     )
 
 
-def test_cards_are_counted_by_what_was_done_last(engine: Engine) -> None:
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_cards_are_counted_by_what_was_done_last(kind: str, request: pytest.FixtureRequest) -> None:
+    engine: Engine = request.getfixturevalue("engine")
+    if kind == "postgresql":
+        engine = open_database(request.getfixturevalue("server").uri("cards"))
     stored(engine)
-    assert [one.document() for one in outcomes(engine, OFFERED)] == [
+    found = outcomes(engine, OFFERED)
+    engine.dispose()
+    assert [one.document() for one in found] == [
         {
             "service": "wardcast-patient-view",
             "models": ["readmission-admission/7"],

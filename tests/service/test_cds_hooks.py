@@ -33,7 +33,6 @@ from serving.database.tables import CDS_FEEDBACK
 from serving.fhir.records import FhirRecords
 from serving.http.responses import answer_problems
 from serving.predictions.answers import Answers
-from serving.problems import NO_MODEL, Problem
 from serving.routes.cds_hooks import router
 from serving.routes.gate import Gate
 from serving.settings import ServingSettings
@@ -114,8 +113,6 @@ class KnownAnswers:
         assert n_reasons == 5
         self.asked.append(content)
         self.asked_of.append(champions)
-        if not self.predictions:
-            raise Problem(NO_MODEL, "None.")
         return content
 
     def answer(self, content: Any) -> dict[str, Any]:
@@ -542,8 +539,6 @@ def test_where_there_is_nothing_to_predict_there_is_no_card(
 def test_where_no_model_predicts_there_is_no_card(engine: sa.Engine, cds: CdsSettings) -> None:
     without_point = Service(KnownAnswers(risk("readmission", 0.2, "high"), points=[]), engine, cds)
     assert without_point.cards("patient-view", prefetch(OPEN_STAY)) == []
-    withdrawn_meanwhile = Service(KnownAnswers(), engine, cds)
-    assert withdrawn_meanwhile.cards("patient-view", prefetch(OPEN_STAY)) == []
     of_another_target = Service(KnownAnswers(charges("high")), engine, cds)
     assert of_another_target.cards("patient-view", prefetch(OPEN_STAY)) == []
 
