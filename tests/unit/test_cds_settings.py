@@ -156,3 +156,12 @@ def test_cards_and_pictures_say_it_in_the_same_words(tmp_path: Path, language: L
     assert settings.words.not_a_cause == WORDS[language].not_a_cause
     assert settings.words.interval == captions.interval
     assert settings.words.open_interval == captions.open_interval
+
+
+def test_the_example_of_the_guide_is_a_file(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "standards.md").read_text("utf-8")
+    [example] = [block for block in re.findall(r"```toml\n(.*?)```", guide, re.S) if "language" in block]
+    found = written(tmp_path, example)
+    assert found.words.decides == "由查房医师决定。"
+    assert found.words.reasons == written(tmp_path, 'language = "zh"\n').words.reasons
+    assert list(found.prefetch) == ["patient", "encounters"]
