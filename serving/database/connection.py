@@ -16,27 +16,32 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import ArgumentError
 
-from features.errors import UserError
-from serving.database.attempts import Attempts, AwayError
+from serving.database.attempts import Attempts
+from serving.database.errors import BUSY_SECONDS, StoreError, place, told
+
+__all__ = [
+    "VERSION_TABLE",
+    "StoreError",
+    "connect",
+    "downgrade",
+    "file_address",
+    "open_database",
+    "reading",
+    "writing",
+]
 
 VERSION_TABLE = "wardcast_version"
 """Of its own name: other programs that migrate with Alembic may use the same database."""
 
-BUSY_SECONDS = 15
 CONNECT_SECONDS = 5
 IDLE_SECONDS = 60
-"""So long a transaction may do nothing. The longest that does much, a migration, never waits for anybody."""
+"""So long a transaction in PostgreSQL may do nothing: none of ours waits for anything but the database."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # Any number that no other program locks: it marks the migration of this store.
 _MIGRATION_LOCK = 7_281_950_155
 _WRITE = "wardcast_write"
-
-
-class StoreError(UserError):
-    """The store's database cannot be used; the message says which, why and what to do, never a password."""
 
 
 def file_address(file: Path) -> URL:
@@ -53,7 +58,7 @@ def open_database(url: str | URL) -> Engine:
     """
     engine = connect(url)
     try:
-        with _told(engine):
+        with told(engine):
             _prepare(engine)
         with reading(engine) as connection:
             is_current = _revision(connection) == _script().get_current_head()
@@ -77,7 +82,7 @@ def downgrade(engine: Engine) -> None:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that only reads. Raises StoreError if the database fails."""
-    with _told(engine), engine.connect() as connection:
+    with told(engine), engine.connect() as connection:
         yield connection
 
 
@@ -89,26 +94,8 @@ def writing(engine: Engine) -> Iterator[Connection]:
     would make the wait fail. Raises StoreError if the database fails; IntegrityError, for a key that is
     there already, is left to the caller.
     """
-    with _told(engine), engine.execution_options(**{_WRITE: True}).begin() as connection:
+    with told(engine), engine.execution_options(**{_WRITE: True}).begin() as connection:
         yield connection
-
-
-@contextmanager
-def _told(engine: Engine) -> Iterator[None]:
-    try:
-        yield
-    except IntegrityError:
-        raise
-    except (DBAPIError, PoolTimeoutError, AwayError, sqlite3.Error) as error:
-        raise StoreError(f"{place(engine.url)}: {_reason(error)}") from None
-
-
-def place(url: URL) -> str:
-    """The database in words for a message: never its account, password or options."""
-    if url.get_backend_name() == "sqlite":
-        return str(url.database)
-    host = url.host or url.query.get("host") or "this machine"
-    return f"the database {url.database or ''} at {host}"
 
 
 def connect(url: str | URL) -> Engine:
@@ -246,32 +233,3 @@ def _config(connection: Connection) -> Config:
     # A percent sign is the beginning of a variable to Alembic.
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     return config
-
-
-def _reason(error: Exception) -> str:
-    """Why the database does not do it; never in its own words, which may quote what was sent to it."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    said = str(cause).lower()
-    for sign, reason in _REASONS.items():
-        if sign in said:
-            return reason
-    # A SQLite file has no server that could be away; its driver calls nearly everything operational.
-    is_away = isinstance(error, AwayError | OperationalError) and not isinstance(cause, sqlite3.Error)
-    if is_away:
-        return "does not answer, or not to this account. See that it runs; check name and password."
-    return f"refused it ({type(error).__name__}). Name an empty database, or one that wardcast made."
-
-
-_NO_RIGHT = "may not be written to. Give the account the right to make and write tables there."
-_BUSY = f"another process has been writing it for {BUSY_SECONDS} seconds. Try again."
-_REASONS = {
-    "not a database": "not a SQLite database. Name another file.",
-    "readonly": _NO_RIGHT,
-    "permission denied": _NO_RIGHT,
-    "unable to open": _NO_RIGHT,
-    "locked": _BUSY,
-    "lock timeout": _BUSY,
-    "is full": "the disk is full. Free some space, then try again.",
-    "queuepool": "all connections to it are in use. Try again.",
-    "malformed": "the file is damaged. Restore it from a backup.",
-}
