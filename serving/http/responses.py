@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -26,8 +27,21 @@ from serving.problems import (
 
 def json_response(content: object, status: int = 200, media_type: str = "application/json") -> Response:
     """The content as compact JSON. Raises ValueError for a number that JSON does not know."""
-    body = json.dumps(content, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    return Response(body.encode("utf-8"), status, media_type=media_type)
+    return Response(_compact(content), status, media_type=media_type)
+
+
+def items_response(items: Iterable[object]) -> Response:
+    """`{"items": […]}` as `json_response` answers it.
+
+    Each is written by itself: nothing else runs while one document is, which takes a tenth of a second for
+    a thousand answers.
+    """
+    return Response(b'{"items":[' + b",".join(map(_compact, items)) + b"]}", media_type="application/json")
+
+
+def _compact(content: object) -> bytes:
+    text = json.dumps(content, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8")
 
 
 def problem_response(problem: Problem) -> Response:

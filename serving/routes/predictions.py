@@ -18,7 +18,7 @@ from serving.http.body import body_within
 from serving.http.description import example, problems, request_body
 from serving.http.documents import EXAMPLE_PROBLEM
 from serving.http.query import only_known
-from serving.http.responses import json_response
+from serving.http.responses import items_response, json_response
 from serving.predictions.answers import Answer, Answers
 from serving.predictions.asked import MOST_OF_A_BATCH, Asked
 from serving.predictions.documents import (
@@ -135,8 +135,7 @@ def router(
                 with store_reached():
                     predictions.save(kept)
                 found = [each if isinstance(each, Problem) else _as_asked(each, telling) for each in found]
-            documents = [each.document() if isinstance(each, Problem) else each for each in found]
-            return json_response({"items": documents})
+            return items_response(each.document() if isinstance(each, Problem) else each for each in found)
 
     return routes
 

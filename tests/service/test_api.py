@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import logging
 import math
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import lightgbm as lgb
 import numpy as np
@@ -32,6 +34,7 @@ from models.storage import write_artefact
 from serving.access.guard import INSECURE_DEMO
 from serving.api import create_app
 from serving.http.documents import ProblemDocument
+from serving.http.responses import items_response, json_response
 from serving.predictions.asked import Asked
 from serving.predictions.documents import EXAMPLE_ANSWER, EXAMPLE_REQUEST, AnswerDocument
 from serving.routes.gate import Gate
@@ -632,9 +635,30 @@ def test_a_server_that_others_reach_says_that_nothing_is_encrypted(
     monkeypatch.setattr("serving.server.logging.config.dictConfig", lambda _: None)
     served: list[str] = []
     monkeypatch.setattr(Server, "run", lambda server: served.append(server.config.host))
+    monkeypatch.setattr("serving.server.gc", Mock())
     serve(ServingSettings(tmp_path / "champions"), host=address)
     assert served == [address]
     assert ("nothing is encrypted" in caplog.text) is is_warned
+
+
+def test_what_is_loaded_at_the_start_is_not_looked_through_for_garbage(tmp_path, monkeypatch):
+    monkeypatch.setattr("serving.server.logging.config.dictConfig", lambda _: None)
+    frozen: list[int] = []
+    monkeypatch.setattr(Server, "run", lambda _server: frozen.append(gc.get_freeze_count()))
+    try:
+        serve(ServingSettings(tmp_path / "champions"))
+    finally:
+        gc.unfreeze()
+    # The modules alone are so many objects.
+    assert frozen[0] > 100_000
+
+
+def test_items_are_written_one_by_one_as_they_would_be_together():
+    items = [{"stay_id": "Ä1", "value": 0.1}, {"errors": []}, {}]
+    for some in (items, []):
+        assert items_response(iter(some)).body == json_response({"items": some}).body
+    with pytest.raises(ValueError, match="Out of range"):
+        items_response([{"value": math.nan}])
 
 
 def test_answers_are_kept_by_no_cache(client, admission):
