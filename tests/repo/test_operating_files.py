@@ -76,6 +76,25 @@ def test_every_alert_names_its_entry_in_the_runbook(alerts):
         assert alert["annotations"]["do"].removeprefix("runbook: ") in entries
 
 
+def test_a_database_that_is_away_is_an_alert_whoever_notices_it(alerts):
+    (store,) = [alert for alert in alerts if alert["alert"] == "WardcastStoreFails"]
+    # Keys are read from the database too, and before anything else.
+    assert {problems.STORE_UNAVAILABLE.name, problems.ACCESS_UNAVAILABLE.name} <= set(
+        re.findall(r"[a-z]+-[a-z]+", store["expr"])
+    )
+
+
+def test_the_guide_tells_every_event_of_the_log():
+    section = GUIDE[GUIDE.index("## Logs") : GUIDE.index("## Backup")]
+    told = {
+        event for row in re.findall(r"^\| (`[^|]+) \|", section, flags=re.M) for event in row.split("`")[1::2]
+    }
+    sources = (file.read_text("utf-8") for file in (ROOT / "serving").rglob("*.py"))
+    logged = {event for source in sources for event in re.findall(r'"event": "(\w+)"', source)}
+    assert len(logged) > 7
+    assert logged <= told
+
+
 def test_the_guide_tells_every_limit_with_its_default():
     shown = {"max_body_bytes": "5 MiB", "max_rows": "20,000", "max_batch": "1,000"}
     told = dict(re.findall(r"^\| `(\w+)` \| ([\d,.]+(?: MiB)?)", GUIDE, flags=re.M))
