@@ -29,6 +29,8 @@ from tests.stored import answer
 # The least that libpq takes.
 WAIT_SECONDS = 2
 AT_ONCE = 24
+# A busy machine needs some; one after the other they would take 48 seconds.
+SLACK_SECONDS = 5
 STORED = "/v1/admissions/S1/prediction"
 
 
@@ -90,8 +92,8 @@ def test_a_server_that_is_away_is_told_at_once_and_found_again(
                 first = list(pool.map(lambda number: asked(client, number), range(AT_ONCE)))
                 assert {each[:2] for each in first} == {told}
                 # One of them waits for the attempt, and no other.
-                assert sorted(each[2] for each in first)[-2] < 1.0
-                assert max(each[2] for each in first) < WAIT_SECONDS + 1.5
+                assert sorted(each[2] for each in first)[-2] < WAIT_SECONDS - 0.3
+                assert max(each[2] for each in first) < WAIT_SECONDS + SLACK_SECONDS
                 assert client.get("/health/ready").status_code == 503
         time.sleep(RETRY_SECONDS)
         again = list(pool.map(lambda number: asked(client, number), range(AT_ONCE)))
@@ -118,7 +120,7 @@ def test_a_server_that_stops_answering_holds_all_for_one_attempt_alone(server: P
     engine.dispose()
     assert len(seconds) == AT_ONCE
     # More than the pool's 15 connections wait once more for one of them: twice the attempt at the most.
-    assert max(seconds) < 2 * WAIT_SECONDS + 1.0
+    assert max(seconds) < 2 * WAIT_SECONDS + SLACK_SECONDS
 
 
 class Clock:
