@@ -48,7 +48,11 @@ def serve(
     # What is loaded now stays: to look through it for garbage stops every request for a fifth of a second.
     gc.collect()
     gc.freeze()
-    Server(settings, uvicorn_config(app, settings, host=host, port=port)).run()
+    try:
+        Server(settings, uvicorn_config(app, settings, host=host, port=port)).run()
+    finally:
+        # At the end it is garbage like any other; libraries would write to the log what they think was leaked.
+        gc.unfreeze()
 
 
 def is_loopback(host: str) -> bool:
