@@ -51,7 +51,7 @@ def serve(
     try:
         Server(settings, uvicorn_config(app, settings, host=host, port=port)).run()
     finally:
-        # At the end it is garbage like any other; libraries would write to the log what they think was leaked.
+        # At the end it is garbage like any other: libraries would tell the log what they think was leaked.
         gc.unfreeze()
 
 
