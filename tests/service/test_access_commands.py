@@ -21,8 +21,11 @@ from serving.access.settings import AccessSettings
 from serving.access.verification import verify
 from serving.database.connection import open_database
 from serving.problems import Problem
+from serving.store.predictions import PredictionStore
 from tests.postgres import Postgres, postgres
+from tests.stored import answer
 from wardcast.commands import audit, keys
+from wardcast.commands import store as prune
 
 CALLER = Caller("ward 3", frozenset({Role.PLANNER}), None)
 ROUTE = "GET /v1/admissions/{stay_id}/prediction"
@@ -207,6 +210,19 @@ def test_a_callers_reads_are_found_by_the_name_or_the_id_of_its_key(work: Path):
         assert len(json.loads(run(audit.app, "find", *options, "--json", work=work).stdout)) == expected
     # The whole log is not what somebody finds by leaving everything out.
     assert run(audit.app, "find", work=work).exit_code == 2
+
+
+def test_what_is_pruned_leaves_the_record_of_its_reads_and_the_keys(read: Path):
+    key = created(read, "--role", "auditor")
+    engine = store(read)
+    PredictionStore(engine).save([answer("S1", scored_at="2020-01-01T00:00:00Z")])
+    engine.dispose()
+    pruned = json.loads(run(prune.app, "prune", "--older-than", "1", "--json", work=read).stdout)
+    assert pruned["predictions"] == 1
+    assert run(audit.app, "verify", work=read).exit_code == 0
+    found = json.loads(run(audit.app, "find", "S1", "--json", work=read).stdout)
+    assert [each["sequence"] for each in found] == [1, 3]
+    assert caller_of(read, key).roles == {Role.AUDITOR}
 
 
 def test_a_folder_without_a_log_is_told(work: Path):
