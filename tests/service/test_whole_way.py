@@ -242,7 +242,6 @@ def with_later_records(request: dict[str, Any], at: pd.Timestamp) -> dict[str, A
     records = json.loads(json.dumps(request["records"]))
     (stay,) = [each for each in records["stays"] if each["stay_id"] == request["stay_id"]]
     patient, after = stay["patient_id"], (at + pd.Timedelta(days=20)).isoformat()
-    records["patients"][0]["death_date"] = after[:10]
     if request["prediction_point"] == "admission":
         # How the stay went on was not known either.
         stay |= {"total_cost": 900_000.0, "discharge_disposition": "hospice", "discharged_at": after}
@@ -254,6 +253,9 @@ def with_later_records(request: dict[str, Any], at: pd.Timestamp) -> dict[str, A
         stay | {"stay_id": "later", "admitted_at": (at + pd.Timedelta(days=40)).isoformat(),
                 "booked_at": after, "discharged_at": None, "status": "in", "total_cost": None}
     )  # fmt: skip
+    # Nobody is admitted who died before: that would be refused.
+    last = max(each.get("admitted_at") or "" for each in records["stays"])
+    records["patients"][0]["death_date"] = last[:10]
     for stay_id in (stay["stay_id"], "later") if request["prediction_point"] == "admission" else ("later",):
         records["diagnoses"].append(
             {
