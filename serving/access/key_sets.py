@@ -151,12 +151,22 @@ def reader_of(key_set: str, ca_file: Path | None) -> Callable[[], bytes]:
     def read() -> bytes:
         try:
             with opener.open(key_set, timeout=READ_SECONDS) as answer:
-                content: bytes = answer.read(MAX_BYTES + 1)
+                content = _in_time(answer)
         except HTTPException:
             raise KeySetError("the address does not answer as HTTP does") from None
         return _limited(content)
 
     return read
+
+
+def _in_time(answer: Any) -> bytes:
+    """A body up to the size that is taken. All of it together may take `READ_SECONDS`, and one part more."""
+    until, content = time.monotonic() + READ_SECONDS, b""
+    while len(content) <= MAX_BYTES and (part := answer.read1(MAX_BYTES)):
+        content += part
+        if time.monotonic() > until:
+            raise KeySetError("the address answers too slowly")
+    return content
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -357,6 +357,25 @@ def test_an_endless_answer_is_cut_off(tmp_path: Path, monkeypatch: pytest.Monkey
         reader_of(address, pem)()
 
 
+def test_an_answer_that_trickles_in_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(key_sets, "READ_SECONDS", 0.5)
+    pem = certificate(tmp_path)
+
+    def trickle(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        # Whitespace is a good beginning of JSON: 10 seconds of it.
+        for _ in range(200):
+            handler.wfile.write(b" ")
+            time.sleep(0.05)
+
+    with https_server(pem, trickle) as address:
+        asked_at = time.monotonic()
+        with pytest.raises(KeySetError, match="too slowly"):
+            reader_of(address, pem)()
+        assert time.monotonic() - asked_at < 5
+
+
 @pytest.mark.parametrize(
     "address", ["http://login.example/keys", "file:///keys.json", "ftp://a/b", "HTTPS://a"]
 )
