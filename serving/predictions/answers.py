@@ -61,7 +61,9 @@ class Answers:
         self._engines = Engines(settings.features)
         self._metrics = metrics or Metrics()
         self._gathering = Gathering[Asked, Answer](self._each_alone, self._metrics.gathered)
-        self._metrics.watch_queue(lambda: len(self._gathering))
+        # Batches have workers of their own: a request by itself never waits until a part of one is done.
+        self._batches = Gathering[Asked, Answer](self._each_alone, self._metrics.gathered)
+        self._metrics.watch_queue(lambda: len(self._gathering) + len(self._batches))
 
     def present(self) -> ChampionSet:
         """The champions in force, which may be none."""
@@ -84,6 +86,7 @@ class Answers:
     def close(self) -> None:
         """Wait for what is being computed, and answer no more."""
         self._gathering.close()
+        self._batches.close()
 
     def one(
         self,
@@ -141,8 +144,8 @@ class Answers:
     def answer_many(self, items: Sequence[Asked | Problem]) -> list[Answer | Problem]:
         """Answers in the order of `items`; problems stay in their places.
 
-        They are computed in parts, those of a point together. A part has its turn when the one before is
-        answered, so that the requests of others come in between.
+        They are computed in parts, those of a point together. A part waits for its turn when the one before
+        is answered, so that other batches come in between.
         """
         found: dict[int, Answer | Problem] = {
             place: item for place, item in enumerate(items) if isinstance(item, Problem)
@@ -150,7 +153,7 @@ class Answers:
         for part in parts(items):
             asked = [*part.values()]
             size = sum(each.n_rows for each in asked)
-            answers = self._gathering.answers(asked, alike=asked[0].alike, size=size)
+            answers = self._batches.answers(asked, alike=asked[0].alike, size=size)
             for place, answer in zip(part, answers, strict=True):
                 found[place] = as_problem(answer) if isinstance(answer, Exception) else answer
         return [found[place] for place in range(len(items))]

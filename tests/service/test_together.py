@@ -163,25 +163,30 @@ def test_questions_can_be_asked_of_one_set_of_champions_though_it_changes_meanwh
     assert found == [["readmission-admission/1"]] * 3 + [["readmission-admission/2"]]
 
 
-def test_a_request_has_its_turn_between_the_parts_of_a_batch(champions, monkeypatch):
+def test_a_request_is_answered_while_a_part_of_a_batch_is_computed(champions, monkeypatch):
     monkeypatch.setattr("serving.predictions.gathering.WORKERS", 1)
     monkeypatch.setattr("serving.predictions.asked.MOST_OF_A_BATCH", 2)
     answers = Answers(LiveChampions(champions), ServingSettings(champions))
     contents = [request_of(f"B{place}", place % 4) for place in range(5)]
     alone = [answers.one(content, n_reasons=5) for content in contents]
     watched = Watched(answers)
-    monkeypatch.setattr(answers, "_computed", watched)
     with ThreadPoolExecutor(2) as pool:
-        many = pool.submit(answers.batch, contents, n_reasons=5)
-        assert watched.busy.acquire(timeout=60)
-        single = pool.submit(answers.one, request_of("S9", 1), n_reasons=5)
-        while not answers._gathering._waiting:
-            threading.Event().wait(0.001)
+        with monkeypatch.context() as during:
+            during.setattr(answers, "_computed", watched)
+            many = pool.submit(answers.batch, contents, n_reasons=5)
+            assert watched.busy.acquire(timeout=60)
+            other = pool.submit(answers.batch, [request_of("C0", 0)], n_reasons=5)
+            while not answers._batches._waiting:
+                threading.Event().wait(0.001)
+        # Nor is it computed with a batch, whose items it would have to wait for.
+        single = answers.one(request_of("S9", 1), n_reasons=5)
+        assert (single["stay_id"], watched.groups) == ("S9", [["B0", "B1"]])
+        monkeypatch.setattr(answers, "_computed", watched)
         watched.go_on.set()
-        assert single.result(60)["stay_id"] == "S9"
         found = many.result(60)
-    # Nor is it computed with the batch, whose items it would have to wait for.
-    assert watched.groups == [["B0", "B1"], ["S9"], ["B2", "B3"], ["B4"]]
+        assert other.result(60)[0]["stay_id"] == "C0"
+    # Another batch has its turn between the parts.
+    assert watched.groups == [["B0", "B1"], ["C0"], ["B2", "B3"], ["B4"]]
     assert [each | {"scored_at": ""} for each in found] == [each | {"scored_at": ""} for each in alone]
 
 
