@@ -815,7 +815,11 @@ def test_records_without_dates_are_answered_by_a_model_that_learned_from_such(tm
     assert seen["age_years"] == 74
     # A model that learned from dates asks for them.
     found = problem(client.post("/v1/predictions", json=undated), 422, "invalid-request")
-    assert [error["field"] for error in found["errors"]] == ["records.stays.0.discharged_at"]
+    # Nor is a stay discharged that has no times, where stays have some.
+    assert [error["field"] for error in found["errors"]] == [
+        "records.stays.0.status",
+        "records.stays.0.discharged_at",
+    ]
 
 
 def test_many_at_once_are_answered_as_one_alone(client, admission):
