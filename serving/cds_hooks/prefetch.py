@@ -9,10 +9,9 @@ from typing import Any
 
 from features.sources.fhir.stream import Found, Tally, unbundled
 from features.tables import TableError
+from serving.cds_hooks.missing import missing_data, not_sent
 from serving.cds_hooks.settings import REQUIRED_PREFETCH
-from serving.problems import FieldError, Kind, Problem, invalid
-
-MISSING_DATA = Kind("missing-data", 412, "Records that the prediction needs were not prefetched")
+from serving.problems import FieldError, invalid
 
 MAX_RESOURCES = 10_000
 """More would keep all others waiting: every resource is validated."""
@@ -32,6 +31,10 @@ class Prefetched:
     answered: frozenset[str]
     is_paged: bool
     has_every_encounter: bool
+
+    def count(self, kind: str) -> int:
+        """How many resources of a type came."""
+        return sum(found.resource.get("resourceType") == kind for found in self.resources)
 
 
 def prefetched(prefetch: Mapping[str, Any], templates: Mapping[str, str]) -> Prefetched:
@@ -54,20 +57,11 @@ def prefetched(prefetch: Mapping[str, Any], templates: Mapping[str, str]) -> Pre
     if len(resources) > MAX_RESOURCES:
         message = f"has {len(resources)} resources; at most {MAX_RESOURCES}. Set _count in the templates"
         raise invalid([FieldError("prefetch", message)])
-    if missing := [key for key in REQUIRED_PREFETCH if key not in found]:
+    if missing := [not_sent(key, kind) for key, kind in REQUIRED_PREFETCH.items() if key not in found]:
         raise missing_data(missing)
     is_paged = tally.n_further_pages > 0
     is_whole = templates["encounters"] == _EVERY_ENCOUNTER and not is_paged
     return Prefetched(tuple(resources), frozenset(answered), is_paged, is_whole)
-
-
-def missing_data(keys: list[str]) -> Problem:
-    """The problem of required records that were not sent (412)."""
-    return Problem(
-        MISSING_DATA,
-        "Send them as prefetch, by the templates of GET /cds-services; no other server is asked for them.",
-        [FieldError(f"prefetch.{key}", "holds no record that can be used") for key in keys],
-    )
 
 
 def _is_outcome(value: object) -> bool:

@@ -13,7 +13,13 @@ from features.sources.fhir.few import PatientRows
 from models.artefact import Context
 from serving.cds_hooks.cards import Card, Shown, cards
 from serving.cds_hooks.documents import CardsDocument, HookContext
-from serving.cds_hooks.prefetch import missing_data, prefetched
+from serving.cds_hooks.missing import (
+    left_out_stays,
+    missing_data,
+    not_this_encounter,
+    not_this_patient,
+)
+from serving.cds_hooks.prefetch import prefetched
 from serving.cds_hooks.settings import CdsSettings, Service
 from serving.fhir.currency import in_currency
 from serving.fhir.records import FhirRecords, prediction_request
@@ -75,12 +81,19 @@ def answer(
             has_every_encounter=sent.has_every_encounter,
         )
         if not rows.tables["patients"]:
-            raise missing_data(["patient"])
+            broken = rows.broken.get("patients", ())
+            raise missing_data(not_this_patient(broken, sent.count("Patient")))
         if n_foreign:
             # What is left of the charges is less than there was: no charges are known.
             kept = {name: table for name, table in rows.tables.items() if name != "charges"}
             rows = replace(rows, tables=kept)
-        return rows, n_foreign, _question(service, context.encounterId, rows, _local(now, terms))
+        return (
+            rows,
+            n_foreign,
+            _question(
+                service, context.encounterId, rows, _local(now, terms), n_encounters=sent.count("Encounter")
+            ),
+        )
 
     terms = champions.loaded[0].model.artefact.context
     rows, n_foreign, question = asked(terms)
@@ -100,7 +113,7 @@ def answer(
         found,
         patient_id=context.patientId,
         encounter_id=context.encounterId or question.stay_id,
-        n_left_out=sum(rows.quarantined.values()),
+        n_left_out=rows.n_broken,
         n_foreign=n_foreign,
         currency=terms.currency,
         is_paged=sent.is_paged,
@@ -114,27 +127,31 @@ def _local(now: dt.datetime, context: Context) -> dt.datetime:
 
 
 def _question(
-    service: Service, encounter_id: str | None, rows: PatientRows, now: dt.datetime
+    service: Service, encounter_id: str | None, rows: PatientRows, now: dt.datetime, *, n_encounters: int
 ) -> Question | None:
     """What to predict; None where there is nothing to predict.
 
     Without an encounter in the context it is the patient's one stay that is going on, or that is booked.
-    Raises Problem (412) for an encounter that is not among the records.
+    Raises Problem (412) for an encounter that is not among the records, or was left out of them.
     """
+    left_out = rows.broken.get("stays", ())
     stays = {str(stay["stay_id"]): stay for stay in rows.tables["stays"]}
     if encounter_id is None:
         chosen = _one(stays, "in") or _one(stays, "booked")
         if chosen is None:
+            if any(row.status == "in" for row in left_out):
+                # Somebody is in hospital: no card would say that nothing is to be predicted.
+                raise missing_data(left_out_stays(left_out, n_encounters))
             return None
     else:
         if encounter_id not in rows.stay_of:
-            raise missing_data(["encounters"])
+            raise missing_data([not_this_encounter(n_encounters)])
         chosen = rows.stay_of[encounter_id]
         if chosen is None:
             return None
         if chosen not in stays:
             # It is there, and broke a rule.
-            raise missing_data(["encounters"])
+            raise missing_data(left_out_stays(left_out, n_encounters))
     return _asked(service, chosen, stays[chosen], now)
 
 

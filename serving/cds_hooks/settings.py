@@ -20,8 +20,8 @@ from serving.reasons.languages import WORDS, Language
 Hook = Literal["patient-view", "encounter-start", "encounter-discharge", "order-select", "order-sign"]
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 
-REQUIRED_PREFETCH = ("patient", "encounters")
-"""Without these keys nothing can be predicted."""
+REQUIRED_PREFETCH = {"patient": "Patient", "encounters": "Encounter"}
+"""Keys without which nothing can be predicted → the type of their resources."""
 
 _OWN = files("serving.cds_hooks")
 _SAMPLE = {"{{context.patientId}}": "P1", "{{context.encounterId}}": "E1"}

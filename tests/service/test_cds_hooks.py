@@ -670,23 +670,80 @@ def test_pages_that_did_not_come_are_told(service: Service) -> None:
     assert "further pages were announced, and are not fetched" in card["detail"]
 
 
-@pytest.mark.parametrize(
-    ("sent", "missing"),
-    [
-        ({}, ["patient", "encounters"]),
-        ({"patient": PATIENT}, ["encounters"]),
-        ({"patient": None, "encounters": searchset([OPEN_STAY])}, ["patient"]),
-        ({"patient": {**PATIENT, "id": "P8"}, "encounters": searchset([OPEN_STAY])}, ["patient"]),
-        (prefetch(encounter("S3", "2026-01-07T10:00:00+08:00")), ["encounters"]),
-        (prefetch({**OPEN_STAY, "period": {"start": "07.01.2026"}}), ["encounters"]),
-    ],
-    ids=["nothing", "no encounters", "no patient", "another patient", "not this encounter", "unreadable"],
+NO_HOSPITAL = (
+    "no serviceProvider. Send Encounter.serviceProvider, or name the hospital in the server's setting "
+    "`hospital`"
 )
-def test_missing_records_are_412_and_named_by_their_key(
-    service: Service, sent: dict[str, Any], missing: list[str]
+
+
+def but(resource: Resource, *without: str, **other: Any) -> Resource:
+    """The resource without some elements, or with others in their place."""
+    return {name: value for name, value in resource.items() if name not in without} | other
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ({}, ["prefetch.patient: holds no Patient.", "prefetch.encounters: holds no Encounter."]),
+        ({"patient": PATIENT}, ["prefetch.encounters: holds no Encounter."]),
+        (prefetch(), ["prefetch.encounters: holds no Encounter."]),
+        ({"patient": None, "encounters": searchset([OPEN_STAY])}, ["prefetch.patient: holds no Patient."]),
+        (
+            {"patient": but(PATIENT, id="P8"), "encounters": searchset([OPEN_STAY])},
+            ["prefetch.patient: holds 1 Patient, none with the id of context.patientId."],
+        ),
+        (
+            prefetch(encounter("S3", "2026-01-07T10:00:00+08:00")),
+            ["context.encounterId: names none of the 1 Encounter of prefetch.encounters by its id."],
+        ),
+        (
+            prefetch(but(OPEN_STAY, period={"start": "07.01.2026"})),
+            ["prefetch.encounters: 1 of 1 Encounter left out: not valid FHIR R4 at period.start."],
+        ),
+        (
+            prefetch(but(OPEN_STAY, "class")),
+            ["prefetch.encounters: 1 of 1 Encounter left out: not valid FHIR R4 at class"],
+        ),
+        (
+            prefetch(but(OPEN_STAY, "serviceProvider"), encounter("S1", "2025-01-07T10:00:00+08:00", "2025")),
+            [
+                "prefetch.encounters: 1 of 2 Encounters left out: unreadable at period.end.",
+                f"prefetch.encounters: 1 of 2 Encounters left out: {NO_HOSPITAL}",
+            ],
+        ),
+        (
+            prefetch(but(OPEN_STAY, subject={"reference": "Patient/P8"})),
+            ["prefetch.encounters: 1 of 1 Encounter left out: the subject is not the patient of the context"],
+        ),
+    ],
+    ids=[
+        *("nothing", "no encounters", "none found", "no patient", "another patient", "not this encounter"),
+        *("unreadable", "no class", "no hospital", "of another"),
+    ],
+)
+def test_missing_records_are_412_with_each_cause_its_count_and_what_to_do(
+    service: Service, sent: dict[str, Any], told: list[str]
 ) -> None:
-    told = issue(service.call("encounter-start", sent), 412, "missing-data")
-    assert told == [f"prefetch.{key}: holds no record that can be used" for key in missing]
+    response = service.call("encounter-start", sent)
+    found = issue(response, 412, "missing-data")
+    assert [one[: len(start)] for one, start in zip(found, told, strict=True)] == told
+    for value in ("S9", "S1", "S3", "P7", "P8", "07.01.2026"):
+        assert value not in response.text
+
+
+def test_an_open_stay_that_was_left_out_is_told_where_the_context_names_none(service: Service) -> None:
+    sent = prefetch(but(OPEN_STAY, "serviceProvider"))
+    [told] = issue(service.call("patient-view", sent, encounter_id=None), 412, "missing-data")
+    assert told == f"prefetch.encounters: 1 of 1 Encounter left out: {NO_HOSPITAL}"
+
+
+def test_an_earlier_stay_that_was_left_out_stops_no_call(service: Service) -> None:
+    earlier = but(
+        encounter("S1", "2025-01-07T10:00:00+08:00", "2025-01-09T10:00:00+08:00"), "serviceProvider"
+    )
+    assert service.cards("patient-view", prefetch(earlier), encounter_id=None) == []
+    [card] = service.cards("encounter-start", prefetch(earlier, OPEN_STAY))
+    assert "Rows of the records that broke a rule, not used: 1." in card["detail"]
 
 
 def test_what_is_no_resource_is_422_without_a_value_of_it(service: Service) -> None:

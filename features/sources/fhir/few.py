@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,20 +33,43 @@ _TYPES = {
 
 Rows = list[dict[str, object]]
 
+_FAULTS = (
+    "SELECT 'patients' AS type, id, fault FROM patient WHERE fault <> '' "
+    "UNION ALL SELECT 'stays', id, fault FROM encounter WHERE fault <> ''"
+)
+
+
+@dataclass(frozen=True)
+class BrokenRow:
+    """A row that broke a rule: the rule, with the column if it is one of single columns, as in quarantine.
+
+    `fault` is the path of what is not valid FHIR in the resource of a patient or a stay, empty if all is;
+    `status` a stay's own. Neither reason nor fault holds a patient's value.
+    """
+
+    reason: str
+    fault: str = ""
+    status: str | None = None
+
 
 @dataclass(frozen=True)
 class PatientRows:
     """What resources gave.
 
     A table that is absent is unknown. `stay_of` says for the id of every encounter which stay it is, or is a
-    part of; None: of none. `quarantined` counts the rows of each table that broke a rule and are not among
-    `tables`; `notes` say what else was left out. None of them holds a patient's value.
+    part of; None: of none. `broken` are the rows of each table that are not among `tables`; `notes` say what
+    else was left out, and hold no patient's value.
     """
 
     tables: dict[str, Rows]
     stay_of: dict[str, str | None]
-    quarantined: dict[str, int]
+    broken: dict[str, tuple[BrokenRow, ...]]
     notes: tuple[str, ...]
+
+    @property
+    def n_broken(self) -> int:
+        """How many rows were left out, since they broke a rule."""
+        return sum(len(rows) for rows in self.broken.values())
 
 
 class _Taken:
@@ -99,18 +122,31 @@ class FewResources:
             result: dict[str, Any] = dict(zip(names, joined.fetchall()[0], strict=True))
         refuse_differing((one["type"], one["n"]) for one in result["differing"] or ())
         judged = {name: result[name] or [] for name in held_tables(reading, result["found"].__getitem__)}
-        bad = {name: sum(not row["_is_kept"] for row in rows) for name, rows in judged.items()}
+        faults = {(one["type"], one["id"]): one["fault"] for one in result["faults"] or ()}
+        broken = {name: tuple(_broken(name, rows, faults)) for name, rows in judged.items()}
         left_out = result["left_out"]
         return PatientRows(
-            {name: [_kept(row) for row in rows if row["_is_kept"]] for name, rows in judged.items()},
+            {name: [_kept(row) for row in rows if row["_reason"] is None] for name, rows in judged.items()},
             {one["id"]: one["stay"] for one in result["stay_of"] or ()},
-            {name: n for name, n in bad.items() if n},
+            {name: rows for name, rows in broken.items() if rows},
             (*reading.notes(), *version_notes(left_out["older"], left_out["again"])),
         )
 
 
 def _kept(row: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in row.items() if name != "_is_kept"}
+    return {name: value for name, value in row.items() if name != "_reason"}
+
+
+def _broken(name: str, rows: Rows, faults: Mapping[tuple[str, object], str]) -> Iterator[BrokenRow]:
+    key = {"patients": "patient_id", "stays": "stay_id"}.get(name, "")
+    for row in rows:
+        if row["_reason"] is not None:
+            status = row["status"] if name == "stays" else None
+            yield BrokenRow(
+                str(row["_reason"]),
+                faults.get((name, row.get(key)), ""),
+                None if status is None else str(status),
+            )
 
 
 def _statement(data: duckdb.DuckDBPyConnection, declaration: Declaration, hospital: str | None) -> str:
@@ -132,6 +168,7 @@ def _statement(data: duckdb.DuckDBPyConnection, declaration: Declaration, hospit
         **{table.name: _judged(table) for table in tables},
         "stay_of": "SELECT list({'id': id, 'stay': CASE WHEN is_stay THEN owner_id END}) FROM belongs",
         "differing": f"SELECT list(t) FROM ({DIFFERING}) t",
+        "faults": f"SELECT list(t) FROM ({_FAULTS}) t",
         "left_out": f"SELECT t FROM ({LEFT_OUT}) t",
         "found": f"SELECT {{{found}}}",
     }
@@ -172,11 +209,11 @@ def _typed(name: str, columns: Iterable[TypedColumn]) -> str:
 
 
 def _judged(table: Table) -> str:
-    """SQL of the list of all rows of a table in the order of their keys, and whether they keep every rule."""
+    """SQL of the list of all rows of a table in the order of their keys, with the rule that each broke."""
     names = [column.name for column in table.columns]
     order = _listed(table.key or names)
     rows = (
-        f"SELECT {_listed(names, 't.')}, b._row IS NULL AS _is_kept FROM typed_{table.name} t "
+        f"SELECT {_listed(names, 't.')}, b.reason AS _reason FROM typed_{table.name} t "
         f"LEFT JOIN bad_{table.name} b ON t._row = b._row"
     )
     return f"SELECT list(r ORDER BY {order}) FROM ({rows}) r"
