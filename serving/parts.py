@@ -12,7 +12,9 @@ from serving.access.guard import Access, open_access
 from serving.cds_hooks.settings import CdsSettings, read_settings
 from serving.champions.loaded import ChampionSet, LiveChampions
 from serving.database.connection import file_address, open_database
+from serving.database.errors import tell_failures
 from serving.fhir.records import FhirRecords
+from serving.operation.failures import StoreFailures
 from serving.operation.metrics import Metrics
 from serving.operation.readiness import Readiness, store_answers
 from serving.predictions.answers import Answers
@@ -68,6 +70,8 @@ def open_parts(settings: ServingSettings, *, is_loopback: bool) -> Parts:
     cds_hooks = read_settings(settings.cds_hooks)
     history = None if settings.history is None else HeldHistory(settings.history)
     engine = open_database(settings.database or file_address(settings.work / STORE_FILE))
+    failures = StoreFailures()
+    tell_failures(engine, failures.add)
     try:
         access = open_access(
             settings.access, engine, insecure_demo=settings.insecure_demo, is_loopback=is_loopback
@@ -82,7 +86,7 @@ def open_parts(settings: ServingSettings, *, is_loopback: bool) -> Parts:
     metrics = Metrics()
     metrics.watch_champions(champions)
     answers = Answers(champions, settings, metrics, history)
-    checks = {"store": lambda: store_answers(engine), "audit log": audit.check}
+    checks = {"store": lambda: store_answers(engine, failures), "audit log": audit.check}
     parts = Parts(
         settings=settings,
         engine=engine,

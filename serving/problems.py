@@ -68,7 +68,7 @@ MEDIA_TYPE_REFUSED = Kind("unsupported-media-type", 415, "The body is not declar
 INVALID = Kind("invalid-request", 422, "The request cannot be answered as it stands")
 RECORDS_REQUIRED = Kind("records-required", 422, "The request holds no records")
 NO_MODEL = Kind("no-model", 422, "No model predicts at this prediction point")
-NOT_READY = Kind("not-ready", 503, "The server has no usable model")
+NOT_READY = Kind("not-ready", 503, "The server is not ready")
 BUSY = Kind("busy", 503, "The server has too much to do", retry_after_seconds=5)
 ENDING = Kind("ending", 503, "The server is ending", retry_after_seconds=5)
 ACCESS_UNAVAILABLE = Kind(

@@ -41,6 +41,7 @@ class _Waiting:
     entry: Entry
     writes: bool = False
     is_written: bool = False
+    needs: str = "the audit log"
     called: threading.Event = field(default_factory=threading.Event)
 
 
@@ -99,7 +100,9 @@ class AuditLog:
         if waiting.writes:
             self._write_group()
         if not waiting.is_written:
-            raise Problem(AUDIT_UNAVAILABLE, "Reads must be recorded, and the audit log cannot be written.")
+            raise Problem(
+                AUDIT_UNAVAILABLE, f"Reads must be recorded, and {waiting.needs} cannot be written."
+            )
 
     def page(self, sought: Sought, *, before: int | None, limit: int) -> Page:
         """Reads that are sought, the newest first; `before` is the `next` of another page.
@@ -143,7 +146,10 @@ class AuditLog:
             for waiting in group:
                 waiting.is_written = True
         except (OSError, StoreError, ForeignHeadError) as error:
-            _log.error(json.dumps({"event": "audit_unwritable", "kind": type(error).__name__}))
+            for waiting in group:
+                waiting.needs = _needed(error)
+            line = {"event": "audit_unwritable", "kind": type(error).__name__, "cause": _cause(error)}
+            _log.error(json.dumps(line))
         finally:
             with self._adding:
                 self._is_being_written = bool(self._waiting)
@@ -199,6 +205,21 @@ class AuditLog:
         took_over = f"went on after a stop: {found.n_newer} lines newer than the head, "
         cut = f"{found.n_unfinished} bytes of an unfinished line cut off"
         self._write([Entry("wardcast", took_over + cut, (), ())])
+
+
+def _needed(error: Exception) -> str:
+    if isinstance(error, StoreError):
+        return "the store, which keeps the audit log's last line,"
+    return "the audit log"
+
+
+def _cause(error: Exception) -> str:
+    """Why a line could not be written, in a word or two of the program, the system or the driver."""
+    if isinstance(error, StoreError):
+        return error.kind
+    if isinstance(error, OSError) and error.errno:
+        return errno.errorcode.get(error.errno, str(error.errno))
+    return "changed by another hand"
 
 
 def _locked(file: Path) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import URL, Engine
@@ -18,7 +18,20 @@ BUSY_SECONDS = 15
 
 
 class StoreError(UserError):
-    """The store's database cannot be used; the message says which, why and what to do, never a password."""
+    """The store's database cannot be used; the message says which, why and what to do, never a password.
+
+    `kind` names the reason in a word or two, `code` is the driver's own name of it, such as SQLITE_FULL.
+    """
+
+    def __init__(self, message: str, kind: str = "refused", code: str | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.code = code
+
+
+def tell_failures(engine: Engine, tell: Callable[[StoreError], None]) -> None:
+    """Have every later failure of the engine's database told to `tell`, before it is raised."""
+    engine.update_execution_options(**{_TELL: tell})
 
 
 @contextmanager
@@ -29,7 +42,10 @@ def told(engine: Engine) -> Iterator[None]:
     except IntegrityError:
         raise
     except (DBAPIError, PoolTimeoutError, AwayError, sqlite3.Error) as error:
-        raise StoreError(f"{place(engine.url)}: {_reason(error)}") from None
+        failure = _failure(error, engine.url)
+        if tell := engine.get_execution_options().get(_TELL):
+            tell(failure)
+        raise failure from None
 
 
 def place(url: URL) -> str:
@@ -40,30 +56,51 @@ def place(url: URL) -> str:
     return f"the database {url.database or ''} at {host}"
 
 
-def _reason(error: Exception) -> str:
+def _failure(error: Exception, url: URL) -> StoreError:
     """Why the database does not do it; never in its own words, which may quote what was sent to it."""
     cause = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "pgcode", None)
     said = str(cause).lower()
-    for sign, reason in _REASONS.items():
+    for sign, (kind, reason) in _REASONS.items():
         if sign in said:
-            return reason
+            return StoreError(f"{place(url)}: {reason}", kind, code)
     # A SQLite file has no server that could be away; its driver calls nearly everything operational.
     is_away = isinstance(error, AwayError | OperationalError) and not isinstance(cause, sqlite3.Error)
     if is_away:
-        return "does not answer, or not to this account. See that it runs; check name and password."
-    return f"refused it ({type(error).__name__}). Name an empty database, or one that wardcast made."
+        reason = "does not answer, or not to this account. See that it runs; check name and password."
+        return StoreError(f"{place(url)}: {reason}", "away", code)
+    reason = f"refused it ({type(error).__name__}). Name an empty database, or one that wardcast made."
+    return StoreError(f"{place(url)}: {reason}", "refused", code)
 
 
-_NO_RIGHT = "may not be written to. Give the account the right to make and write tables there."
-_BUSY = f"another process has been writing it for {BUSY_SECONDS} seconds. Try again."
+DAMAGED = "damaged"
+"""The kind of failure that does not end by itself."""
+_TELL = "wardcast_tell"
+_RESTORE = "Restore it from the backup (docs/operate.md)."
+_NO_RIGHT = (
+    "not writable",
+    "may not be written to. Give the account the right to make and write tables there.",
+)
+_BUSY = ("locked", f"another process has been writing it for {BUSY_SECONDS} seconds. Try again.")
 _REASONS = {
-    "not a database": "not a SQLite database. Name another file.",
+    "not a database": (
+        DAMAGED,
+        f"not a SQLite database, or one whose beginning is damaged. If it is the store: {_RESTORE} "
+        "If it is something else, name another file.",
+    ),
     "readonly": _NO_RIGHT,
     "permission denied": _NO_RIGHT,
     "unable to open": _NO_RIGHT,
     "locked": _BUSY,
     "lock timeout": _BUSY,
-    "is full": "the disk is full. Free some space, then try again.",
-    "queuepool": "all connections to it are in use. Try again.",
-    "malformed": "the file is damaged. Restore it from a backup.",
+    "is full": ("disk full", "the disk is full. Free some space, then try again."),
+    "disk i/o error": (
+        "disk error",
+        "the disk does not read or write it. See the machine's log; where the file was cut short or "
+        f"removed: {_RESTORE}",
+    ),
+    "queuepool": ("no connection free", "all connections to it are in use. Try again."),
+    "disk image is malformed": (DAMAGED, f"the file is damaged. {_RESTORE}"),
+    "malformed database schema": (DAMAGED, f"the file is damaged. {_RESTORE}"),
 }
+"""By what the driver says of it: kind and reason."""

@@ -7,16 +7,28 @@ from collections.abc import Callable, Mapping
 from sqlalchemy import Engine, select
 
 from serving.champions.loaded import ChampionSet
-from serving.database.connection import reading
-from serving.database.tables import AUDIT_HEADS
+from serving.database.connection import StoreError, reading
+from serving.database.errors import DAMAGED
+from serving.database.tables import METADATA
+from serving.operation.failures import StoreFailures
 from serving.problems import NOT_READY, Problem
 
 
-def store_answers(engine: Engine) -> None:
-    """Raise StoreError unless the database answers."""
+def store_answers(engine: Engine, failures: StoreFailures) -> None:
+    """Raise StoreError unless the newest row of each table can be read, and no damage was met anywhere.
+
+    To look through the whole file would take seconds. Damage elsewhere shows when somebody reads there;
+    from then on the server is not ready until it is started anew.
+    """
     with reading(engine) as connection:
-        # A table, since SQLite looks at no file for less.
-        connection.execute(select(AUDIT_HEADS.c.log).limit(1))
+        if engine.dialect.name == "sqlite":
+            # Pages in memory would hide what became of the file.
+            connection.exec_driver_sql("PRAGMA shrink_memory")
+        for table in METADATA.sorted_tables:
+            newest = [column.desc() for column in table.primary_key]
+            connection.execute(select(table).order_by(*newest).limit(1)).all()
+    if failures.is_damaged:
+        raise StoreError("Damage was met since the start.", DAMAGED)
 
 
 class Readiness:
@@ -39,7 +51,8 @@ class Readiness:
             try:
                 check()
             except Exception as error:
-                kind = type(error).__name__  # Never the message, which may quote an address or a value.
+                # Never the message, which may quote an address or a value.
+                kind = error.kind if isinstance(error, StoreError) else type(error).__name__
                 detail = f"The {name} cannot be used ({kind}). See the server's log and its settings."
                 raise Problem(NOT_READY, detail) from None
         return champions

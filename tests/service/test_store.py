@@ -187,7 +187,8 @@ class TestAddresses:
 
     def test_a_file_that_is_no_database_is_left_as_it_is(self, tmp_path):
         (tmp_path / "scores.db").write_text("stay_id,value\n" * 1_000)
-        with pytest.raises(StoreError, match=r"scores\.db: not a SQLite database"):
+        said = r"scores\.db: not a SQLite database, .*Restore it .*, name another file"
+        with pytest.raises(StoreError, match=said):
             open_database(f"sqlite:///{tmp_path}/scores.db")
         assert (tmp_path / "scores.db").read_text() == "stay_id,value\n" * 1_000
 

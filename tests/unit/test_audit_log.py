@@ -30,7 +30,7 @@ from serving.access.reads import Sought, reads_of
 from serving.access.roles import Role
 from serving.access.settings import AccessSettings
 from serving.access.verification import MAX_GROUP, Verification, verify
-from serving.database.connection import open_database
+from serving.database.connection import open_database, writing
 from serving.problems import Problem
 
 KEY = AuditKey(bytes(range(32)))
@@ -384,7 +384,7 @@ def test_a_log_that_was_moved_away_is_not_written_on(file: Path, engine: Engine,
 
 
 def test_a_full_disk_refuses_the_read_and_leaves_no_half_line(
-    file: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    file: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     log = opened(file, engine)
     log.record(PLANNER, ROUTE, ["S1"], [MODEL])
@@ -399,11 +399,35 @@ def test_a_full_disk_refuses_the_read_and_leaves_no_half_line(
         with pytest.raises(Problem) as refused:
             log.record(PLANNER, ROUTE, ["S2"], [MODEL])
     assert refused.value.kind.status == 503
+    assert refused.value.detail == "Reads must be recorded, and the audit log cannot be written."
+    assert [json.loads(record.getMessage()) for record in caplog.records] == [
+        {"event": "audit_unwritable", "kind": "OSError", "cause": "ENOSPC"}
+    ]
     assert file.read_bytes() == before
     log.record(PLANNER, ROUTE, ["S3"], [MODEL])
     log.close()
     assert [record["sequence"] for record in reads_of(file, Sought("S3"), KEY)] == [2]
     assert checked(file, engine).is_intact
+
+
+def test_a_store_that_is_locked_is_told_to_be_so_and_not_the_audit_log(
+    file: Path, engine: Engine, caplog: pytest.LogCaptureFixture
+):
+    log = opened(file, engine)
+    # The least wait of the driver: else the test would wait 15 seconds.
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout = 10")
+    other = open_database(engine.url)
+    with writing(other), pytest.raises(Problem) as refused:
+        log.record(PLANNER, ROUTE, ["S1"], [MODEL])
+    assert refused.value.detail == (
+        "Reads must be recorded, and the store, which keeps the audit log's last line, cannot be written."
+    )
+    assert [json.loads(record.getMessage()) for record in caplog.records] == [
+        {"event": "audit_unwritable", "kind": "StoreError", "cause": "locked"}
+    ]
+    log.close()
+    other.dispose()
 
 
 def test_a_store_that_does_not_answer_refuses_the_read(file: Path, engine: Engine):

@@ -19,7 +19,9 @@ from serving.access.audit_files import open_audit_log
 from serving.access.guard import insecure_demo_access
 from serving.access.settings import AccessSettings
 from serving.champions.loaded import ChampionSet, LiveChampions
-from serving.database.connection import open_database
+from serving.database.connection import StoreError, file_address, open_database
+from serving.database.errors import tell_failures
+from serving.operation.failures import PERIOD_SECONDS, StoreFailures
 from serving.operation.logs import JsonLines, logging_config
 from serving.operation.metrics import MEDIA_TYPE, Metrics
 from serving.operation.middleware import QuietRequests
@@ -27,6 +29,8 @@ from serving.operation.readiness import Readiness, store_answers
 from serving.predictions.gathering import Gathering
 from serving.problems import NOT_READY, Problem
 from serving.routes.metrics import router
+from serving.store.predictions import PredictionStore
+from tests.stored import answer
 
 SECRET = "Zhang-Wei-4711"
 
@@ -188,7 +192,7 @@ def test_readiness_asks_for_champions_and_for_every_part_and_quotes_no_error():
 def test_a_store_and_an_audit_log_that_cannot_be_used_make_the_server_not_ready(tmp_path):
     engine = open_database(f"sqlite:///{tmp_path}/store.db")
     log = open_audit_log(AccessSettings(), tmp_path, engine)
-    checks = {"store": lambda: store_answers(engine), "audit log": log.check}
+    checks = {"store": lambda: store_answers(engine, StoreFailures()), "audit log": log.check}
     readiness = Readiness(ChampionSet, checks)
     assert readiness.champions() == ChampionSet()
     (tmp_path / "audit.jsonl").write_text("another hand\n")
@@ -198,9 +202,71 @@ def test_a_store_and_an_audit_log_that_cannot_be_used_make_the_server_not_ready(
     engine.dispose()
     for file in tmp_path.glob("store.db*"):
         file.write_bytes(b"no database")
-    with pytest.raises(Problem, match="The store cannot be used \\(StoreError\\)"):
+    with pytest.raises(Problem, match="The store cannot be used \\(damaged\\)"):
         readiness.champions()
     engine.dispose()
+
+
+def test_a_store_that_is_damaged_while_the_server_runs_makes_it_not_ready(tmp_path, caplog):
+    file = tmp_path / "store.db"
+    engine = open_database(file_address(file))
+    PredictionStore(engine).save([answer(f"S{n}") for n in range(200)])
+    engine.dispose()
+    engine, failures = open_database(file_address(file)), StoreFailures()
+    tell_failures(engine, failures.add)
+    store = PredictionStore(engine)
+    readiness = Readiness(ChampionSet, {"store": lambda: store_answers(engine, failures)})
+    readiness.champions()
+    content = bytearray(file.read_bytes())
+    # Pages 2 to the last are overwritten; the first, which says that it is a database, is kept.
+    content[4096:] = b"x" * (len(content) - 4096)
+    with file.open("r+b") as stream:
+        stream.write(content)
+    # Nobody read from it yet.
+    with pytest.raises(Problem, match="The store cannot be used \\(damaged\\)"):
+        readiness.champions()
+    for _ in range(3):
+        with pytest.raises(StoreError, match="the file is damaged"):
+            store.latest("S7")
+    told = [json.loads(record.getMessage()) for record in caplog.records]
+    assert told == [{"event": "store_failed", "kind": "damaged", "code": "SQLITE_CORRUPT"}]
+    engine.dispose()
+
+
+def test_damage_that_a_request_met_is_remembered_by_readiness(tmp_path):
+    engine, failures = open_database(f"sqlite:///{tmp_path}/store.db"), StoreFailures()
+    store_answers(engine, failures)
+    failures.add(StoreError("away", "away"))
+    store_answers(engine, failures)
+    failures.add(StoreError(SECRET, "damaged", "SQLITE_CORRUPT"))
+    with pytest.raises(StoreError) as refused:
+        store_answers(engine, failures)
+    assert refused.value.kind == "damaged"
+    engine.dispose()
+
+
+def test_a_failure_of_the_store_is_logged_once_for_as_long_as_it_lasts(caplog):
+    now = [0.0]
+    failures = StoreFailures(clock=lambda: now[0])
+    locked, full = StoreError(SECRET, "locked", "SQLITE_BUSY"), StoreError(SECRET, "disk full", "SQLITE_FULL")
+    for seconds, failure in [
+        (0, locked),
+        (40, locked),
+        (40, full),
+        # 50 seconds after it was met last: it still lasts.
+        (90, locked),
+        # More than a minute after: it is another.
+        (91 + PERIOD_SECONDS, locked),
+    ]:
+        now[0] = seconds
+        failures.add(failure)
+    told = [json.loads(record.getMessage()) for record in caplog.records]
+    assert [(line["kind"], line["code"]) for line in told] == [
+        ("locked", "SQLITE_BUSY"),
+        ("disk full", "SQLITE_FULL"),
+        ("locked", "SQLITE_BUSY"),
+    ]
+    assert SECRET not in caplog.text
 
 
 def formatted(name: str, message: str, *args: object, exc_info: Any = None) -> dict[str, Any]:
