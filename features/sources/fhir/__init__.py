@@ -17,7 +17,7 @@ What is read, and as what:
 - Condition of category encounter-diagnosis, or named by Encounter.diagnosis (use, rank), and the diagnoses
   of claims → diagnoses, by the ICD systems' addresses. Position 1 is the first by rank, the principal one
   of a claim, or the only one; where several have no order, positions begin at 2. Problem lists are left
-  out.
+  out. Where none is called admitting, what Encounter.reasonReference and reasonCode name is.
 - Procedure and the procedures of claims → procedures; status preparation → is_planned.
 - Observation with its components → observations, where the value is a number. A period counts at its end. A
   bound such as <5 is no number, and so is quarantined.

@@ -27,6 +27,7 @@ FLAT_TABLES: dict[str, tuple[str, ...]] = {
         "appointment", "fault",
     ),
     "encounter_diagnosis": ("place", "condition", "kind", "rank"),
+    "encounter_reason": ("place", "condition", "code", "system"),
     "condition": (
         "id", "encounter", "is_encounter_diagnosis", "code", "system", "presence", "known_at", "fault",
     ),

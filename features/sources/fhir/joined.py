@@ -25,6 +25,7 @@ _REFERENCES: dict[str, dict[str, str]] = {
         "appointment": "Appointment",
     },
     "encounter_diagnosis": {"condition": "Condition"},
+    "encounter_reason": {"condition": "Condition"},
     "condition": {"encounter": "Encounter"},
     "procedure": {"encounter": "Encounter"},
     "observation": {"patient": "Patient", "encounter": "Encounter"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from features.sources.fhir.elements import codes
 from features.sources.fhir.joined import BELONGS, MOST_PARTS, NO_VISIT, local_day, marked, stay_of
 from features.sql import literal
 
@@ -90,6 +91,18 @@ _CLAIMED_DIAGNOSES = """
     LEFT JOIN condition c ON d.condition = c.id
     """
 
+# What a stay is for, where nothing calls a diagnosis its admitting one. A part of a stay has reasons of its
+# own, such as a transfer; a reason that no Condition is found for, or that is no diagnosis, is none.
+_SYSTEMS = ", ".join(sorted(literal(system) for system in set(codes()["diagnosis_systems"].values())))
+_REASONS = f"""
+    SELECT e.id AS stay_id, 'admitting' AS kind, coalesce(r.code, c.code) AS code,
+        coalesce(r.system, c.system) AS system, c.presence, c.known_at, NULL AS is_principal, NULL AS rank,
+        3000000 + TRY_CAST(r.place AS BIGINT) AS place, 1 AS source, coalesce(c.fault, '') AS fault
+    FROM encounter_reason r JOIN encounter e ON r.n = e.n JOIN belongs b ON e.id = b.id AND b.is_stay
+    LEFT JOIN condition c ON r.condition = c.id
+    WHERE b.owner_id = e.id AND coalesce(r.system, c.system) IN ({_SYSTEMS})
+    """
+
 _KIND = "CASE WHEN e.status = 'booked' THEN 'admitting' ELSE 'discharge' END"
 
 DIAGNOSES = f"""
@@ -111,8 +124,14 @@ DIAGNOSES = f"""
             AND (t.id IS NULL OR t.id NOT IN (SELECT condition FROM named WHERE condition IS NOT NULL))
         UNION ALL
         {_CLAIMED_DIAGNOSES}
+    ), reasoned AS (
+        FROM found
+        UNION ALL
+        {_REASONS} AND e.id NOT IN (
+            SELECT stay_id FROM found WHERE kind = 'admitting' AND stay_id IS NOT NULL
+        )
     ), numbered AS (
-        SELECT *, row_number() OVER () AS own FROM found
+        SELECT *, row_number() OVER () AS own FROM reasoned
     ), once AS (
         SELECT stay_id, kind, min(code) AS code, system,
             coalesce(min(presence) FILTER (source = 1), min(presence)) AS presence,
@@ -199,7 +218,8 @@ COUNTS: dict[str, str] = {
     "Condition: {} left out (neither a diagnosis of an encounter by category nor named by one).": (
         "SELECT count(*) FROM condition WHERE is_encounter_diagnosis IS NULL AND fault = '' "
         "AND (id IS NULL OR id NOT IN (SELECT condition FROM encounter_diagnosis WHERE condition IS NOT NULL "
-        "UNION ALL SELECT condition FROM claim_diagnosis WHERE condition IS NOT NULL))"
+        "UNION ALL SELECT condition FROM claim_diagnosis WHERE condition IS NOT NULL "
+        "UNION ALL SELECT condition FROM encounter_reason WHERE condition IS NOT NULL))"
     ),
     "Condition: {} left out (diagnoses of visits: the table holds those of stays).": (
         f"SELECT count(*) FROM condition t {BELONGS} WHERE t.is_encounter_diagnosis IS NOT NULL "

@@ -13,6 +13,7 @@ from features.sources.fhir.elements import (
     at,
     codes,
     has_code,
+    in_systems,
     node,
     nodes,
     said,
@@ -93,11 +94,27 @@ def encounter(resource: Node, _terms: Terms, fault: str) -> Iterator[Row]:
                 at(diagnosis, "rank"),
             ),
         )
+    yield from _reasons(resource)
     # Their rows are kept all the same: what belongs to them belongs to no stay.
     if is_no_visit:
         raise LeftOut("visits that are planned or cancelled")
     if becomes == "none":
         raise LeftOut("neither stays nor visits by their class: FLD, PRENC")
+
+
+def _reasons(resource: Node) -> Iterator[Row]:
+    """What the encounter is for: a Condition, or a code of a diagnosis. Words and other codes are none."""
+    reasons: list[tuple[str | None, str | None, str | None]] = [
+        (found, None, None)
+        for reference in nodes(resource.get("reasonReference"))
+        if (found := address(reference, "Condition"))
+    ]
+    for concept in nodes(resource.get("reasonCode")):
+        code, system = in_systems(concept, "diagnosis_systems")
+        if system in codes()["diagnosis_systems"].values():
+            reasons.append((None, code, system))
+    for place, reason in enumerate(reasons, start=1):
+        yield "encounter_reason", (str(place), *reason)
 
 
 def _admission_type(resource: Node) -> str:

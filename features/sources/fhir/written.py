@@ -9,6 +9,7 @@ from features.sources.fhir.take import Reading
 
 FOUND: dict[str, str] = {
     "claimed diagnoses": "FROM claim_diagnosis",
+    "coded reasons": "FROM encounter_reason WHERE system IS NOT NULL",
     "claimed procedures": "FROM claim_procedure",
     "claimed items": "FROM claim_item",
     "visits": "FROM encounter WHERE becomes NOT IN ('stay', '', 'none')",
@@ -42,7 +43,7 @@ def held_tables(reading: Reading, is_found: Callable[[str], bool]) -> list[str]:
     held = {
         "patients": True,
         "stays": True,
-        "diagnoses": reading.has("Condition") or is_found("claimed diagnoses"),
+        "diagnoses": reading.has("Condition") or is_found("claimed diagnoses") or is_found("coded reasons"),
         "procedures": reading.has("Procedure") or is_found("claimed procedures"),
         "charges": reading.has("ChargeItem") or is_found("claimed items"),
         "observations": reading.has("Observation"),
