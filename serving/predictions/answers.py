@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
@@ -178,8 +179,8 @@ class Answers:
             models = _answering(champions, held_request.point)
             context, is_dated = models[0].model.artefact.context, models[0].is_dated
             held = self._history.held(held_request, context, sees, is_dated=is_dated)
-            self._check_time(held.records, models)
-            return Asked(held.records, held.department, models, n_reasons, telling)
+            records = self._timed(held.records, models, known_until=held.known_until)
+            return Asked(records, held.department, models, n_reasons, telling)
         request = read_request(content, max_rows=self._settings.max_rows)
         models = _answering(champions, request.point)
         context = models[0].model.artefact.context
@@ -188,14 +189,37 @@ class Answers:
             raise invalid([FieldError("currency", message)])
         systems = CodeSystems.model_validate(context.code_systems)
         admission = to_admission(request, context.time_zone, systems, is_dated=models[0].is_dated)
-        self._check_time(admission, models)
+        admission = self._timed(admission, models)
         return Asked(admission, department_of_records(admission), models, n_reasons, telling)
 
-    def _check_time(self, admission: AdmissionRecords, models: Sequence[Loaded]) -> None:
+    def _timed(
+        self,
+        admission: AdmissionRecords,
+        models: Sequence[Loaded],
+        *,
+        known_until: dt.datetime | None = None,
+    ) -> AdmissionRecords:
+        """The admission with a prediction time that the models allow. Raises Problem (422) if it has none.
+
+        One without, whose point's own is still to come, or lies after `known_until`, is asked as of then, so
+        that it is answered as provisional: nothing is known of the hours until its own time.
+        """
+        artefact = models[0].model.artefact
         try:
-            prediction_time(admission, settings_for(models, self._settings.features))
+            own = prediction_time(admission, settings_for(models, self._settings.features))
         except AdmissionError as error:
             raise invalid([FieldError("prediction_time", str(error))]) from None
+        if own is None or admission.point is not Point.ADMISSION or admission.prediction_time is not None:
+            return admission
+        ends = [] if known_until is None else [known_until]
+        if artefact.training.timeline == "real":
+            # Times of shifted records are no clock's.
+            ends.append(dt.datetime.now(ZoneInfo(artefact.context.time_zone)).replace(tzinfo=None))
+        if own <= min(ends, default=own):
+            return admission
+        # The sender's clock may be ahead: before the admission there is nothing to predict.
+        admitted_at = own - dt.timedelta(hours=artefact.landmark_hours)
+        return replace(admission, prediction_time=max(min(ends), admitted_at))
 
     def _each_alone(self, group: Sequence[Asked]) -> list[Answer | Problem]:
         """Requests that are alike in one go; if that fails, each half by itself: a bad one fails alone.

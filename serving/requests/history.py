@@ -51,7 +51,8 @@ class HeldRequest(BaseModel):
     stay_id: Text
     prediction_point: PointName
     prediction_time: Annotated[
-        Instant | None, Field(description="default: the point's own; earlier is provisional, later refused")
+        Instant | None,
+        Field(description="default: the point's own, or now if that is to come; earlier is provisional"),
     ] = None
 
     @property
@@ -70,10 +71,15 @@ def read_held_request(content: object) -> HeldRequest:
 
 @dataclass(frozen=True)
 class Held:
-    """What the server holds of an admission; `department` is that of the stay, None where it is not known."""
+    """What the server holds of an admission.
+
+    `department` is that of the stay, None where it is not known; `known_until` the local time at which the
+    records end, None for records without dates.
+    """
 
     records: AdmissionRecords
     department: str | None
+    known_until: dt.datetime | None
 
 
 class HeldHistory:
@@ -129,7 +135,7 @@ class HeldHistory:
             prediction_time=asked_at,
             history_from=declaration.observed_from,
         )
-        return Held(records, department_of(stay, request.point))
+        return Held(records, department_of(stay, request.point), _end_of(declaration.observed_until))
 
     def _patient_of(
         self, stay_id: str, is_seen: Callable[[Mapping[str, object]], bool]
@@ -194,6 +200,10 @@ def _check_kind(context: Context, declaration: Declaration, *, is_dated: bool) -
     if differing:
         what = f"The history that the server holds differs from the models' in {', '.join(differing)}."
         raise Problem(RECORDS_REQUIRED, f"{what} {_SEND}", [FieldError("records", "is required")])
+
+
+def _end_of(day: dt.date | None) -> dt.datetime | None:
+    return None if day is None else dt.datetime.combine(day, dt.time()) + dt.timedelta(days=1)
 
 
 def _local(instant: dt.datetime | None, zone: ZoneInfo) -> dt.datetime | None:

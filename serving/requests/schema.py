@@ -154,7 +154,8 @@ class PredictionRequest(BaseModel):
     stay_id: Text
     prediction_point: PointName
     prediction_time: Annotated[
-        Instant | None, Field(description="default: the point's own; earlier is provisional, later refused")
+        Instant | None,
+        Field(description="default: the point's own, or now if that is to come; earlier is provisional"),
     ] = None
     history_from: Annotated[Day | None, Field(description="since when the history is complete")] = None
     currency: Annotated[

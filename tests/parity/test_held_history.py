@@ -369,3 +369,27 @@ def test_an_absent_table_stays_unknown_and_an_empty_one_none(tmp_path, of_small)
     other = small_hospital(tmp_path / "other", stays=SMALL)
     assert held_by(other.path, "S1", "discharge", of_small).records.tables["procedures"] == []
     assert open_dataset(other.path).has("procedures")
+
+
+def test_a_held_admission_whose_own_time_the_records_do_not_reach_is_provisional_as_of_their_end(
+    hospital, champions_folder, tmp_path
+):
+    """The batch leaves it out until the next extract; whoever asks for it is told what is known so far."""
+    end = dt.datetime.combine(hospital.declaration.observed_until, dt.time()) + dt.timedelta(days=1)
+    with duckdb.connect() as con:
+        stays = con.sql(
+            f"SELECT stay_id FROM ({hospital.select(STAYS)}) "
+            f"WHERE admitted_at > TIMESTAMP '{end}' - INTERVAL 24 HOUR AND admitted_at < TIMESTAMP '{end}'"
+        ).fetchall()
+    assert stays
+    settings = ServingSettings(
+        champions_folder,
+        folder=tmp_path,
+        history=hospital.path,
+        insecure_demo=True,
+        features=DEFAULT_SETTINGS,
+    )
+    with TestClient(create_app(settings)) as client:
+        question = {"stay_id": stays[0][0], "prediction_point": "admission"}
+        answered = client.post("/v1/predictions", json=question).json()
+    assert (answered["provisional"], answered["prediction_time"]) == (True, end.isoformat())

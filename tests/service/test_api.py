@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
 import gc
 import json
 import logging
@@ -18,6 +19,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
+from zoneinfo import ZoneInfo
 
 import lightgbm as lgb
 import numpy as np
@@ -215,6 +217,30 @@ def test_an_earlier_question_is_provisional_and_a_later_one_refused(client, admi
     later = client.post("/v1/predictions", json=admission | {"prediction_time": "2026-01-08T10:00:01"})
     document = problem(later, 422, "invalid-request")
     assert [error["field"] for error in document["errors"]] == ["prediction_time"]
+
+
+def test_before_the_point_s_own_time_has_come_a_prediction_is_provisional_and_as_of_now(client, admission):
+    """Admitted an hour ago: of the next 23 hours nothing is known, and the answer must not look as if."""
+    now = dt.datetime.now(ZoneInfo("Asia/Shanghai")).replace(tzinfo=None)
+    current = admission["records"]["stays"][0]
+    current["admitted_at"] = (now - dt.timedelta(hours=1)).isoformat()
+    document = answer(client, admission)
+    assert document["provisional"] is True
+    made_as_of = dt.datetime.fromisoformat(document["prediction_time"])
+    assert now <= made_as_of < now + dt.timedelta(minutes=10)
+    current["admitted_at"] = (now - dt.timedelta(hours=25)).isoformat()
+    document = answer(client, admission)
+    assert document["provisional"] is False
+    # 24 of the 25 hours after the admission.
+    assert dt.datetime.fromisoformat(document["prediction_time"]) == now - dt.timedelta(hours=1)
+
+
+def test_an_admission_that_a_fast_clock_sent_is_as_of_its_beginning(client, admission):
+    now = dt.datetime.now(ZoneInfo("Asia/Shanghai")).replace(tzinfo=None)
+    ahead = (now + dt.timedelta(minutes=30)).isoformat()
+    admission["records"]["stays"][0]["admitted_at"] = ahead
+    document = answer(client, admission)
+    assert (document["provisional"], document["prediction_time"]) == (True, ahead)
 
 
 def test_an_offset_changes_the_clock_and_not_the_prediction(client, admission):
