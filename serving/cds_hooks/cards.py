@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from models.bands import Band
+from serving.cds_hooks.caveats import Shown, caveats
 from serving.cds_hooks.documents import (
     ActionDocument,
     CardDocument,
@@ -16,9 +17,9 @@ from serving.cds_hooks.documents import (
     SuggestionDocument,
 )
 from serving.cds_hooks.settings import CdsSettings, Service, Suggestion, filled
-from serving.fhir.risk_assessment import AFTER_DISCHARGE
 from serving.reasons import sentence
-from serving.reasons.cautions import caution, is_outside
+from serving.reasons.captions import share_told
+from serving.reasons.cautions import is_outside
 from serving.reasons.languages import WORDS
 from serving.reasons.sentences import interval_told, value_of
 
@@ -27,27 +28,6 @@ Prediction = Mapping[str, Any]
 LONGEST_SUMMARY = 139
 # What GitHub Flavored Markdown gives a meaning to within a line: names in a model may hold it.
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&])")
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What a card rests on: the answer, whose it is, and how much of the records is missing.
-
-    `n_foreign` amounts were in another currency than `currency`, the models' own.
-    """
-
-    answer: Mapping[str, Any]
-    patient_id: str
-    encounter_id: str
-    n_left_out: int = 0
-    n_foreign: int = 0
-    currency: str = ""
-    is_paged: bool = False
-
-    def of(self, target: str) -> Prediction | None:
-        """The prediction of a target, if a model made one."""
-        found = (one for one in self.answer["predictions"] if one["target"] == target)
-        return next(found, None)
 
 
 @dataclass(frozen=True)
@@ -89,7 +69,7 @@ def _card(
     paragraphs = [*_detail(shown, main, service, settings, others), _source(shown, models, settings)]
     fitting = [] if outside else _fitting(settings.suggestions, main)
     suggestions = [_suggestion(one, shown) for one in fitting]
-    reasons = [] if settings.overrides is None else settings.overrides.codings()
+    reasons = [] if settings.overrides is None else settings.overrides.codings(main["target"])
     card = CardDocument(
         uuid=uuid.uuid4(),
         summary=_summary(main, settings),
@@ -132,14 +112,15 @@ def _detail(
         ]
         yield "\n".join([words.beside, "", *(f"- {line}" for line in lines)])
         yield words.orders
-    yield from _caveats(shown, main, service, settings)
+    told = caveats(shown, (main["target"], *service.beside), settings)
+    if told:
+        yield "\n".join(f"- {escaped(one)}" for one in told)
 
 
 def _source(shown: Shown, models: Sequence[str], settings: CdsSettings) -> str:
     """Which models say so, as of when, and who decides."""
     words = settings.words
-    at = (shown.answer["prediction_time"] or shown.answer["scored_at"])[:16].replace("T", " ")
-    named = words.model.format(model=escaped(", ".join(models)), time=at)
+    named = words.model.format(model=escaped(", ".join(models)), time=escaped(shown.time))
     return WORDS[settings.language].gap.join([named, words.not_a_cause, words.decides])
 
 
@@ -165,26 +146,8 @@ def _headline(prediction: Prediction, settings: CdsSettings) -> str:
         title=escaped(settings.targets[prediction["target"]]),
         value=_value(prediction, settings),
         band=settings.words.bands[prediction["band"]],
-        percentile=f"{100 * prediction['percentile']:.0f}",
+        percentile=share_told(prediction["percentile"], settings.language),
     )
-
-
-def _caveats(shown: Shown, main: Prediction, service: Service, settings: CdsSettings) -> Iterator[str]:
-    words, answer = settings.words, shown.answer
-    named = {main["target"], *service.beside}
-    told = [words.provisional] if answer["provisional"] else []
-    told += [escaped(caution(warning, settings.language)) for warning in answer["warnings"]]
-    has_left = answer["prediction_point"] == "discharge" and not answer["provisional"]
-    if not has_left and not named.isdisjoint(AFTER_DISCHARGE):
-        told.append(words.before_discharge)
-    if shown.is_paged:
-        told.append(words.paged)
-    if shown.n_left_out:
-        told.append(words.left_out.format(count=shown.n_left_out))
-    if shown.n_foreign:
-        told.append(words.foreign.format(count=shown.n_foreign, currency=shown.currency))
-    if told:
-        yield "\n".join(f"- {one}" for one in told)
 
 
 def _value(prediction: Prediction, settings: CdsSettings) -> str:

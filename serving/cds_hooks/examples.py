@@ -44,7 +44,7 @@ EXAMPLE_CARDS: dict[str, Any] = {
             "source": {"label": "wardcast"},
             "suggestions": [
                 {
-                    "label": "Plan a follow-up visit within 7 days of discharge",
+                    "label": "Consider: a follow-up visit within 7 days of discharge",
                     "uuid": "f5b27a50-13a5-4a8f-8f3a-0d1c9b3f8a4e",
                     "actions": [
                         {

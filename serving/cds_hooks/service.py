@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from features.points import Point
 from features.sources.fhir.few import PatientRows
 from models.artefact import Context
-from serving.cds_hooks.cards import Card, Shown, cards
+from serving.cds_hooks.cards import Card, cards
+from serving.cds_hooks.caveats import Shown
 from serving.cds_hooks.documents import CardsDocument, HookContext
 from serving.cds_hooks.missing import (
     left_out_stays,
@@ -113,6 +114,8 @@ def answer(
         found,
         patient_id=context.patientId,
         encounter_id=context.encounterId or question.stay_id,
+        shown_at=_local(now, terms),
+        time_zone=terms.time_zone,
         n_left_out=rows.n_broken,
         n_foreign=n_foreign,
         currency=terms.currency,

@@ -71,6 +71,8 @@ class Words(_Model):
     left_out: Text
     foreign: Text
     paged: Text
+    later: Text
+    further: Text
 
 
 class Service(_Model):
@@ -86,10 +88,11 @@ class Service(_Model):
 
 
 class Override(_Model):
-    """A reason that somebody may give for not following a card."""
+    """A reason that somebody may give for not following a card; with `targets` one about these alone."""
 
     code: Text
     display: Text
+    targets: list[Text] = []
 
 
 class Overrides(_Model):
@@ -98,9 +101,13 @@ class Overrides(_Model):
     system: Text
     reasons: list[Override]
 
-    def codings(self) -> list[Coding]:
-        """The reasons as a card has them."""
-        return [Coding(system=self.system, code=one.code, display=one.display) for one in self.reasons]
+    def codings(self, target: str | None = None) -> list[Coding]:
+        """The reasons as a card about the target has them; None: all."""
+        return [
+            Coding(system=self.system, code=one.code, display=one.display)
+            for one in self.reasons
+            if target is None or not one.targets or target in one.targets
+        ]
 
 
 class Action(_Model):

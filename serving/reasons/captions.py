@@ -13,7 +13,8 @@ class Captions:
     """`title` has the target and the prediction; `start` and `end` the values at both ends of the bars.
 
     `start_unknown` stands where it is not known what the base value means on the scale of the prediction.
-    `standing` has the band, of `bands`, and how many percent of admissions are predicted less.
+    `standing` has the band, of `bands`, and how many percent of admissions are predicted less: a number, or
+    `few` or `most` of them.
     `interval` has the level and both ends of an amount's interval, `open_interval` the lower one alone.
     `without` has the prediction without a reason. `axis` by scale. `others` has how many they are, which
     `others_unknown` does not know. `legend` by scale: what raises, what lowers.
@@ -28,6 +29,8 @@ class Captions:
     end: str
     bands: Mapping[str, str]
     standing: str
+    few: str
+    most: str
     interval: str
     open_interval: str
     without: str
@@ -61,6 +64,8 @@ CAPTIONS: Mapping[Language, Captions] = {
         end="Prediction: {value}",
         bands={"low": "Low", "medium": "Medium", "high": "High"},
         standing="{band}; higher than in {percentile} % of the admissions it was calibrated on.",
+        few="less than 1",
+        most="more than 99",
         interval="In {level} of 100 such admissions it lies between {low} and {high}.",
         open_interval="In {level} of 100 such admissions it is at least {low}.",
         without="without it {value}",
@@ -96,6 +101,8 @@ CAPTIONS: Mapping[Language, Captions] = {
         end="预测值：{value}",
         bands={"low": "低", "medium": "中", "high": "高"},
         standing="{band}；高于校准所用住院病例中的 {percentile}%。",
+        few="不足 1",
+        most="逾 99",
         interval="每 100 例此类住院中，约 {level} 例的实际值在 {low}至 {high}之间。",
         open_interval="每 100 例此类住院中，约 {level} 例的实际值不低于 {low}。",
         without="去除后 {value}",
@@ -111,3 +118,14 @@ CAPTIONS: Mapping[Language, Captions] = {
         listed="按影响大小排列的原因",
     ),
 }
+
+
+def share_told(percentile: float, language: Language) -> str:
+    """How many percent are predicted less, as `standing` has it: of those looked at, never all or none.
+
+    >>> [share_told(share, Language.EN) for share in (0.942, 0.9981, 1.0, 0.0)]
+    ['94', 'more than 99', 'more than 99', 'less than 1']
+    """
+    if percentile > 0.99:
+        return CAPTIONS[language].most
+    return CAPTIONS[language].few if percentile < 0.01 else f"{100 * percentile:.0f}"

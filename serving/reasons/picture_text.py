@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from serving.reasons.bars import Bar
-from serving.reasons.captions import CAPTIONS, Captions
+from serving.reasons.captions import CAPTIONS, Captions, share_told
 from serving.reasons.cautions import cautions
 from serving.reasons.languages import WORDS, Language
 from serving.reasons.sentences import interval_told, value_of
@@ -42,7 +42,7 @@ def picture_text(
     target = captions.targets.get(prediction["target"], prediction["target"].replace("_", " "))
     interval = interval_told(prediction, words, closed=captions.interval, open_ended=captions.open_interval)
     standing = captions.standing.format(
-        band=captions.bands[prediction["band"]], percentile=f"{100 * prediction['percentile']:.0f}"
+        band=captions.bands[prediction["band"]], percentile=share_told(prediction["percentile"], language)
     )
     facts = [standing, interval] if interval else [standing]
     about = _about(answer, prediction, captions)

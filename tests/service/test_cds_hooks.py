@@ -286,8 +286,8 @@ def test_suggestions_are_valid_fhir_about_this_patient_and_encounter(service: Se
     [card] = service.cards("encounter-start", prefetch(OPEN_STAY))
     assert card["selectionBehavior"] == "any"
     assert [one["label"] for one in card["suggestions"]] == [
-        "Plan a follow-up visit within 7 days of discharge",
-        "Ask for a check of the discharge plan and the medication",
+        "Consider: a follow-up visit within 7 days of discharge",
+        "Consider: a check of the discharge plan and the medication",
     ]
     kinds = []
     for suggestion in card["suggestions"]:
@@ -329,7 +329,10 @@ def test_expected_charges_stand_beside_the_risks(engine: sa.Engine, cds: CdsSett
         assert "- Complication of care in this episode: not predicted" in card["detail"]
         assert "Orders that are not signed yet are not part of it." in card["detail"]
         # Escaped or not, a hyphen and a slash are themselves in Markdown.
-        assert "Model charges-admission/2, readmission-admission/7, as of 2026-01-07 12:30." in card["detail"]
+        assert (
+            "Model charges-admission/2, readmission-admission/7, as of 2026-01-07 12:30 (Asia/Shanghai)."
+            in card["detail"]
+        )
         assert "suggestions" not in card
         assert "selectionBehavior" not in card
 
@@ -338,14 +341,70 @@ def test_a_card_tells_what_its_prediction_rests_on(engine: sa.Engine, cds: CdsSe
     warnings = (
         "outside the models' population: died in hospital",
         "charges not sent: unknown, its features are missing",
+        "history_from not sent: the history is taken as complete",
+        "2 values are in a unit that is not known and are not used",
+        "observations not sent: unknown, its features are missing",
     )
     answers = KnownAnswers(risk("readmission", 0.231, "high"), warnings=warnings)
     [card] = Service(answers, engine, cds).cards("patient-view", prefetch(OPEN_STAY))
+    # What the prediction is worth first, then what the records lack, the shortest line first.
     assert (
         "- Preliminary: made before its full time of observation.\n"
         "- Outside the models' population: died in hospital.\n"
-        "- Charges were not sent: what rests on them is not known.\n"
+        "- Counted from a discharge alive and to no other hospital, which is still to come.\n"
+        "- Values in a unit that is not known, not used: 2.\n"
+        "- The records that were sent are taken as the whole history.\n"
+        "- Not sent, so not known to the model: charges, laboratory values and scores.\n\n"
     ) in card["detail"]
+
+
+def test_a_card_keeps_to_few_lines_about_the_records(engine: sa.Engine, cds: CdsSettings) -> None:
+    warnings = [f"{n} codes are not in the code set of icd{n}: treated as unknown" for n in range(2, 9)]
+    answers = KnownAnswers(risk("complication", 0.4, "high"), warnings=warnings)
+    [card] = Service(answers, engine, cds).cards("patient-view", prefetch(OPEN_STAY))
+    # Seven notes: the four shortest, and how many there are beside them.
+    assert card["detail"].count("that the code set") == 4
+    assert "- Further notes on the records: 3." in card["detail"]
+
+
+def test_a_card_long_after_its_prediction_time_says_what_is_not_part_of_it(
+    engine: sa.Engine, cds: CdsSettings
+) -> None:
+    warnings = ("7 rows lie after the prediction time and are ignored",)
+    answers = KnownAnswers(risk("readmission", 0.231, "high"), warnings=warnings)
+    # The stay began on the 7th at 10:00 in Shanghai, its landmark is 24 hours later, the chart is opened on
+    # the 10th at 10:00.
+    service = Service(answers, engine, cds, now=dt.datetime(2026, 1, 10, 2, 0, tzinfo=dt.UTC))
+    [card] = service.cards("patient-view", prefetch(OPEN_STAY))
+    later = "- As of 2026-01-08 10:00 (Asia/Shanghai): what was recorded since then is not part of it."
+    assert later in card["detail"]
+    assert "Rows of the records after" not in card["detail"]
+    [soon] = Service(answers, engine, cds).cards("patient-view", prefetch(OPEN_STAY))
+    assert "what was recorded since then" not in soon["detail"]
+    assert "- Rows of the records after the prediction time, not used: 7." in soon["detail"]
+
+
+@pytest.mark.parametrize(
+    ("percentile", "told"),
+    [(1.0, "more than 99 %"), (0.9962, "more than 99 %"), (0.94, "94 %"), (0.0, "less than 1 %")],
+)
+def test_nobody_is_told_to_be_above_all_admissions(
+    engine: sa.Engine, cds: CdsSettings, percentile: float, told: str
+) -> None:
+    found = risk("readmission", 0.231, "high") | {"percentile": percentile}
+    [card] = Service(KnownAnswers(found), engine, cds).cards("patient-view", prefetch(OPEN_STAY))
+    assert f"(high; higher than in {told} of the admissions it was calibrated on)" in card["detail"]
+
+
+def test_reasons_against_a_card_about_money_are_about_money(engine: sa.Engine, cds: CdsSettings) -> None:
+    service = Service(KnownAnswers(charges("high"), risk("readmission", 0.231, "high")), engine, cds)
+    [card] = service.cards("order-sign", prefetch(OPEN_STAY))
+    assert [one["display"] for one in card["overrideReasons"]] == [
+        "This patient needs the care",
+        "Cost and stay were already reviewed",
+        "Does not apply to this patient",
+        "I expect another cost or length of stay",
+    ]
 
 
 def test_nothing_is_proposed_for_whom_the_models_do_not_know(engine: sa.Engine, cds: CdsSettings) -> None:
@@ -414,20 +473,20 @@ def test_a_card_in_chinese_has_no_word_of_english(engine: sa.Engine, chinese: Cd
         "- **出院后 30 天内非计划再入院风险：23%**（高；高于校准所用住院病例中的 94%）",
         "- 本次诊疗期间发生并发症的风险：未预测",
         "- 初步预测：观察时间未满，结果仍可能变化。\n- 不属于模型适用人群：新生儿。\n",
-        "- 未提供门急诊就诊记录，相关信息按未知处理。",
+        "- 未提供、按未知处理：门急诊就诊记录。",
         "这是模型的计算结果，不代表因果关系。最终由临床医生决定。",
     ):
         assert told in card["detail"]
     known = Service(KnownAnswers(risk("readmission", 0.231, "high")), engine, chinese)
     [risky] = known.cards("patient-view", prefetch(OPEN_STAY))
     labels = [one["label"] for one in risky["suggestions"]]
-    assert labels == ["安排出院后 7 天内随访", "请人核对出院计划和用药"]
+    assert labels == ["可考虑：出院后 7 天内随访", "可考虑：核对出院计划和用药"]
     assert [one["display"] for one in risky["overrideReasons"]] == [
         *("已安排或已完成", "不适用于该患者", "本人对风险的判断不同", "患者拒绝")
     ]
-    # The names of models are names.
+    # The names of models and time zones are names.
     for one in (card, risky):
-        told = one["summary"] + re.sub(r"[a-z]+-admission/\d", "", one["detail"])
+        told = one["summary"] + re.sub(r"[a-z]+-admission/\d|Asia/Shanghai", "", one["detail"])
         assert re.findall("[A-Za-z]+", told) == []
 
 
@@ -599,7 +658,7 @@ def test_another_patients_records_are_left_out_and_counted(service: Service) -> 
     assert [row["stay_id"] for row in records["stays"]] == ["S9"]
     assert records["diagnoses"] == []
     # Their stay and its diagnosis.
-    assert "Rows of the records that broke a rule, not used: 2." in card["detail"]
+    assert "Records with errors, not used: 2." in card["detail"]
 
 
 def benefit(currency: str | None) -> Resource:
@@ -667,7 +726,7 @@ def test_a_stay_that_was_paid_for_in_another_currency_is_a_stay_of_unknown_cost(
 def test_pages_that_did_not_come_are_told(service: Service) -> None:
     paged = searchset([OPEN_STAY]) | {"link": [{"relation": "next", "url": "https://ehr.example/page2"}]}
     [card] = service.cards("encounter-start", {"patient": PATIENT, "encounters": paged})
-    assert "further pages were announced, and are not fetched" in card["detail"]
+    assert "Only a part of the records came: what is missing is not known." in card["detail"]
 
 
 NO_HOSPITAL = (
@@ -743,7 +802,7 @@ def test_an_earlier_stay_that_was_left_out_stops_no_call(service: Service) -> No
     )
     assert service.cards("patient-view", prefetch(earlier), encounter_id=None) == []
     [card] = service.cards("encounter-start", prefetch(earlier, OPEN_STAY))
-    assert "Rows of the records that broke a rule, not used: 1." in card["detail"]
+    assert "Records with errors, not used: 1." in card["detail"]
 
 
 def test_what_is_no_resource_is_422_without_a_value_of_it(service: Service) -> None:

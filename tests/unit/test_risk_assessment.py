@@ -110,7 +110,7 @@ def test_a_mitigation_is_there_for_its_target_and_band_alone() -> None:
     mitigations = read_settings().mitigations()
     [high] = resources(answer("S9", band="high"), mitigations)
     assert high["mitigation"] == (
-        "Plan a follow-up visit within 7 days of discharge; Ask for a check of the discharge plan and the "
+        "Consider: a follow-up visit within 7 days of discharge; Consider: a check of the discharge plan and the "
         "medication. A clinician decides."
     )
     assert "mitigation" not in resources(answer("S9", band="low"), mitigations)[0]
