@@ -74,7 +74,7 @@ def _include(app: FastAPI, parts: Parts) -> None:
     app.include_router(
         predictions.router(access, log, answers, parts.predictions, parts.gate, parts.settings)
     )
-    app.include_router(stored.router(access, log, parts.predictions))
+    app.include_router(stored.router(access, log, parts.predictions, answers.present))
     app.include_router(explanation.router(access, log, parts.predictions, answers.present))
     cds = parts.cds_hooks
     app.include_router(fhir.router(access, log, parts.predictions, cds.mitigations(), cds.language))

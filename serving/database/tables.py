@@ -87,6 +87,8 @@ PREDICTED_TARGETS = Table(
     Column("as_of", DateTime, nullable=False),
     # No later prediction of this stay at this point is stored.
     Column("is_latest", Boolean, nullable=False),
+    # Of a stay's latest predictions of this target, one for each point, that as of the latest time.
+    Column("stands_for_stay", Boolean, nullable=False),
     Index(
         "predicted_targets_worklist",
         "target",
@@ -97,6 +99,7 @@ PREDICTED_TARGETS = Table(
         "prediction_point",
         "value",
         "percentile",
+        "stands_for_stay",
         "prediction_id",
     ),
 )

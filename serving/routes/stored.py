@@ -4,20 +4,24 @@ Annotations are not put off here: dependencies of a router are made with it.
 """
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
 from features.points import Point, PointName
+from features.scope import OUTSIDE
 from models.bands import Band
 from serving.access.audit import AuditLog
 from serving.access.caller import Caller
 from serving.access.guard import Access
 from serving.access.roles import Permission
+from serving.champions.loaded import ChampionSet
 from serving.http.description import example, problems
 from serving.http.query import only_known
 from serving.http.responses import json_response
+from serving.problems import FieldError, invalid
 from serving.reasons import shortened, tell
 from serving.reasons.languages import Language
 from serving.reasons.telling import language_asked
@@ -39,7 +43,9 @@ _FILTERS = ("department", "band", "target", "sort", "top", "prediction_point", "
 ShortText = Annotated[str, Query(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
 
 
-def router(access: Access, audit: AuditLog, store: PredictionStore) -> APIRouter:
+def router(
+    access: Access, audit: AuditLog, store: PredictionStore, champions: Callable[[], ChampionSet]
+) -> APIRouter:
     """The routes `/v1/admissions/{stay_id}/prediction` and `/v1/worklist`."""
     routes = APIRouter(tags=["stored predictions"])
     Reader = Annotated[Caller, Depends(access.needs(Permission.READ_PREDICTIONS))]  # noqa: N806 - a type
@@ -87,18 +93,20 @@ def router(access: Access, audit: AuditLog, store: PredictionStore) -> APIRouter
         target: Annotated[str, Query(pattern="^[a-z_]{1,50}$")] = "readmission",
         sort: Annotated[Sort, Query(description="the highest, or the newest, first")] = "value",
         top: Annotated[int, Query(ge=1, le=MAX_TOP)] = 50,
-        prediction_point: Annotated[PointName | None, Query(description="default: every point")] = None,
+        prediction_point: Annotated[
+            PointName | None, Query(description="default: of each stay the one that it came to last")
+        ] = None,
         since: Annotated[
             Day | None,
             Query(description="predictions as of this day on; default: 30 days before the newest one"),
         ] = None,
     ) -> Response:
-        """The latest prediction of one target, stay by stay: what planners work through."""
+        """The latest prediction of one target, each stay once: what planners work through."""
         departments = caller.departments
         if department is not None:
             departments = frozenset({department} if caller.sees(department) else ())
         with store_reached():
-            rows = store.worklist(
+            found = store.worklist(
                 departments=departments,
                 band=band,
                 target=target,
@@ -107,12 +115,26 @@ def router(access: Access, audit: AuditLog, store: PredictionStore) -> APIRouter
                 point=None if prediction_point is None else Point(prediction_point),
                 since=None if since is None else dt.datetime.combine(since, dt.time()),
             )
-        if rows:
-            models = {str(row.prediction["model"]) for row in rows}
-            audit.record(caller, "read_worklist", [row.stay_id for row in rows], sorted(models))
-        return json_response({"target": target, "items": [_item(row, language) for row in rows]})
+            if not found.rows:
+                _refuse_unknown(target, champions(), store)
+        if found.rows:
+            models = {str(row.prediction["model"]) for row in found.rows}
+            audit.record(caller, "read_worklist", [row.stay_id for row in found.rows], sorted(models))
+        items = [_item(row, language) for row in found.rows]
+        return json_response({"target": target, "n_total": found.n_total, "items": items})
 
     return routes
+
+
+def _refuse_unknown(target: str, champions: ChampionSet, store: PredictionStore) -> None:
+    """Raise Problem (422) for a target that nothing here predicts: an empty list would say, nobody."""
+    predicted = {loaded.model.artefact.target for loaded in champions.loaded}
+    if target in predicted:
+        return
+    known = sorted(predicted | store.targets())
+    if known and target not in known:
+        message = f"is no target that is predicted or stored here; known are {', '.join(known)}"
+        raise invalid([FieldError("query.target", message)])
 
 
 def _item(row: WorklistRow, language: Language) -> dict[str, Any]:
@@ -123,6 +145,7 @@ def _item(row: WorklistRow, language: Language) -> dict[str, Any]:
         "department": row.department,
         "provisional": row.provisional,
         "prediction": tell(shortened(row.prediction), language),
+        "outside_population": any(warning.startswith(OUTSIDE) for warning in row.warnings),
         "warnings": list(row.warnings),
         "scored_at": row.scored_at.isoformat().replace("+00:00", "Z"),
     }

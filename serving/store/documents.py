@@ -15,6 +15,7 @@ EXAMPLE_STORED_ANSWER: dict[str, Any] = {**EXAMPLE_ANSWER, "stored_by": "ehr (3f
 
 EXAMPLE_WORKLIST: dict[str, Any] = {
     "target": "readmission",
+    "n_total": 1,
     "items": [
         {
             "stay_id": "S9",
@@ -23,6 +24,7 @@ EXAMPLE_WORKLIST: dict[str, Any] = {
             "department": "cardiology",
             "provisional": False,
             "prediction": EXAMPLE_ANSWER["predictions"][0],
+            "outside_population": False,
             "warnings": EXAMPLE_ANSWER["warnings"],
             "scored_at": "2026-01-08T02:00:03Z",
         }
@@ -50,6 +52,9 @@ class WorklistItemDocument(BaseModel):
     department: str | None = Field(description="of the stay; null: not known")
     provisional: bool = Field(description="made before the point's own prediction time")
     prediction: RiskDocument | AmountDocument
+    outside_population: bool = Field(
+        description="the models never learned from patients like this one; `warnings` say why"
+    )
     warnings: list[str] = Field(description="what the prediction rests on; not to be acted on unread")
     scored_at: dt.datetime = Field(description="UTC")
 
@@ -58,4 +63,5 @@ class WorklistDocument(BaseModel):
     """Stays in the order that was asked for."""
 
     target: str
+    n_total: int = Field(description="how many there are with these filters; `items` are the first of them")
     items: list[WorklistItemDocument]

@@ -15,9 +15,9 @@ from serving.database.tables import PREDICTIONS
 from serving.store.pruning import prune
 from serving.store.saving import check_texts, save
 from serving.store.stored import Stored
-from serving.store.worklist import Sort, WorklistRow, worklist
+from serving.store.worklist import Sort, Worklist, WorklistRow, stored_targets, worklist
 
-__all__ = ["PredictionStore", "Stored", "WorklistRow"]
+__all__ = ["PredictionStore", "Stored", "Worklist", "WorklistRow"]
 
 
 class PredictionStore:
@@ -74,9 +74,11 @@ class PredictionStore:
         top: int = 50,
         point: Point | None = None,
         since: dt.datetime | None = None,
-    ) -> list[WorklistRow]:
-        """The latest predictions of a target, the highest (or, by `prediction_time`, the newest) first.
+    ) -> Worklist:
+        """Predictions of a target, the highest (or, by `prediction_time`, the newest) first.
 
+        Of each stay it holds the latest prediction at a `point` or, without one, that of the point which
+        it came to last.
         `departments` None: all, the unknown ones too. `since` bounds the prediction time, of records
         without dates the time of scoring; by default it lies `WORKLIST_DAYS` before the newest one, so that
         a data set that ends in the past has its list too. Equal rows: the one stored last first.
@@ -93,6 +95,11 @@ class PredictionStore:
                 point=point,
                 since=since,
             )
+
+    def targets(self) -> frozenset[str]:
+        """The targets of which a prediction is stored. Raises StoreError."""
+        with reading(self._engine) as connection:
+            return stored_targets(connection)
 
     def prune(self, before: dt.datetime) -> int:
         """Remove what was scored before an instant; returns how many.

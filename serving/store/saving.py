@@ -12,6 +12,7 @@ from sqlalchemy import Connection, insert, select, text, update
 from serving.database.tables import PREDICTED_TARGETS, PREDICTIONS
 from serving.problems import FieldError, invalid
 from serving.reasons.sentences import value_of
+from serving.store.standing import mark_standing
 from serving.store.stored import Key, Stored
 
 # Any number that no other program locks: it marks whoever decides which predictions are the latest.
@@ -104,15 +105,16 @@ def _insert(
         connection.execute(
             update(PREDICTED_TARGETS)
             .where(PREDICTED_TARGETS.c.prediction_id.in_(sorted(superseded)))
-            .values(is_latest=False)
+            .values(is_latest=False, stands_for_stay=False)
         )
     rows = [
-        row
+        (answer.stay_id, row)
         for answer, new in zip(answers, ids, strict=True)
         for row in _target_rows(answer, new, is_latest=latest[answer.key][1] == new)
     ]
+    mark_standing(connection, {stay_id for stay_id, _ in earlier}, rows)
     if rows:
-        connection.execute(insert(PREDICTED_TARGETS), rows)
+        connection.execute(insert(PREDICTED_TARGETS), [row for _, row in rows])
 
 
 def _row(answer: Stored, now: dt.datetime) -> dict[str, object]:
@@ -130,7 +132,7 @@ def _row(answer: Stored, now: dt.datetime) -> dict[str, object]:
     }
 
 
-def _target_rows(answer: Stored, prediction_id: int, *, is_latest: bool) -> Iterator[dict[str, object]]:
+def _target_rows(answer: Stored, prediction_id: int, *, is_latest: bool) -> Iterator[dict[str, Any]]:
     for prediction in answer.document["predictions"]:
         yield {
             "prediction_id": prediction_id,

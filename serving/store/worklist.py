@@ -41,6 +41,14 @@ class WorklistRow:
     scored_at: dt.datetime
 
 
+@dataclass(frozen=True)
+class Worklist:
+    """The first rows of a list, and how many it has in all."""
+
+    rows: tuple[WorklistRow, ...] = ()
+    n_total: int = 0
+
+
 def worklist(
     connection: Connection,
     *,
@@ -51,21 +59,23 @@ def worklist(
     top: int,
     point: Point | None,
     since: dt.datetime | None,
-) -> list[WorklistRow]:
-    """The rows of `PredictionStore.worklist`. Raises ValueError unless `top` is 1 to `MAX_TOP`."""
+) -> Worklist:
+    """The list of `PredictionStore.worklist`. Raises ValueError unless `top` is 1 to `MAX_TOP`."""
     if not 1 <= top <= MAX_TOP:
         raise ValueError(f"top is not 1 to {MAX_TOP}")
     since = since or _start(connection, target)
     if since is None:
-        return []
+        return Worklist()
     listed = PREDICTED_TARGETS.c
     conditions = [listed.target == target, listed.is_latest.is_(True), listed.as_of >= since]
     if departments is not None:
         conditions.append(listed.department.in_(sorted(departments)))
     if band is not None:
         conditions.append(listed.band == band)
-    if point is not None:
-        conditions.append(listed.prediction_point == point.value)
+    # What was predicted at admission is over at discharge: it is told to who asks for that point.
+    conditions.append(
+        listed.stands_for_stay.is_(True) if point is None else listed.prediction_point == point.value
+    )
     by: dict[Sort, ColumnElement[Any]] = {
         "value": listed.value,
         "percentile": listed.percentile,
@@ -73,18 +83,18 @@ def worklist(
     }
     # What is shown is found on the index alone, before any prediction is looked up.
     first = (
-        select(listed.prediction_id, by[sort].label("place"))
+        select(listed.prediction_id, by[sort].label("place"), func.count().over().label("n_total"))
         .where(*conditions)
         .order_by(by[sort].desc(), listed.prediction_id.desc())
         .limit(top)
         .subquery()
     )
     rows = connection.execute(
-        select(PREDICTIONS)
+        select(PREDICTIONS, first.c.n_total)
         .join(first, PREDICTIONS.c.id == first.c.prediction_id)
         .order_by(first.c.place.desc(), PREDICTIONS.c.id.desc())
-    )
-    return [
+    ).all()
+    shown = (
         WorklistRow(
             stay_id=row.stay_id,
             prediction_point=row.prediction_point,
@@ -96,7 +106,21 @@ def worklist(
             scored_at=row.scored_at,
         )
         for row, document in ((row, json.loads(row.document)) for row in rows)
-    ]
+    )
+    return Worklist(tuple(shown), rows[0].n_total if rows else 0)
+
+
+def stored_targets(connection: Connection) -> frozenset[str]:
+    """The targets of which a prediction is stored."""
+    target = PREDICTED_TARGETS.c.target
+    # One step in the index for each target, not one for each prediction.
+    found: list[str] = []
+    while True:
+        last = found[-1] if found else ""
+        after = connection.scalar(select(func.min(target)).where(target > last))
+        if after is None:
+            return frozenset(found)
+        found.append(after)
 
 
 def _start(connection: Connection, target: str) -> dt.datetime | None:

@@ -94,7 +94,7 @@ def test_a_stored_score_belongs_to_the_department_of_its_stay(hospital, champion
         from features.tables import STAYS
 
         stays = con.sql(hospital.select(STAYS)).df().set_index("stay_id")
-    rows = store.worklist(top=MAX_TOP)
+    rows = store.worklist(top=MAX_TOP).rows
     assert len(rows) > 50
     assert len({row.department for row in rows}) > 1
     for row in rows:
@@ -135,7 +135,7 @@ def test_a_run_that_was_interrupted_while_it_stored_goes_on_and_stores_the_rest_
     assert n_stored(engine)[0] == 60
     assert not out.exists()
     # Meanwhile somebody asked about a stay that the run had stored.
-    seen = store.worklist(top=1)[0].stay_id
+    seen = store.worklist(top=1).rows[0].stay_id
     store.save([answer(seen, 0.9, scored_at="2099-01-01T00:00:00Z")])
     assert run(resume=True).resumed
     keys = recent[["stay_id", "prediction_point"]].drop_duplicates()

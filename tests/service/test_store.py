@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import random
 import stat
 import subprocess
 import sys
@@ -35,7 +36,7 @@ from serving.database.connection import (
 from serving.database.tables import CDS_FEEDBACK, METADATA, PREDICTED_TARGETS, PREDICTIONS
 from serving.problems import Problem
 from serving.store.feedback import Feedback, FeedbackStore
-from serving.store.predictions import PredictionStore, Stored
+from serving.store.predictions import PredictionStore, Stored, Worklist
 from serving.store.saving import save
 from tests.command import ROOT
 from tests.postgres import OWNER, Postgres, postgres
@@ -81,7 +82,7 @@ def count(engine: sa.Engine, table: sa.Table) -> int:
 
 
 def stays(store: PredictionStore, **filters: Any) -> list[str]:
-    return [row.stay_id for row in store.worklist(**filters)]
+    return [row.stay_id for row in store.worklist(**filters).rows]
 
 
 class TestMigrations:
@@ -103,13 +104,31 @@ class TestMigrations:
         assert set(sa.inspect(engine).get_table_names()) == tables == {*METADATA.tables, VERSION_TABLE}
 
     def test_to_go_back_a_version_keeps_all_that_it_can_hold(self, engine, url):
-        PredictionStore(engine).save([answer("S1")])
+        at_discharge = answer("S1", 0.4, point="discharge", time="2026-01-15T11:00:00", cost=5.0)
+        stored = [answer("S1", 0.9, cost=7.0), at_discharge, answer("S2", 0.1), answer("S1", 0.8)]
+        PredictionStore(engine).save(stored)
+        former = PredictionStore(engine).worklist()
+        downgrade(engine)
+        with reading(engine) as connection:
+            columns = {c["name"] for c in sa.inspect(connection).get_columns("predicted_targets")}
+            assert "stands_for_stay" not in columns
+            assert connection.scalar(sa.text("SELECT count(*) FROM predicted_targets")) == 6
+        open_database(url).dispose()
+        # What an older version stored stands on the list as if this one had.
+        assert PredictionStore(engine).worklist() == former
+        assert [(row.stay_id, row.prediction["probability"]) for row in former.rows] == [
+            ("S1", 0.4),
+            ("S2", 0.1),
+        ]
+        assert PredictionStore(engine).latest("S2") == answer("S2", 0.1)
+
+    def test_who_stored_what_before_it_was_kept_is_not_known(self, engine, url):
+        PredictionStore(engine).save([replace(answer("S1"), stored_by="ehr (3f9c0a1b2c4d)")])
+        downgrade(engine)
         downgrade(engine)
         with reading(engine) as connection:
             assert "stored_by" not in {c["name"] for c in sa.inspect(connection).get_columns("predictions")}
-            assert connection.scalar(sa.text("SELECT count(*) FROM predicted_targets")) == 1
         open_database(url).dispose()
-        # What an older version stored: nobody knows by whom.
         assert PredictionStore(engine).latest("S1") == answer("S1")
 
     def test_processes_that_start_at_once_wait_for_the_one_that_migrates(self, url):
@@ -270,12 +289,12 @@ class TestPredictions:
         found = store.latest("S1")
         assert found == answer("S1", 0.3, scored_at="2026-01-09T02:00:00Z")
         assert count(engine, PREDICTIONS) == 3
-        assert [row.prediction["probability"] for row in store.worklist()] == [0.3]
+        assert [row.prediction["probability"] for row in store.worklist().rows] == [0.3]
 
     def test_of_predictions_of_one_second_the_one_stored_last_is_the_latest(self, store):
         store.save([answer("S1", 0.2), answer("S1", 0.4), answer("S1", 0.3)])
         assert store.latest("S1") == answer("S1", 0.3)
-        assert [row.prediction["probability"] for row in store.worklist()] == [0.3]
+        assert [row.prediction["probability"] for row in store.worklist().rows] == [0.3]
 
     def test_each_point_has_its_latest(self, store):
         store.save(
@@ -284,10 +303,12 @@ class TestPredictions:
         assert store.latest("S1", Point.ADMISSION) == answer("S1", 0.2)
         assert store.latest("S1").document["prediction_point"] == "discharge"
         assert store.latest("S1", Point.PREADMISSION) is None
-        assert [(row.stay_id, row.prediction_point) for row in store.worklist()] == [
-            ("S1", "discharge"),
-            ("S1", "admission"),
-        ]
+        points = {point: store.worklist(point=point).rows for point in Point}
+        assert {point: [row.prediction["probability"] for row in rows] for point, rows in points.items()} == {
+            Point.PREADMISSION: [],
+            Point.ADMISSION: [0.2],
+            Point.DISCHARGE: [0.4],
+        }
 
     def test_nothing_is_known_of_a_stay_that_was_never_stored(self, store):
         store.save([answer("S1")])
@@ -343,17 +364,17 @@ class TestPredictions:
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda n: store.save([answer("S1", n / 100)]), range(40)))
         assert count(engine, PREDICTIONS) == 40
-        assert len(store.worklist()) == 1
-        assert store.worklist()[0].prediction == store.latest("S1").document["predictions"][0]
+        assert store.worklist().n_total == 1
+        assert store.worklist().rows[0].prediction == store.latest("S1").document["predictions"][0]
 
     def test_old_predictions_are_pruned_with_their_targets(self, store, engine, monkeypatch):
         monkeypatch.setattr("serving.store.pruning.PRUNED_AT_ONCE", 2)
         store.save([answer("S1", n / 10, scored_at=f"2025-0{n}-01T00:00:00Z") for n in range(1, 8)])
         assert store.prune(dt.datetime(2025, 6, 1, tzinfo=dt.UTC)) == 5
         assert (count(engine, PREDICTIONS), count(engine, PREDICTED_TARGETS)) == (2, 2)
-        assert [row.prediction["probability"] for row in store.worklist()] == [0.7]
+        assert [row.prediction["probability"] for row in store.worklist().rows] == [0.7]
         assert store.prune(dt.datetime(2026, 6, 1, tzinfo=dt.UTC)) == 2
-        assert (store.latest("S1"), store.worklist()) == (None, [])
+        assert (store.latest("S1"), store.worklist()) == (None, Worklist())
 
     def test_a_database_that_went_away_is_told_as_such(self, engine):
         store = PredictionStore(engine)
@@ -375,6 +396,71 @@ class TestWorklist:
         for top in (0, 501):
             with pytest.raises(ValueError, match="top is not 1 to 500"):
                 store.worklist(top=top)
+
+    def test_it_says_how_many_there_are_beside_those_that_are_shown(self, store):
+        store.save([answer(f"S{n}", n / 10, band="high" if n > 4 else "low") for n in range(1, 8)])
+        assert [store.worklist(top=top).n_total for top in (1, 3, 7, 500)] == [7, 7, 7, 7]
+        # Of 1 to 7 those above 4.
+        assert store.worklist(top=2, band="high").n_total == 3
+        assert store.worklist(departments=frozenset({"surgery"})).n_total == 0
+
+    def test_a_stay_stands_on_it_once_by_the_point_that_it_came_to_last(self, store):
+        at_admission = answer("S1", 0.9, cost=900.0, department="cardiology", band="high")
+        at_discharge = answer(
+            "S1", 0.1, department="surgery", band="low", point="discharge", time="2026-01-15T11:00:00"
+        )
+        store.save([at_discharge, at_admission, answer("S2", 0.5)])
+        assert stays(store) == ["S2", "S1"]
+        assert [row.prediction_point for row in store.worklist().rows] == ["admission", "discharge"]
+        assert store.worklist().n_total == 2
+        # Neither its former band nor its former department brings back what is over.
+        assert stays(store, band="high") == ["S2"]
+        assert stays(store, departments=frozenset({"cardiology"})) == ["S2"]
+        # Who asks for a point gets it; a target that discharge does not predict stands as of admission.
+        assert stays(store, point=Point.ADMISSION) == ["S1", "S2"]
+        assert stays(store, target="cost") == ["S1"]
+        # Scored later, as of an earlier time: records of the admission were corrected.
+        store.save([answer("S1", 0.8, scored_at="2026-02-01T00:00:00Z")])
+        assert stays(store) == ["S2", "S1"]
+
+    def test_in_whatever_order_predictions_come_the_one_as_of_the_latest_time_stands(self, store):
+        chance = random.Random(7)
+        kept = []
+        for number in range(60):
+            some = [
+                answer(
+                    f"S{chance.randrange(5)}",
+                    point=chance.choice([*Point]),
+                    time=f"2026-01-{chance.randrange(1, 6):02d}T00:00:00",
+                    scored_at=f"2026-02-{chance.randrange(1, 9):02d}T00:00:00Z",
+                    cost=chance.choice([None, 5.0]),
+                )
+                for _ in range(3)
+            ]
+            store.save(some)
+            kept += some
+            if number % 20 < 19:
+                continue
+            # By stay and point what was scored last, of one second what was stored last.
+            latest = {}
+            for place, one in enumerate(kept):
+                if one.key not in latest or latest[one.key][0] <= (one.scored_at, place):
+                    latest[one.key] = ((one.scored_at, place), one)
+            for target in ("readmission", "cost"):
+                standing = {}
+                for (_, place), one in latest.values():
+                    if one.models_of(target):
+                        own = (one.prediction_time, place)
+                        standing[one.stay_id] = max(standing.get(one.stay_id, own), own)
+                expected = {(stay_id, time) for stay_id, (time, _) in standing.items()}
+                rows = store.worklist(target=target, since=dt.datetime(2026, 1, 1)).rows
+                assert {(row.stay_id, row.prediction_time) for row in rows} == expected
+                assert len(rows) == len(expected)
+
+    def test_the_targets_that_are_stored_are_known(self, store):
+        assert store.targets() == frozenset()
+        store.save([answer("S1"), answer("S2", cost=7.0), answer("S3")])
+        assert store.targets() == {"readmission", "cost"}
 
     def test_it_is_sorted_by_what_is_asked_for(self, store):
         store.save(
@@ -414,7 +500,7 @@ class TestWorklist:
     def test_each_target_has_its_list(self, store):
         store.save([answer("S1", 0.1, cost=90_000.0), answer("S2", 0.9, cost=10_000.0), answer("S3", 0.5)])
         assert stays(store) == ["S2", "S3", "S1"]
-        costs = store.worklist(target="cost")
+        costs = store.worklist(target="cost").rows
         assert [(row.stay_id, row.prediction["expected"]) for row in costs] == [
             ("S1", 90_000.0),
             ("S2", 10_000.0),
@@ -446,13 +532,13 @@ class TestWorklist:
     def test_records_without_dates_stand_on_it_by_when_they_were_scored(self, store):
         store.save([answer("S1", time=None, scored_at="2026-01-08T02:00:00Z")])
         store.save([answer("S2", time=None, scored_at="2026-03-08T02:00:00Z")])
-        (row,) = store.worklist()
+        (row,) = store.worklist().rows
         assert (row.stay_id, row.prediction_time) == ("S2", None)
 
     def test_a_row_holds_the_prediction_as_it_was_answered(self, store):
         asked = answer("S1")
         store.save([asked])
-        (row,) = store.worklist()
+        (row,) = store.worklist().rows
         assert row.prediction == asked.document["predictions"][0]
         assert row.prediction_time == dt.datetime(2026, 1, 8, 10)
         assert row.scored_at == dt.datetime(2026, 1, 8, 2, 0, 3, tzinfo=dt.UTC)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from serving.access.audit import AuditLog
 from serving.access.caller import Caller
 from serving.access.guard import Access
 from serving.access.roles import Role
+from serving.champions.loaded import ChampionSet
 from serving.database.connection import open_database, writing
 from serving.http.description import describe
 from serving.http.documents import ProblemDocument
@@ -53,7 +55,8 @@ class Hospital:
 
         app = FastAPI()
         answer_problems(app)
-        app.include_router(router(Access(identify), self.audit, self.store))
+        self.champions = ChampionSet()
+        app.include_router(router(Access(identify), self.audit, self.store, lambda: self.champions))
         describe(app, ())
         self.client = TestClient(app, raise_server_exceptions=False)
 
@@ -187,7 +190,42 @@ def test_the_worklist_tells_what_a_prediction_rests_on(hospital):
     warned = "outside the models' population: died in hospital"
     stored = answer("S1")
     hospital.store.save([replace(stored, document={**stored.document, "warnings": [warned]})])
-    assert [item["warnings"] for item in hospital.client.get("/v1/worklist").json()["items"]] == [[warned]]
+    hospital.store.save([answer("S2", 0.9)])
+    _, document = hospital.get("/v1/worklist")
+    within, outside = document["items"]
+    assert (outside["warnings"], outside["outside_population"]) == ([warned], True)
+    assert (within["warnings"], within["outside_population"]) == (stored.document["warnings"], False)
+
+
+def test_a_target_that_nothing_predicts_is_refused_and_not_answered_as_if_nobody_were_at_risk(hospital):
+    # Nothing is known here yet: neither a model nor a prediction.
+    assert hospital.listed("?target=readmision") == []
+    hospital.store.save([answer("S1", cost=7.0)])
+    status, document = hospital.get("/v1/worklist?target=readmision")
+    assert status == 422
+    assert document["errors"] == [
+        {
+            "field": "query.target",
+            "message": "is no target that is predicted or stored here; known are cost, readmission",
+        }
+    ]
+    # One that a champion predicts is known before anything of it is stored.
+    model = SimpleNamespace(artefact=SimpleNamespace(target="length_of_stay"))
+    hospital.champions = ChampionSet(loaded=(SimpleNamespace(model=model),))
+    assert hospital.listed("?target=length_of_stay") == []
+    refused = hospital.client.get("/v1/worklist?target=x").text
+    assert "known are cost, length_of_stay, readmission" in refused
+    # So is one that is stored, to who sees none of its stays.
+    hospital.seeing("surgery")
+    assert hospital.listed("?target=cost") == []
+
+
+def test_the_worklist_says_how_many_of_the_callers_stays_there_are(hospital):
+    hospital.store.save([answer(f"S{n}", department="surgery" if n < 3 else "cardiology") for n in range(9)])
+    assert hospital.get("/v1/worklist?top=2")[1]["n_total"] == 9
+    hospital.seeing("surgery")
+    # S0, S1 and S2.
+    assert hospital.get("/v1/worklist?top=2")[1]["n_total"] == 3
 
 
 def test_the_worklist_is_filtered_sorted_and_cut(hospital):
@@ -200,7 +238,6 @@ def test_the_worklist_is_filtered_sorted_and_cut(hospital):
     )
     assert hospital.listed("?band=high") == ["S2", "S3"]
     assert hospital.listed("?target=cost") == ["S2", "S1"]
-    assert hospital.listed("?target=length_of_stay") == []
     assert hospital.listed("?sort=percentile") == ["S2", "S3", "S1"]
     assert hospital.listed("?sort=prediction_time&top=2") == ["S2", "S1"]
     assert hospital.listed("?prediction_point=discharge") == ["S3"]
