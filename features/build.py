@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,9 +26,11 @@ from features.catalogue import features_at
 from features.chain import codes_and_episodes, index_rows
 from features.cohort import candidates_sql, index_rows_sql, judged_episodes_sql
 from features.dataset import DataSet, Declaration
+from features.evidence import evidence_for
 from features.facts import declared_facts
 from features.feature import Feature
 from features.flow import FlowStep, cohort_flow, count_flow, flow_svg
+from features.left_out import left_out_sql
 from features.outcomes.complications import ComplicationBy, complications_rest_on
 from features.outcomes.episode_cost import check_prices
 from features.outcomes.labels import LABELS, labels_sql
@@ -36,6 +38,7 @@ from features.points import Point
 from features.progress import Progress, silent
 from features.settings import DEFAULT_SETTINGS, FeatureSettings
 from features.tables import STAYS, TABLES
+from features.told import with_what_is_told
 
 # As long as the records themselves and read once or twice: not worth a table.
 _READ_ONCE = ("known_diagnoses", "known_procedures")
@@ -138,14 +141,20 @@ def rows_for_scoring(
     settings: FeatureSettings = DEFAULT_SETTINGS,
     since: dt.datetime | None = None,
     skip: frozenset[int] = frozenset(),
+    read: Sequence[Feature] | None = None,
 ) -> Iterator[tuple[int, pd.DataFrame]]:
     """Yield each bucket that is not in `skip` with its rows to score: features, no labels.
+
+    Beside them `row_warnings`, the texts of what of the patient's records could not be used, and `row_none`,
+    the names of the counts of `features.evidence` that are 0. `read` are the features that the models learned
+    from (None: all of the point and the data set's own).
 
     Rows are the index admissions of the point whose prediction time has come by the end of the
     extract, before an admission also the booked stays that have not come yet; with `since`, only those
     with a prediction time from then on.
     """
     features = features_of(dataset, point, settings)
+    evidence = evidence_for(features)
     until = dataset.declaration.observed_until
     conditions = ["true"]
     if until is not None:
@@ -154,13 +163,15 @@ def rows_for_scoring(
         conditions.append(f"prediction_time >= TIMESTAMP '{since.isoformat(sep=' ')}'")
     with engine(dataset, settings) as con:
         facts = declared_facts(con, dataset, point)
-        sql = f"{keyed_sql(dataset, point, features, facts, settings)} ORDER BY stay_id"
+        sql = f"{keyed_sql(dataset, point, (*features, *evidence), facts, settings)} ORDER BY stay_id"
+        learned = (*features, *facts) if read is None else read
+        left_out = left_out_sql(point, read={feature.name for feature in learned}, facts=learned)
 
         def rows(own: duckdb.DuckDBPyConnection, bucket: int) -> pd.DataFrame:
             prepare_bucket(own, dataset, point, bucket, settings, with_booked=True)
             own.execute(f"DELETE FROM index_rows WHERE NOT ({' AND '.join(conditions)})")
             frame: pd.DataFrame = own.sql(sql).df()
-            return frame
+            return with_what_is_told(own, frame, left_out, [count.name for count in evidence])
 
         wanted = [bucket for bucket in range(dataset.declaration.buckets) if bucket not in skip]
         yield from each_bucket(con, wanted, rows, settings)

@@ -47,7 +47,9 @@ class Feature:
     every date of the extract moves by the same number of days.
 
     `raises` and `lowers` name the targets whose prediction a rising value can only raise, or only lower, as
-    far as clinical sense goes: models are held to it. They change no value of the feature.
+    far as clinical sense goes: models are held to it. They change no value of the feature. Nor does
+    `none_if_zero`, the count of `features/evidence.py` that tells what a missing value means: where it is 0,
+    that there was none; otherwise nobody knows.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Feature:
     needs: tuple[Feature, ...] = ()
     raises: tuple[str, ...] = ()
     lowers: tuple[str, ...] = ()
+    none_if_zero: str = ""
 
     def direction(self, target: str) -> int:
         """1 if a rising value may only raise the prediction of `target`, -1 if only lower, otherwise 0."""

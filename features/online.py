@@ -7,17 +7,17 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import pandas as pd
 
 from features.catalogue import features_at
-from features.codes.measures import has_unknown_unit
 from features.coding import CodedAs
 from features.dataset import CodeSystems
 from features.errors import UserError
+from features.evidence import EVIDENCE
 from features.feature import Feature
 from features.inputs import inputs_json
+from features.left_out import COUNTS, left_out_warnings, unknown_code_warnings
 from features.meanings import CodeMeanings
 from features.points import Point
 from features.quality.rules import EVENT_COLUMNS
@@ -26,19 +26,22 @@ from features.records import AdmissionRecords, Row
 from features.scope import scope_warnings
 from features.settings import FeatureSettings
 from features.statements import Question, Statements
-from features.tables import TABLES, not_sent
 
 _HAPPENED_AT = {**EVENT_COLUMNS, "stays": "admitted_at"}
 
 
 @dataclass(frozen=True)
 class OnlineRows:
-    """Features of the requested admissions, one row each, in the order asked."""
+    """Features of the requested admissions, one row each, in the order asked.
+
+    `none` names the counts of `features.evidence` that are 0 for the row.
+    """
 
     features: pd.DataFrame
     prediction_times: list[dt.datetime | None]
     provisional: list[bool]
     warnings: list[list[str]]
+    none: list[frozenset[str]]
 
 
 class AdmissionError(UserError):
@@ -82,14 +85,16 @@ class OnlineFeatures:
         times = [prediction_time(admission, self._settings) for admission in admissions]
         frames = []
         told: dict[int, list[str]] = {}
+        none: dict[int, frozenset[str]] = {}
         for dated in (True, False):
             places = [place for place, time in enumerate(times) if (time is not None) == dated]
             if places:
                 asked, asked_at = [admissions[p] for p in places], [times[p] for p in places]
                 with self._lock:
-                    frame, warnings = self._query(asked, asked_at, facts, wanted)
+                    frame, warnings, without = self._query(asked, asked_at, facts, wanted)
                 frames.append(frame.set_axis(places, axis="index"))
                 told |= zip(places, warnings, strict=True)
+                none |= zip(places, without, strict=True)
         features = frames[0] if len(frames) == 1 else pd.concat(frames).sort_index()
         provisional = [
             time is not None and _is_earlier(time, _own_time(admission, self._settings))
@@ -98,7 +103,9 @@ class OnlineFeatures:
         warnings = [
             told[place] + _warnings(admission, times[place]) for place, admission in enumerate(admissions)
         ]
-        return OnlineRows(features, times, provisional, warnings)
+        return OnlineRows(
+            features, times, provisional, warnings, [none[place] for place in range(len(times))]
+        )
 
     def _query(
         self,
@@ -106,8 +113,8 @@ class OnlineFeatures:
         times: Sequence[dt.datetime | None],
         facts: Sequence[Feature],
         wanted: frozenset[str] | None,
-    ) -> tuple[pd.DataFrame, list[list[str]]]:
-        """The features of admissions that all have dates, or none, and what cohort and codes say of each."""
+    ) -> tuple[pd.DataFrame, list[list[str]], list[frozenset[str]]]:
+        """The features of admissions that all have dates, or none; what is warned of each, and its `none`."""
         point, has_timeline = admissions[0].point, times[0] is not None
         codes = [self._codes(admission) for admission in admissions]
         meanings = self._meanings.of(
@@ -122,12 +129,17 @@ class OnlineFeatures:
         warnings = [
             scope_warnings(left_at, bool(continues), point, self._settings, has_timeline=has_timeline)
             + _unknown_codes(unknown, sent)
-            for left_at, continues, sent in zip(columns["left_at"], columns["continues"], codes, strict=True)
+            + left_out_warnings({name: columns[name][row] for name in COUNTS})
+            for row, (left_at, continues, sent) in enumerate(
+                zip(columns["left_at"], columns["continues"], codes, strict=True)
+            )
         ]
+        counts = EVIDENCE & columns.keys()
+        none = [frozenset(name for name in counts if columns[name][row] == 0) for row in range(len(codes))]
         own = [each.name for each in features_at(point, optional=self._settings.optional_features)]
         names = [name for name in own if wanted is None or name in wanted]
         names += [each.name for each in facts if each.name not in own]
-        return pd.DataFrame({name: columns[name] for name in names}), warnings
+        return pd.DataFrame({name: columns[name] for name in names}), warnings, none
 
     def _codes(self, admission: AdmissionRecords) -> dict[str, set[CodedAs]]:
         defaults = {
@@ -200,15 +212,11 @@ def _stay(admission: AdmissionRecords) -> Row:
 def _unknown_codes(unknown: set[CodedAs], sent: Mapping[str, set[CodedAs]]) -> list[str]:
     """How many distinct codes of one admission no code set holds, by code system; never which."""
     ours = Counter(system for _, system in unknown.intersection(*[set().union(*sent.values())]))
-    return [
-        f"{n} {'code is' if n == 1 else 'codes are'} not in the code set of {system}: treated as unknown"
-        for system, n in sorted(ours.items())
-    ]
+    return unknown_code_warnings(ours)
 
 
 def _warnings(admission: AdmissionRecords, time: dt.datetime | None) -> list[str]:
-    absent = [name for name in _tables_read(admission.point) if name not in admission.tables]
-    warnings = [not_sent(name) for name in absent]
+    warnings = []
     late = (
         0
         if time is None
@@ -216,20 +224,9 @@ def _warnings(admission: AdmissionRecords, time: dt.datetime | None) -> list[str
     )
     if late:
         warnings.append(f"{late} rows lie after the prediction time and are ignored")
-    observations = admission.tables.get("observations", ())
-    unusable = sum(has_unknown_unit(str(row["code"]), str(row["unit"])) for row in observations)
-    if unusable:
-        warnings.append(f"{unusable} values are in a unit that is not known and are not used")
     if admission.history_from is None:
         warnings.append("history_from not sent: the history is taken as complete")
     return warnings
-
-
-@cache
-def _tables_read(point: Point) -> tuple[str, ...]:
-    """The tables of a patient's records that features of the point rest on."""
-    read = {name for feature in features_at(point) for name in feature.tables}
-    return tuple(table.name for table in TABLES.values() if table.owner is not None and table.name in read)
 
 
 def _is_later(table: str, row: Row, time: dt.datetime) -> bool:

@@ -25,7 +25,9 @@ from features.catalogue import features_at
 from features.chain import codes_and_episodes, index_rows
 from features.coding import flag_types
 from features.dataset import CodeSystems, connect
+from features.evidence import evidence_for
 from features.feature import Feature
+from features.left_out import COUNTS, left_out_sql
 from features.parts import parts
 from features.points import Point
 from features.scope import scope_sql
@@ -91,7 +93,10 @@ class Statements:
         self._n_prepared = 0
 
     def answer(self, question: Question, inputs: Mapping[str, str]) -> Columns:
-        """The columns of the features by name, of `left_at` and `continues`, with a value for each request.
+        """The columns of the features by name, with a value for each request.
+
+        Beside them `left_at` and `continues`, what tells that there was none (`features.evidence`) and what
+        was left out (`features.left_out`).
 
         `inputs` holds, by name, the JSON list of rows of `requests`, of every canonical table and of every
         table of flags. Values keep the order of `index_id`; numbers are doubles, NaN where unknown.
@@ -173,9 +178,12 @@ def _list(columns: Sequence[str]) -> str:
 
 
 def _parts_of(question: Question, settings: FeatureSettings) -> tuple[_Narrow, ...]:
-    """The parts of the features, of the facts that are no features, and what the cohort says."""
+    """The parts of the features, of the facts that are no features, and what else is said of a row."""
     point, has_timeline = question.point, question.has_timeline
     features = features_at(point, optional=settings.optional_features)
+    read = {feature.name for feature in features} if question.wanted is None else question.wanted
+    evidence = evidence_for(feature for feature in features if feature.name in read)
+    features, wanted = (*features, *evidence), {*read, *(count.name for count in evidence)}
     names = {feature.name for feature in features}
 
     def part(own: Sequence[Feature], computed: Sequence[Feature], facts: Sequence[Feature]) -> _Narrow:
@@ -184,15 +192,16 @@ def _parts_of(question: Question, settings: FeatureSettings) -> tuple[_Narrow, .
         return _Narrow(sql, tuple(feature.name for feature in own if feature.name not in texts), texts)
 
     found = []
-    for each in parts(features, question.wanted):
-        read = {made.name for feature in each.computed for made in (feature, *feature.needs)}
-        filling = [fact for fact in question.facts if fact.name in read]
+    for each in parts(features, wanted):
+        made_of = {made.name for feature in each.computed for made in (feature, *feature.needs)}
+        filling = [fact for fact in question.facts if fact.name in made_of]
         found.append(part(each.features, each.computed, filling))
     supplied = [fact for fact in question.facts if fact.name not in names]
     if supplied:
         found.append(part(supplied, (), supplied))
     scope = scope_sql(point, settings, has_timeline=has_timeline)
-    return (*found, _Narrow(scope, ("continues",), ("left_at",)))
+    left_out = left_out_sql(point, read=read, facts=question.facts)
+    return (*found, _Narrow(scope, ("continues",), ("left_at",)), _Narrow(left_out, COUNTS, ()))
 
 
 def _chain_sql(question: Question, systems: CodeSystems, settings: FeatureSettings) -> str:

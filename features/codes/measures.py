@@ -97,6 +97,11 @@ def codes_of(measure: str) -> tuple[str, ...]:
     return tuple(code for code, (meant, _) in _MEANT_BY.items() if meant.name == measure)
 
 
+def codes_of_measures() -> frozenset[str]:
+    """The codes, in upper case, of which features use the values."""
+    return frozenset(_MEANT_BY)
+
+
 def measure_flags(pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
     """The measure of every distinct (code, unit) that is known, with its conversion; others have no row.
 
@@ -122,11 +127,6 @@ def measure_of(code: str) -> Measure | None:
     """The measure that a code of an observation means; None where features use none."""
     meant = _MEANT_BY.get(code.strip().upper())
     return meant[0] if meant else None
-
-
-def has_unknown_unit(code: str, unit: str) -> bool:
-    """Whether the values of a code that features use cannot be used for their unit."""
-    return measure_of(code) is not None and _conversion(code, unit) is None
 
 
 # Bounded: codes and units come from outside.

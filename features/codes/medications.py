@@ -17,7 +17,9 @@ import pandas as pd
 
 from features.rule_files import rule_rows
 
-_ATC = re.compile("[ABCDGHJLMNPRSV][0-9]{2}([A-Z]([A-Z]([0-9]{2})?)?)?")
+ATC = "[ABCDGHJLMNPRSV][0-9]{2}([A-Z]([A-Z]([0-9]{2})?)?)?"
+"""The form of an ATC code of any level but the first, as a regular expression."""
+_ATC = re.compile(ATC)
 
 MEDICATION_FLAG_COLUMNS = {
     "code": "str",

@@ -35,6 +35,7 @@ def _feature(name: str, label: str, description: str, expression: str, *, option
         relation="these_charges",
         expression=expression,
         tables=("charges",),
+        none_if_zero="n_charges",
         minimum=0,
         optional=optional,
     )

@@ -7,7 +7,8 @@ from features.points import Point
 
 _COMPLICATION = "kind = 'discharge' AND complication_category IS NOT NULL"
 
-_IS_PERFORMED = "(performed_at IS NOT NULL OR is_planned IS NOT TRUE)"
+IS_PERFORMED = "(performed_at IS NOT NULL OR is_planned IS NOT TRUE)"
+"""SQL: the procedure was performed, not only booked."""
 
 FEATURES = (
     Feature(
@@ -70,6 +71,7 @@ FEATURES = (
         relation="these_procedures",
         expression="min_by(ccs_title, position) FILTER (is_planned AND is_index_stay)",
         tables=("procedures",),
+        none_if_zero="n_possible_plans",
     ),
     Feature(
         name="has_planned_procedure",
@@ -96,6 +98,7 @@ FEATURES = (
         relation="these_procedures",
         expression="min_by(ccs_title, position) FILTER (is_index_stay)",
         tables=("procedures",),
+        none_if_zero="n_procedures_of_stay",
     ),
     Feature(
         name="n_procedures",
@@ -106,7 +109,7 @@ FEATURES = (
         description="Coded procedures of the episode that were performed by the prediction time. One without "
         "a time is known at discharge; a booked one without a time was not performed.",
         relation="these_procedures",
-        expression=f"CASE WHEN bool_and(is_whole) THEN count(*) FILTER ({_IS_PERFORMED}) END",
+        expression=f"CASE WHEN bool_and(is_whole) THEN count(*) FILTER ({IS_PERFORMED}) END",
         tables=("procedures",),
         when_none=0,
         minimum=0,
@@ -120,7 +123,7 @@ FEATURES = (
         description="Performed procedures that are major operations (the potentially planned procedures of "
         "the CMS measure without its diagnostic and non-operative categories).",
         relation="these_procedures",
-        expression=f"CASE WHEN bool_and(is_whole) THEN count(*) FILTER (is_surgery AND {_IS_PERFORMED}) END",
+        expression=f"CASE WHEN bool_and(is_whole) THEN count(*) FILTER (is_surgery AND {IS_PERFORMED}) END",
         tables=("procedures",),
         when_none=0,
         minimum=0,
@@ -137,6 +140,7 @@ FEATURES = (
         expression="min(date_diff('minute', anchor_at, performed_at)) "
         "FILTER (is_surgery AND performed_at >= anchor_at) / 60",
         tables=("procedures",),
+        none_if_zero="n_possible_operations",
         minimum=0,
     ),
 )

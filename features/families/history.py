@@ -83,6 +83,7 @@ FEATURES = (
         expression="min(date_diff('day', discharged_at, anchor_at)) "
         f"FILTER (discharged_at <= anchor_at AND {since('discharged_at', LATEST_DAYS)})",
         tables=("stays",),
+        none_if_zero="n_stays_without_end",
         minimum=0,
     ),
     Feature(
@@ -98,6 +99,7 @@ FEATURES = (
         expression="arg_max_null(date_diff('day', admitted_at, discharged_at), (admitted_at, stay_id)) "
         f"FILTER ({since('admitted_at', LATEST_DAYS)})",
         tables=("stays",),
+        none_if_zero="n_stays_without_end",
         minimum=0,
     ),
 )

@@ -28,6 +28,7 @@ def _score(measure: Measure, suffix: str, words: str, description: str, conditio
         minimum=measure.minimum,
         maximum=measure.maximum,
         source=measure.source,
+        none_if_zero="n_unused_values_in_year" if suffix == "baseline" else "n_unused_values",
     )
 
 

@@ -72,7 +72,7 @@ def intermediate(name: str, measure: Measure, which: str, condition: str) -> Fea
 
 def _feature(
     measure: Measure, suffix: str, words: str, description: str, expression: str, *, available_from: Point,
-    optional: bool = False, lowers: tuple[str, ...] = (),
+    optional: bool = False, lowers: tuple[str, ...] = (), none_if_zero: str = "n_unused_values",
 ) -> Feature:  # fmt: skip
     return Feature(
         name=f"{measure.name}_{suffix}",
@@ -89,6 +89,7 @@ def _feature(
         optional=optional,
         source=_LOINC,
         lowers=lowers,
+        none_if_zero=none_if_zero,
     )
 
 
@@ -134,6 +135,7 @@ def _extreme(measure: Measure, which: str, *, optional: bool) -> Feature:
 def difference(
     name: str, label: str, unit: str, description: str, first: Feature, last: Feature, *,
     available_from: Point, a_day: bool = False, optional: bool = False, source: str = _LOINC,
+    none_if_zero: str = "n_unused_values_in_year",
 ) -> Feature:  # fmt: skip
     """A feature: the later reading's value minus the earlier one's, or that by the days between them."""
     gap = f"({_seconds_of(last.name)} - {_seconds_of(first.name)})"
@@ -152,6 +154,7 @@ def difference(
         optional=optional,
         source=source,
         needs=(first, last),
+        none_if_zero=none_if_zero,
     )
 
 
@@ -166,6 +169,7 @@ def _course(measure: Measure) -> tuple[Feature, ...]:
             first,
             last,
             available_from=Point.ADMISSION,
+            none_if_zero="n_unused_values",
         ),
         difference(
             f"{measure.name}_slope",
@@ -177,6 +181,7 @@ def _course(measure: Measure) -> tuple[Feature, ...]:
             available_from=Point.ADMISSION,
             a_day=True,
             optional=True,
+            none_if_zero="n_unused_values",
         ),
     )
 
@@ -215,6 +220,7 @@ FEATURES = (
         f"Last value known at the prediction time, at most {LOOKBACK_DAYS} days before the admission.",
         value_of(reading(_HBA1C, "max", "true")),
         available_from=Point.PREADMISSION,
+        none_if_zero="n_unused_values_in_year",
     ),
     Feature(
         name="is_hba1c_at_target",
@@ -230,5 +236,6 @@ FEATURES = (
         tables=("observations",),
         source="ADA Standards of Care in Diabetes 2025, section 6",
         needs=(_HBA1C_LATEST,),
+        none_if_zero="n_unused_values_in_year",
     ),
 )

@@ -81,6 +81,7 @@ FEATURES = (
         expression="min(date_diff('day', visited_at, anchor_at)) "
         f"FILTER (kind = 'emergency' AND NOT led_to_admission AND {since('visited_at', LATEST_DAYS)})",
         tables=("visits",),
+        none_if_zero="n_visits_of_unknown_kind",
         minimum=0,
         lowers=("readmission",),
     ),

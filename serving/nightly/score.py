@@ -29,7 +29,8 @@ from serving.champions.context import differing_settings
 from serving.champions.loaded import ChampionSet, Loaded
 from serving.nightly.claim import claimed, cleared
 from serving.nightly.scored import SCHEMA, combine, scored_rows
-from serving.predictions.predictor import predict, settings_for
+from serving.predictions.predictor import all_read, predict, settings_for
+from serving.requests.schema import REQUEST_TABLES
 
 RECORD = "run.json"
 KEPT = "The parts that were finished are kept: the same command with --resume goes on from there."
@@ -258,7 +259,9 @@ def _score_point(run: _Run, point: Point, progress: Progress) -> Iterator[tuple[
     progress(step, n_done, buckets)
     models = run.champions.at(point)
     settings = settings_for(models, run.settings)
-    for bucket, frame in rows_for_scoring(run.dataset, point, settings=settings, since=run.since, skip=done):
+    for bucket, frame in rows_for_scoring(
+        run.dataset, point, settings=settings, since=run.since, skip=done, read=all_read(models)
+    ):
         with written_aside(parts[bucket]) as fresh:
             _write_part(fresh, frame, models, run)
         n_done += 1
@@ -280,8 +283,9 @@ def _write_part(part: Path, frame: pd.DataFrame, models: tuple[Loaded, ...], run
     with pq.ParquetWriter(part, SCHEMA, compression="zstd") as writer:
         for start in range(0, len(frame), CHUNK_ROWS):
             chunk = frame.iloc[start : start + CHUNK_ROWS].reset_index(drop=True)
-            columns = Columns.of(chunk)
+            columns = Columns.of(chunk.drop(columns=["row_warnings", "row_none"]))
             for model in models:
                 scores = predict(model, columns, threads=run.settings.threads)
                 lacking = missing_tables(model.model.artefact, run.dataset.has)
-                writer.write_table(scored_rows(scores, chunk, run.run_id, lacking=lacking))
+                absent = frozenset(name for name in REQUEST_TABLES if not run.dataset.has(name))
+                writer.write_table(scored_rows(scores, chunk, run.run_id, lacking=lacking, absent=absent))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from features.tables import not_sent
 from serving.predictions.predictor import Scores
-from serving.reasons import N_REASONS, sentence
+from serving.reasons import N_REASONS, sentence, with_missing
 
 _INSTANT = pa.timestamp("us")
 SCHEMA = pa.schema(
@@ -67,10 +67,18 @@ _TOP_COLUMNS = [
 ]
 
 
-def scored_rows(scores: Scores, frame: pd.DataFrame, run_id: str, *, lacking: Sequence[str] = ()) -> pa.Table:
-    """The rows of the scored file for one champion's predictions of `frame`.
+def scored_rows(
+    scores: Scores,
+    frame: pd.DataFrame,
+    run_id: str,
+    *,
+    lacking: Sequence[str] = (),
+    absent: Collection[str] = (),
+) -> pa.Table:
+    """The rows of the scored file for one champion's predictions of `frame`, made by `rows_for_scoring`.
 
     `lacking` are the tables that the champion learned from and the data set does not hold: each row warns.
+    `absent` are all that it does not hold: a reason says whether that is why its value is missing.
     """
     everyone = [not_sent(table) for table in lacking]
     artefact, prediction, n = scores.loaded.model.artefact, scores.prediction, len(frame)
@@ -94,8 +102,14 @@ def scored_rows(scores: Scores, frame: pd.DataFrame, run_id: str, *, lacking: Se
         "base_value": np.full(n, prediction.base_value),
         "raw_output": prediction.raw_output,
         "scale": [artefact.scale] * n,
-        "reasons": [_TO_JSON(reasons) for reasons in scores.reasons],
-        "warnings": [_TO_JSON([*everyone, *warnings]) for warnings in prediction.warnings],
+        "reasons": [
+            _TO_JSON([with_missing(reason, absent, none) for reason in reasons])
+            for reasons, none in zip(scores.reasons, frame["row_none"], strict=True)
+        ],
+        "warnings": [
+            _TO_JSON([*own, *everyone, *warnings])
+            for own, warnings in zip(frame["row_warnings"], prediction.warnings, strict=True)
+        ],
         "model": [scores.loaded.model_id] * n,
         "model_version": [scores.loaded.champion.version] * n,
         "feature_fingerprint": [artefact.fingerprint] * n,

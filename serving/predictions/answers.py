@@ -14,7 +14,9 @@ from features.dataset import CodeSystems
 from features.online import AdmissionError, prediction_time
 from features.points import Point
 from features.records import AdmissionRecords
+from features.tables import not_sent
 from models.columns import Columns
+from models.supply import missing_tables
 from serving.champions.loaded import ChampionSet, LiveChampions, Loaded
 from serving.operation.metrics import Metrics
 from serving.predictions.asked import Asked, Batch, parts
@@ -276,12 +278,13 @@ class Answers:
                         prediction_document(score, row),
                         telling.language,
                         not_sent=REQUEST_TABLES.keys() - admission.tables.keys(),
+                        none=rows.none[row],
                     )
                     for score in scores
                 ],
                 "provisional": rows.provisional[row],
                 "warnings": _distinct(
-                    rows.warnings[row], *(score.prediction.warnings[row] for score in scores)
+                    rows.warnings[row], *(_warnings(score, row, admission) for score in scores)
                 ),
                 "scored_at": scored_at,
             }
@@ -307,6 +310,12 @@ def _answering(champions: ChampionSet, point: Point) -> tuple[Loaded, ...]:
             [FieldError("prediction_point", message)],
         )
     return models
+
+
+def _warnings(score: Scores, row: int, admission: AdmissionRecords) -> list[str]:
+    """What a model lacks of an admission, as the batch warns of it."""
+    lacking = missing_tables(score.loaded.model.artefact, admission.tables.__contains__)
+    return [*map(not_sent, lacking), *score.prediction.warnings[row]]
 
 
 def _distinct(*warnings: Iterable[str]) -> list[str]:

@@ -78,6 +78,12 @@ def features_read(models: Sequence[Loaded]) -> frozenset[str]:
     return frozenset(spec.name for spec in specs if not spec.is_fact)
 
 
+def all_read(models: Sequence[Loaded]) -> tuple[Feature, ...]:
+    """Every feature that one of the models learned from, as facts may supply it, by name."""
+    specs = {spec.name: spec for model in models for spec in model.model.artefact.features}
+    return tuple(_fact(spec) for _, spec in sorted(specs.items()))
+
+
 def fact_features(models: Sequence[Loaded], admissions: Sequence[AdmissionRecords]) -> tuple[Feature, ...]:
     """The ready-made features to read from the admissions' facts: those that the models learned from.
 

@@ -2,7 +2,7 @@
 
 from serving.reasons.contributions import N_REASONS, Reason, reasons
 from serving.reasons.explanation import Explanation, explain, shortened
-from serving.reasons.sentences import sentence, tell
+from serving.reasons.sentences import sentence, tell, with_missing
 from serving.reasons.telling import Telling, telling_asked
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "shortened",
     "tell",
     "telling_asked",
+    "with_missing",
 ]

@@ -51,6 +51,36 @@ _SAID = (
         "计量单位无法识别的 {n} 个数值未采用。",
     ),
     _said(
+        r"observations: (?P<n>\d+) rows? outside the plausible range of their test: not used",
+        "Values outside the plausible range of their test, not used: {n}.",
+        "超出检验合理范围的 {n} 个数值未采用。",
+    ),
+    _said(
+        r"observations: (?P<n>\d+) rows? with a code that no feature reads: not used",
+        "Values with a code that is not read, not used: {n}.",
+        "检验编码未被模型采用的 {n} 个数值未采用。",
+    ),
+    _said(
+        r"medications: (?P<n>\d+) rows? with a code that is not ATC: counted, their groups are unknown",
+        "Medications with a code that is not ATC, counted, of unknown group: {n}.",
+        "{n} 条用药记录的编码不是 ATC 编码：已计数，药品类别按未知处理。",
+    ),
+    _said(
+        r"facts: (?P<n>\d+) rows? that no model reads: not used",
+        "Values supplied ready-made that no model reads, not used: {n}.",
+        "模型未使用的 {n} 项现成数值未采用。",
+    ),
+    _said(
+        r"facts: (?P<n>\d+) rows? known at a later prediction point only: not used",
+        "Values supplied ready-made that are known later only, not used: {n}.",
+        "预测时间点之后才可知的 {n} 项现成数值未采用。",
+    ),
+    _said(
+        r"facts: (?P<n>\d+) rows? without the number that the model learned from: not used",
+        "Values supplied ready-made that are no numbers, not used: {n}.",
+        "{n} 项现成数值不是数字，未采用。",
+    ),
+    _said(
         r"history_from not sent: the history is taken as complete",
         "The records that were sent are taken as the whole history.",
         "所提供的记录视为患者的全部既往史。",

@@ -7,9 +7,17 @@ from typing import Any
 
 from features.languages.chinese import feature_words, level_words, words
 from models.units import Scale
+from serving.reasons.none import NoneOf, none_of
 from serving.reasons.words import Words, days, money, number, percent
 
 _MISSING = {"not_known": "无记录", "not_sent": "未提供"}
+_NONE: Mapping[NoneOf, str] = {
+    "none": "无",
+    "none_in_year": "近一年无",
+    "no_result": "无结果",
+    "no_result_in_year": "近一年无结果",
+    "fewer_than_two_results": "不足两次结果",
+}
 _ATTACHED = ("%", "×", "/")
 
 
@@ -22,7 +30,8 @@ def _value(reason: Mapping[str, Any]) -> str:
     value, feature = reason["value"], reason.get("feature", "")
     known = feature_words().get(feature)
     if value is None:
-        return _MISSING[reason.get("missing") or "not_known"]
+        missing = reason.get("missing") or "not_known"
+        return _NONE[none_of(feature)] if missing == "none" else _MISSING[missing]
     if isinstance(value, bool):
         yes, no = (known.yes, known.no) if known and known.yes else ("是", "否")
         return yes if value else no

@@ -13,7 +13,7 @@ from models.model import Model, Prediction
 N_REASONS = 5
 
 Direction = Literal["raises", "lowers", "none"]
-Missing = Literal["not_known", "not_sent"]
+Missing = Literal["not_known", "not_sent", "none"]
 Value = bool | int | float | str | None
 
 

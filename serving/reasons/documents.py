@@ -25,8 +25,9 @@ class ReasonDocument(_ContributionDocument):
     label: str = Field(description="in English, or as the extract names its own feature")
     value: bool | int | float | str | None = Field(description="null: missing to the model")
     unit: str
-    missing: Literal["not_known", "not_sent"] | None = Field(
-        description="not_sent: a table that it rests on was not sent; null: the value is known"
+    missing: Literal["not_known", "not_sent", "none"] | None = Field(
+        description="not_sent: a table that it rests on was not sent; none: there was none of it; null: the "
+        "value is known"
     )
 
 

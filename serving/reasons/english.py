@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from models.units import Scale
+from serving.reasons.none import NoneOf, none_of
 from serving.reasons.words import Words, days, money, number, percent
 
 _COUNTED = {
@@ -46,6 +47,13 @@ _MONTHS = (
 )
 _NAMED = {"admission_weekday": _WEEKDAYS, "admission_month": _MONTHS}
 _MISSING = {"not_known": "not recorded", "not_sent": "not sent"}
+_NONE: Mapping[NoneOf, str] = {
+    "none": "none",
+    "none_in_year": "none in the last year",
+    "no_result": "no result",
+    "no_result_in_year": "no result in the last year",
+    "fewer_than_two_results": "fewer than two results",
+}
 
 
 def _statement(reason: Mapping[str, Any]) -> str:
@@ -81,7 +89,8 @@ def _plain_label(label: str) -> str:
 def _value(reason: Mapping[str, Any]) -> str:
     value, unit = reason["value"], reason["unit"]
     if value is None:
-        return _MISSING[reason.get("missing") or "not_known"]
+        missing = reason.get("missing") or "not_known"
+        return _NONE[none_of(reason["feature"])] if missing == "none" else _MISSING[missing]
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str):

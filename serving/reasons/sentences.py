@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, cast
+from typing import Any
 
 from features.catalogue import CATALOGUE
 from models.units import Scale
@@ -25,18 +25,21 @@ def sentence(
 
 
 def tell(
-    document: Mapping[str, Any], language: Language, *, not_sent: Collection[str] = ()
+    document: Mapping[str, Any],
+    language: Language,
+    *,
+    not_sent: Collection[str] = (),
+    none: Collection[str] = (),
 ) -> dict[str, Any]:
     """A target's prediction with every reason, and every group of them, in words.
 
-    A reason gets `missing` ("not_sent" where it rests on one of the tables that were `not_sent`, else
-    "not_known"; None where its value is known), `sentence` and `effect`: the prediction with and without its
-    contribution.
+    A reason gets `missing` (as `with_missing`; None where its value is known), `sentence` and `effect`: the
+    prediction with and without its contribution.
     """
     words, scale = WORDS[language], document["scale"]
     found = {
         **document,
-        "reasons": [_reason(words, document, each, not_sent) for each in document["reasons"]],
+        "reasons": [_reason(words, document, each, not_sent, none) for each in document["reasons"]],
     }
     if "groups" in document:
         found["groups"] = [
@@ -44,7 +47,7 @@ def tell(
                 **group,
                 "sentence": _told(words, words.family(group["family"], group["n_features"]), scale, group),
                 "effect": effect(words, document, group),
-                "reasons": [_reason(words, document, each, not_sent) for each in group["reasons"]],
+                "reasons": [_reason(words, document, each, not_sent, none) for each in group["reasons"]],
             }
             for group in document["groups"]
         ]
@@ -63,6 +66,24 @@ def effect(words: Words, document: Mapping[str, Any], reason: Mapping[str, Any])
     direction = "none" if now == without else reason["direction"]
     told = words.effect[scale, direction].format(now=now, without=without)
     return f"{told}{words.gap}{words.not_a_cause}"
+
+
+def with_missing(
+    reason: Mapping[str, Any], not_sent: Collection[str], none: Collection[str]
+) -> Mapping[str, Any]:
+    """The reason; of one without a value `missing` says why, unless it says so already.
+
+    "not_sent": it rests on one of the tables that were `not_sent`. "none": there was none, since the count
+    that tells it is one of `none`, those that are 0. Else "not_known".
+    """
+    if reason["value"] is not None or "missing" in reason:
+        return reason
+    feature = CATALOGUE.get(reason["feature"])
+    tables = ("facts",) if feature is None else feature.tables
+    if any(table in not_sent for table in tables):
+        return {**reason, "missing": "not_sent"}
+    is_none = feature is not None and feature.none_if_zero in none
+    return {**reason, "missing": "none" if is_none else "not_known"}
 
 
 def interval_told(prediction: Mapping[str, Any], words: Words, *, closed: str, open_ended: str) -> str:
@@ -86,9 +107,13 @@ def value_of(document: Mapping[str, Any]) -> float:
 
 
 def _reason(
-    words: Words, document: Mapping[str, Any], reason: Mapping[str, Any], not_sent: Collection[str]
+    words: Words,
+    document: Mapping[str, Any],
+    reason: Mapping[str, Any],
+    not_sent: Collection[str],
+    none: Collection[str],
 ) -> dict[str, Any]:
-    known = {**reason, "missing": _missing(reason, not_sent)}
+    known = {"missing": None, **with_missing(reason, not_sent, none)}
     return {
         **known,
         "sentence": _told(words, words.statement(known), document["scale"], known),
@@ -98,13 +123,3 @@ def _reason(
 
 def _told(words: Words, statement: str, scale: str, reason: Mapping[str, Any]) -> str:
     return words.told.format(statement=statement, effect=words.effects[scale, reason["direction"]])
-
-
-def _missing(reason: Mapping[str, Any], not_sent: Collection[str]) -> str | None:
-    if reason["value"] is not None:
-        return None
-    if "missing" in reason:
-        return cast("str | None", reason["missing"])
-    feature = CATALOGUE.get(reason["feature"])
-    tables = ("facts",) if feature is None else feature.tables
-    return "not_sent" if any(table in not_sent for table in tables) else "not_known"

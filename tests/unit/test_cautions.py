@@ -21,6 +21,7 @@ from serving.predictions.documents import EXAMPLE_REQUEST
 from serving.reasons.cautions import PRELIMINARY, caution, cautions, is_outside
 from serving.reasons.languages import Language
 from serving.requests.reading import read_request, to_admission
+from tests.admission_rows import FACT
 from tests.unit.test_languages import is_chinese
 
 SYSTEMS = CodeSystems(diagnosis="icd10gb", procedure="icd9cm3")
@@ -47,14 +48,22 @@ def of_records() -> list[str]:
     records["observations"] = [
         value | {"taken_at": "2026-01-07T11:00:00", "unit": "thimbles"},
         value | {"taken_at": "2026-01-17T11:00:00", "unit": "g/dL"},
+        value | {"taken_at": "2026-01-07T11:00:00", "unit": "g/dL", "value": 132},
+        value | {"taken_at": "2026-01-07T11:00:00", "unit": "g/dL", "code": "HAUS-17"},
     ]
-    for name in ("procedures", "charges", "medications", "visits"):
+    records["medications"] = [{"patient_id": "P7", "started_at": "2026-01-07T11:00:00", "code": "LOCAL17"}]
+    records["facts"] = [
+        {"stay_id": "S9", "name": name, "value": "much", "available_from": point}
+        for name, point in (("unread", "admission"), ("score", "admission"), ("late", "discharge"))
+    ]
+    for name in ("procedures", "charges", "visits"):
         records.pop(name, None)
     content.pop("history_from", None)
     request = read_request(content, max_rows=100)
     admission = to_admission(request, "Asia/Shanghai", SYSTEMS, is_dated=True)
     online = OnlineFeatures(SYSTEMS, DEFAULT_SETTINGS)
-    return online.rows([admission]).warnings[0]
+    facts = [dataclasses.replace(FACT, name=name) for name in ("score", "late")]
+    return online.rows([admission], facts).warnings[0]
 
 
 def of_tables() -> list[str]:
@@ -71,8 +80,11 @@ def of_features() -> list[str]:
 
 def test_the_records_of_this_test_are_warned_of_in_every_way():
     told = " ".join(of_records())
-    for words in ("not sent: unknown", "after the prediction time", "a unit that is not known",
-                  "history_from not sent", "not in the code set of icd10gb"):  # fmt: skip
+    for words in ("after the prediction time", "a unit that is not known", "history_from not sent",
+                  "not in the code set of icd10gb", "1 row outside the plausible range",
+                  "1 row with a code that no feature reads", "1 row with a code that is not ATC",
+                  "1 row that no model reads", "1 row known at a later prediction point",
+                  "1 row without the number"):  # fmt: skip
         assert words in told
 
 
