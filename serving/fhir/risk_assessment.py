@@ -34,14 +34,11 @@ TARGETS, BANDS, MODELS, COMPONENTS = (
 )
 ISO_4217 = "urn:iso:std:iso:4217"
 UCUM = "http://unitsofmeasure.org"
-RISK_PROBABILITY = "http://terminology.hl7.org/CodeSystem/risk-probability"
 FOLLOW_UP_DAYS = 30
 
-_LIKELIHOODS = {
-    "low": ("low", "Low likelihood"),
-    "medium": ("moderate", "Moderate likelihood"),
-    "high": ("high", "High likelihood"),
-}
+DECIMALS = 2
+"""Of amounts and of percentages: more is not known, and nobody counts in it."""
+
 AFTER_DISCHARGE = ("readmission", "readmission_or_death")
 """Targets that are counted from the discharge on."""
 _NAMESPACE = uuid.UUID("6d0c6ad8-9e0a-5a53-8f5e-0b6f2f4f4a53")
@@ -73,18 +70,12 @@ def _risk(
     mitigations: Mapping[tuple[str, str], str],
     language: Language,
 ) -> Resource:
-    code, display = _LIKELIHOODS[prediction["band"]]
     # Through its shortest text: 0.231 is 23.1 %, not 23.100000000000001 %.
-    percentage = float(Decimal(repr(float(prediction["probability"]))) * 100)
+    percentage = round(float(Decimal(repr(float(prediction["probability"]))) * 100), DECIMALS)
     predicted: Resource = {
         "outcome": _target(prediction, language),
         "probabilityDecimal": percentage,
-        "qualitativeRisk": {
-            "coding": [
-                {"system": RISK_PROBABILITY, "code": code, "display": display},
-                {"system": BANDS, "code": prediction["band"]},
-            ]
-        },
+        "qualitativeRisk": _band(prediction, language),
         **_when(stored, prediction["target"]),
         "rationale": _rationale(prediction, language),
     }
@@ -110,7 +101,7 @@ def _amount(stored: Stored, prediction: Mapping[str, Any], language: Language) -
         "code": _target(prediction, language),
         "issued": _instant(stored.scored_at),
         "valueQuantity": _quantity(prediction["expected"], prediction),
-        "interpretation": [{"coding": [{"system": BANDS, "code": prediction["band"]}]}],
+        "interpretation": [_band(prediction, language)],
         "device": {"type": "Device", "display": "wardcast"},
         **_notes([_rationale(prediction, language), *cautions(stored.document, language)]),
     }
@@ -156,6 +147,12 @@ def _target(prediction: Mapping[str, Any], language: Language) -> Resource:
     return {"coding": [{"system": TARGETS, "code": target}], "text": text}
 
 
+def _band(prediction: Mapping[str, Any], language: Language) -> Resource:
+    """The place among other admissions. It is no likelihood: the upper tenth may begin at 15 %."""
+    told = FHIR_WORDS[language].places[prediction["band"]]
+    return {"coding": [{"system": BANDS, "code": prediction["band"], "display": told}], "text": told}
+
+
 def _when(stored: Stored, target: str) -> Resource:
     """The time in which the outcome may come; before the discharge it is counted from a day to come."""
     if target not in AFTER_DISCHARGE:
@@ -170,7 +167,8 @@ def _when(stored: Stored, target: str) -> Resource:
     return {"whenRange": {"low": {"value": 0, **days}, "high": {"value": FOLLOW_UP_DAYS, **days}}}
 
 
-def _quantity(value: float, prediction: Mapping[str, Any]) -> Resource:
+def _quantity(amount: float, prediction: Mapping[str, Any]) -> Resource:
+    value = round(amount, DECIMALS)
     if prediction["unit"] == "days":
         return {"value": value, "unit": "d", "system": UCUM, "code": "d"}
     currency = prediction["currency"]

@@ -13,11 +13,13 @@ from serving.reasons.languages import Language
 class FhirWords:
     """`outcomes` are what is predicted, by target; `headline` has target, value and band.
 
+    `places` say what a band means: cuts at the 70th and 90th percentile of the model's calibration slice.
     `interval` has the level of an amount's interval, whose own words are those of its picture.
     """
 
     outcomes: Mapping[str, str]
     bands: Mapping[str, str]
+    places: Mapping[str, str]
     headline: str
     patient: str
     method: str
@@ -35,6 +37,11 @@ FHIR_WORDS: Mapping[Language, FhirWords] = {
             "stay_days": "Expected length of this stay",
         },
         bands={"low": "low", "medium": "medium", "high": "high"},
+        places={
+            "low": "Low (lower seven tenths of the admissions)",
+            "medium": "Medium (upper three tenths of the admissions, without the upper tenth)",
+            "high": "High (upper tenth of the admissions)",
+        },
         headline="{target}: {value} ({band}).",
         patient="The patient of the encounter",
         method="Model {model}, prediction point {point}",
@@ -48,6 +55,11 @@ FHIR_WORDS: Mapping[Language, FhirWords] = {
             "complication": "本次诊疗期间发生并发症",
         },
         bands={"low": "低", "medium": "中", "high": "高"},
+        places={
+            "low": "低（住院病例中较低的 70%）",
+            "medium": "中（住院病例中较高的 30%，最高的 10% 除外）",
+            "high": "高（住院病例中最高的 10%）",
+        },
         headline="{target}：{value}（{band}）。",
         patient="该次就诊的患者",
         method="模型 {model}，预测时点 {point}",

@@ -91,6 +91,35 @@ def test_the_latest_prediction_is_a_bundle_of_risks_and_amounts(
     ]
 
 
+def test_the_cost_of_an_earlier_point_is_there_once_the_discharge_was_predicted(
+    store: PredictionStore, audit: Recorded
+) -> None:
+    # At the discharge no cost is predicted; the admission's Observation is asked for by its point.
+    store.save([answer("S12", cost=41800.0)])
+    store.save(
+        [answer("S12", point="discharge", time="2026-01-20T11:00:00", scored_at="2026-01-20T04:00:00Z")]
+    )
+    asked, address = client(store, audit), "/v1/admissions/S12/RiskAssessment"
+
+    def kinds(query: str) -> list[str]:
+        document = asked.get(f"{address}{query}").json()
+        return [entry["resource"]["resourceType"] for entry in document["entry"]]
+
+    assert kinds("") == ["RiskAssessment"]
+    assert kinds("?prediction_point=admission") == ["RiskAssessment", "Observation"]
+    refused(asked.get(f"{address}?prediction_point=preadmission"), 404, "no-prediction")
+    refused(asked.get(f"{address}?prediction_point=later"), 422, "invalid-request")
+
+
+def test_the_words_are_in_the_language_that_is_asked_for(store: PredictionStore, audit: Recorded) -> None:
+    asked, address = client(store, audit), "/v1/admissions/S9/RiskAssessment"
+    response = asked.get(f"{address}?language=zh")
+    assert response.headers["content-language"] == "zh-Hans"
+    assert {entry["resource"]["language"] for entry in response.json()["entry"]} == {"zh-Hans"}
+    assert asked.get(address).headers["content-language"] == "en"
+    refused(asked.get(f"{address}?language=de"), 422, "invalid-request")
+
+
 def test_another_departments_admission_is_as_if_absent(store: PredictionStore, audit: Recorded) -> None:
     cardiology = client(store, audit, departments=frozenset({"cardiology"}))
     assert cardiology.get("/v1/admissions/S9/RiskAssessment").status_code == 200
@@ -155,4 +184,4 @@ def test_resources_speak_the_language_of_the_services(tmp_path: Path) -> None:
     risk = entry["resource"]
     get_fhir_model_class("RiskAssessment").model_validate(risk)
     assert risk["language"] == "zh-Hans"
-    assert risk["mitigation"] == "安排出院后 7 天内随访；请人核对出院计划和用药。最终由临床医生决定。"
+    assert risk["mitigation"] == "可考虑：出院后 7 天内随访；可考虑：核对出院计划和用药。最终由临床医生决定。"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
 
+from models.bands import CUT_QUANTILES
 from serving.cds_hooks.settings import read_settings
 from serving.fhir.outcome import outcome
 from serving.fhir.risk_assessment import bundle
@@ -53,6 +54,17 @@ def test_a_probability_is_a_percentage_without_the_dust_of_binary_numbers() -> N
     [risk] = resources(answer("S9", 0.07))
     assert risk["prediction"][0]["probabilityDecimal"] == 7.0
     assert resources(answer("S9", 1.0))[0]["prediction"][0]["probabilityDecimal"] == 100.0
+    assert resources(answer("S9", 0.231456789))[0]["prediction"][0]["probabilityDecimal"] == 23.15
+
+
+def test_amounts_have_two_decimals_wherever_they_stand() -> None:
+    interval = {"level": 0.8, "low": 26100.123456, "high": 66900.987654}
+    cost = amount(answer("S9", cost=41823.456789), interval=interval)
+    assert cost["valueQuantity"]["value"] == 41823.46
+    values = cost["component"][0]["valueRange"]
+    assert (values["low"]["value"], values["high"]["value"]) == (26100.12, 66900.99)
+    # Beyond two decimals a number stands nowhere in the resource.
+    assert re.findall(r"\d\.\d{3,}", json.dumps(cost)) == []
 
 
 def test_a_risk_names_its_encounter_model_time_and_outcome() -> None:
@@ -69,15 +81,29 @@ def test_a_risk_names_its_encounter_model_time_and_outcome() -> None:
     }
 
 
-@pytest.mark.parametrize(("band", "code"), [("low", "low"), ("medium", "moderate"), ("high", "high")])
-def test_the_band_is_a_likelihood_of_hl7(band: str, code: str) -> None:
-    [risk] = resources(answer("S9", band=band))
-    likelihood, own = risk["prediction"][0]["qualitativeRisk"]["coding"]
-    assert (likelihood["system"], likelihood["code"]) == (
-        "http://terminology.hl7.org/CodeSystem/risk-probability",
-        code,
-    )
-    assert own == {"system": "urn:wardcast:band", "code": band}
+@pytest.mark.parametrize(
+    ("band", "told"),
+    [
+        ("low", "Low (lower seven tenths of the admissions)"),
+        ("medium", "Medium (upper three tenths of the admissions, without the upper tenth)"),
+        ("high", "High (upper tenth of the admissions)"),
+    ],
+)
+def test_the_band_is_a_place_among_admissions_and_no_likelihood(band: str, told: str) -> None:
+    # Whoever is among the upper tenth may have a risk of 15 %: nobody would call that a high likelihood.
+    risk, cost = resources(answer("S9", 0.15, band=band, cost=41800.0))
+    assert risk["prediction"][0]["qualitativeRisk"] == {
+        "coding": [{"system": "urn:wardcast:band", "code": band, "display": told}],
+        "text": told,
+    }
+    [interpretation] = cost["interpretation"]
+    assert interpretation["coding"][0]["system"] == "urn:wardcast:band"
+    assert interpretation["coding"][0]["display"] == interpretation["text"]
+
+
+def test_the_bands_are_cut_where_their_words_say() -> None:
+    # 70 of 100 are low, 20 medium, 10 high.
+    assert CUT_QUANTILES == (0.70, 0.90)
 
 
 def test_the_rationale_is_the_reasons_in_words_and_says_that_they_are_no_causes() -> None:
@@ -110,8 +136,8 @@ def test_a_mitigation_is_there_for_its_target_and_band_alone() -> None:
     mitigations = read_settings().mitigations()
     [high] = resources(answer("S9", band="high"), mitigations)
     assert high["mitigation"] == (
-        "Consider: a follow-up visit within 7 days of discharge; Consider: a check of the discharge plan and the "
-        "medication. A clinician decides."
+        "Consider: a follow-up visit within 7 days of discharge; Consider: a check of the discharge plan and "
+        "the medication. A clinician decides."
     )
     assert "mitigation" not in resources(answer("S9", band="low"), mitigations)[0]
     outside = with_facts(
