@@ -45,6 +45,10 @@ def test_an_admission_gets_the_same_prediction_from_batch_and_api_to_the_last_bi
         assert answer["predictions"] == sorted(expected, key=lambda each: each["model"])
         assert pd.Timestamp(answer["prediction_time"]) == row.prediction_time
         assert answer["provisional"] is False
+        # The whole record is sent: of its future the batch knows nothing.
+        warnings = [text for text in answer["warnings"] if "lie after the prediction time" not in text]
+        told = [text for each in rows[of_this]["warnings"] for text in json.loads(each)]
+        assert warnings == [*dict.fromkeys(told)]
     alone = client.post("/v1/predictions", json=items[0]).json()
     assert alone["predictions"] == answers[0]["predictions"]
 

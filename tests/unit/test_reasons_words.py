@@ -38,6 +38,22 @@ HAEMOGLOBIN = ("haemoglobin_first_day", "Haemoglobin, first day")
         (reason(*STAYS, None, "stays", missing="not_sent"),
          "Admissions in the last year: not sent (raises the risk)",
          "近一年住院次数：未提供（使风险升高）"),
+        (reason("days_since_last_discharge", "Days since the last discharge", None, "days", missing="none"),
+         "Days since the last discharge: none in the last year (raises the risk)",
+         "距上次出院天数：近一年无（使风险升高）"),
+        (reason("charges_so_far", "Charges so far", None, "CNY", "lowers", missing="none"),
+         "Charges so far: none (lowers the risk)", "截至目前费用：无（使风险降低）"),
+        (reason(*HAEMOGLOBIN, None, "g/dL", missing="none"),
+         "Haemoglobin, first day: no result (raises the risk)",
+         "血红蛋白，入院首日：无结果（使风险升高）"),
+        (reason("hba1c_latest", "HbA1c, latest", None, "%", missing="none"),
+         "HbA1c, latest: no result in the last year (raises the risk)",
+         "糖化血红蛋白（HbA1c），最近一次：近一年无结果（使风险升高）"),
+        (reason("creatinine_slope", "Creatinine, change a day", None, "mg/dL/d", missing="none"),
+         "Creatinine, change a day: fewer than two results (raises the risk)",
+         "肌酐，住院至今每日变化：不足两次结果（使风险升高）"),
+        (reason("no_longer_built", "No longer built", None, missing="none"),
+         "No longer built: none (raises the risk)", "No longer built：无（使风险升高）"),
         (reason("n_high_risk_medication_groups", "High-risk medication groups", 2, "groups"),
          "2 high-risk medication groups (raises the risk)", "高警示药品类别数：2 类（使风险升高）"),
         (reason("n_diagnoses", "Coded diagnoses of this stay", 1, "diagnoses", "lowers"),
@@ -191,6 +207,11 @@ def test_what_was_not_sent_is_told_apart_from_what_is_not_known():
     # Laboratory values rest on observations and stays, the hospital's own features on facts.
     assert missing["haemoglobin_first_day"] == missing["ward_score"] == "not_sent"
     assert missing["n_stays_prior_365d"] == missing["had_renal_disease"] == "not_known"
+    # With that alone it stands there too what there was none of: values, but no earlier stay's codes.
+    without = tell(document, EN, none={"n_unused_values", "n_stays_without_end"})
+    assert {each["feature"]: each["missing"] for each in without["reasons"]} == {
+        name: "none" if name == "haemoglobin_first_day" else "not_known" for name in missing
+    }
     # Told again, in another language and without the request, it is still known which was not sent.
     again = tell(told, ZH)["reasons"]
     assert {each["feature"]: each["missing"] for each in again} == missing
