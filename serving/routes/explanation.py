@@ -22,6 +22,8 @@ from serving.reasons.languages import WORDS, Language
 from serving.reasons.scale import rescaled
 from serving.reasons.telling import language_asked
 from serving.reasons.waterfall import DEFAULT_BARS, DEFAULT_WIDTH, LEAST_WIDTH, MOST_WIDTH, waterfall
+from serving.routes.known_targets import TARGET_DESCRIPTION, refuse_unknown
+from serving.routes.reached import store_reached
 from serving.routes.reads import read_latest
 from serving.store.predictions import PredictionStore
 
@@ -63,10 +65,12 @@ def router(
         _only_known: Annotated[None, Depends(only_known(*_PARAMETERS))],
         language: Annotated[Language, Depends(language_asked)],
         stay_id: str,
-        target: Annotated[str, Query(pattern="^[a-z_]{1,50}$")] = "readmission",
+        target: Annotated[
+            str, Query(pattern="^[a-z_]{1,50}$", description=TARGET_DESCRIPTION)
+        ] = "readmission",
         prediction_point: Annotated[
             PointName | None,
-            Query(description="default: the point that was predicted last"),
+            Query(description="default: of those at which the target is predicted, the last"),
         ] = None,
         bars: Annotated[
             int, Query(ge=1, le=MAX_BARS, description="reasons drawn one by one; the others are one bar")
@@ -75,10 +79,13 @@ def router(
     ) -> Response:
         """The latest stored prediction of a target as a waterfall, for a screen, in print, or read aloud."""
         point = None if prediction_point is None else Point(prediction_point)
+        in_force = champions()
+        with store_reached():
+            refuse_unknown(target, in_force, store)
         found = read_latest(
             store, audit, caller, stay_id, action="read_explanation", point=point, target=target
         )
-        answer = _with_scale(found.document, champions())
+        answer = _with_scale(found.document, in_force)
         picture = waterfall(answer, target, language, n_bars=bars, width=width)
         headers = {**_HEADERS, "Content-Language": WORDS[language].tag}
         return Response(picture.encode("utf-8"), media_type=MEDIA_TYPE, headers=headers)

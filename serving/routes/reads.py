@@ -14,6 +14,8 @@ _NONE = (
     "Nothing is stored of it that the caller may see. POST /v1/predictions?store=true stores a prediction."
 )
 
+_OTHERS = "Other targets of the admission may be stored."
+
 
 def read_latest(
     store: PredictionStore,
@@ -27,13 +29,13 @@ def read_latest(
 ) -> Stored:
     """The latest stored prediction of a stay, at one point or at any, with its read in the audit log.
 
-    With `target` it must hold that one, and only its model is recorded. Raises Problem: 404 for a stay that
-    is absent or another department's, alike; 503 if the store fails or the read cannot be recorded.
+    With `target` it is the latest that holds that one, and only its model is recorded. Raises Problem: 404
+    for a stay that is absent or another department's, alike; 503 if the store fails or the read cannot be
+    recorded.
     """
     with store_reached():
-        found = store.latest(stay_id, point, departments=caller.departments)
-    models = [] if found is None else found.models_of(target)
-    if found is None or not models:
-        raise Problem(NO_PREDICTION, _NONE)
-    audit.record(caller, action, [found.stay_id], models)
+        found = store.latest(stay_id, point, target=target, departments=caller.departments)
+    if found is None:
+        raise Problem(NO_PREDICTION, _NONE if target is None else f"{_NONE} {_OTHERS}")
+    audit.record(caller, action, [found.stay_id], found.models_of(target))
     return found

@@ -21,11 +21,11 @@ from serving.champions.loaded import ChampionSet
 from serving.http.description import example, problems
 from serving.http.query import only_known
 from serving.http.responses import json_response
-from serving.problems import FieldError, invalid
 from serving.reasons import shortened, tell
 from serving.reasons.languages import Language
 from serving.reasons.telling import language_asked
 from serving.requests.schema import Day
+from serving.routes.known_targets import TARGET_DESCRIPTION, refuse_unknown
 from serving.routes.reached import store_reached
 from serving.routes.reads import read_latest
 from serving.store.documents import (
@@ -90,7 +90,9 @@ def router(
             ShortText | None, Query(description="default: all that the caller sees")
         ] = None,
         band: Annotated[Band | None, Query(description="default: every band")] = None,
-        target: Annotated[str, Query(pattern="^[a-z_]{1,50}$")] = "readmission",
+        target: Annotated[
+            str, Query(pattern="^[a-z_]{1,50}$", description=TARGET_DESCRIPTION)
+        ] = "readmission",
         sort: Annotated[Sort, Query(description="the highest, or the newest, first")] = "value",
         top: Annotated[int, Query(ge=1, le=MAX_TOP)] = 50,
         prediction_point: Annotated[
@@ -116,7 +118,7 @@ def router(
                 since=None if since is None else dt.datetime.combine(since, dt.time()),
             )
             if not found.rows:
-                _refuse_unknown(target, champions(), store)
+                refuse_unknown(target, champions(), store)
         if found.rows:
             models = {str(row.prediction["model"]) for row in found.rows}
             audit.record(caller, "read_worklist", [row.stay_id for row in found.rows], sorted(models))
@@ -124,17 +126,6 @@ def router(
         return json_response({"target": target, "n_total": found.n_total, "items": items})
 
     return routes
-
-
-def _refuse_unknown(target: str, champions: ChampionSet, store: PredictionStore) -> None:
-    """Raise Problem (422) for a target that nothing here predicts: an empty list would say, nobody."""
-    predicted = {loaded.model.artefact.target for loaded in champions.loaded}
-    if target in predicted:
-        return
-    known = sorted(predicted | store.targets())
-    if known and target not in known:
-        message = f"is no target that is predicted or stored here; known are {', '.join(known)}"
-        raise invalid([FieldError("query.target", message)])
 
 
 def _item(row: WorklistRow, language: Language) -> dict[str, Any]:

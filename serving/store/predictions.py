@@ -6,12 +6,12 @@ import datetime as dt
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, exists, select
 
 from features.points import Point
 from models.bands import Band
 from serving.database.connection import reading, writing
-from serving.database.tables import PREDICTIONS
+from serving.database.tables import PREDICTED_TARGETS, PREDICTIONS
 from serving.store.pruning import prune
 from serving.store.saving import check_texts, save
 from serving.store.stored import Stored
@@ -38,9 +38,16 @@ class PredictionStore:
             return save(connection, answers, skip_repeated=skip_repeated)
 
     def latest(
-        self, stay_id: str, point: Point | None = None, *, departments: frozenset[str] | None = None
+        self,
+        stay_id: str,
+        point: Point | None = None,
+        *,
+        target: str | None = None,
+        departments: frozenset[str] | None = None,
     ) -> Stored | None:
         """The prediction of a stay that was made last, at one point or at any; None if none is stored.
+
+        With `target` the last one that holds it: not every point predicts the same.
 
         One of a department that is none of `departments` (None: all) is as one that is not there, and takes
         as long: it is not read.
@@ -52,6 +59,9 @@ class PredictionStore:
         made = select(PREDICTIONS.c.id).where(own)
         if point is not None:
             made = made.where(PREDICTIONS.c.prediction_point == point.value)
+        if target is not None:
+            held = PREDICTED_TARGETS.c
+            made = made.where(exists().where(held.prediction_id == PREDICTIONS.c.id, held.target == target))
         last = made.order_by(PREDICTIONS.c.scored_at.desc(), PREDICTIONS.c.id.desc()).limit(1)
         columns = PREDICTIONS.c
         kept = (columns.document, columns.department, columns.episode_id, columns.stored_by)

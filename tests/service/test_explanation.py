@@ -136,16 +136,48 @@ def test_another_departments_stay_is_answered_as_an_absent_one(ward):
     ward.stored(pictured(), "oncology")
     ward.caller = Caller("planner", frozenset({Role.PLANNER}), frozenset({"cardiology"}))
     others, absent = ward.client.get(PICTURE), ward.client.get("/v1/admissions/S0/explanation.svg")
-    untold = ward.client.get(f"{PICTURE}?target=stay_days")
+    untold = ward.client.get(f"{PICTURE}?target=cost")
     assert others.status_code == absent.status_code == untold.status_code == 404
     assert others.json() == absent.json() == untold.json()
+    # Whether a target is known says nothing of a stay.
+    unknown = [
+        ward.client.get(f"/v1/admissions/{stay}/explanation.svg?target=dragons") for stay in ("S9", "S0")
+    ]
+    assert [response.status_code for response in unknown] == [422, 422]
+    assert unknown[0].json() == unknown[1].json()
     assert ward.audit.reads == []
 
 
-def test_a_target_that_was_not_predicted_is_not_there(ward):
+def test_a_target_that_the_last_point_does_not_predict_is_drawn_as_it_was_predicted_last(ward):
     ward.stored(pictured())
-    response = ward.client.get(f"{PICTURE}?target=stay_days")
+    # At the discharge no cost is predicted.
+    readmission = [one for one in pictured()["predictions"] if one["target"] == "readmission"]
+    later = {"prediction_point": "discharge", "scored_at": "2026-01-12T02:00:03Z", "predictions": readmission}
+    ward.stored(pictured() | later)
+    assert "at admission" in ward.picture("?target=cost")
+    assert "at discharge" in ward.picture("?target=readmission")
+    assert ward.client.get(f"{PICTURE}?target=cost&prediction_point=discharge").status_code == 404
+
+
+def test_a_target_that_was_not_predicted_of_a_stay_is_not_there(ward):
+    ward.stored(pictured())
+    other = [one for one in pictured()["predictions"] if one["target"] == "readmission"]
+    ward.stored(pictured() | {"stay_id": "S8", "predictions": other})
+    response = ward.client.get("/v1/admissions/S8/explanation.svg?target=cost")
     assert (response.status_code, response.json()["type"]) == (404, "urn:wardcast:problem:no-prediction")
+
+
+def test_a_target_that_nobody_knows_is_refused_with_those_that_are_known(ward):
+    ward.stored(pictured())
+    response = ward.client.get(f"{PICTURE}?target=dragons")
+    assert response.status_code == 422
+    assert response.json()["errors"] == [
+        {
+            "field": "query.target",
+            "message": "is no target that is predicted or stored here; known are cost, readmission",
+        }
+    ]
+    assert ward.audit.reads == []
 
 
 def test_who_may_not_read_predictions_sees_no_picture(ward):
