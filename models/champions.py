@@ -102,9 +102,15 @@ def champion_named(champions: Path, name: str) -> Champion | None:
 def champion_records(champions: Path) -> list[Path]:
     """The files that name the models in force, by name; none if the folder does not exist.
 
-    The folder of such a file has the name of the model.
+    The folder of such a file has the name of the model. One that nobody may look into is named too: whoever
+    reads it is told. Raises OSError if the champions folder itself cannot be read.
     """
-    return sorted(champions.glob("[!.]*/champion.json"))
+    try:
+        names = sorted(entry.name for entry in champions.iterdir() if not entry.name.startswith("."))
+    except FileNotFoundError:
+        return []
+    records = (champions / name / "champion.json" for name in names)
+    return [record for record in records if _may_be_there(record)]
 
 
 def read_champion(record: Path) -> Champion:
@@ -125,6 +131,16 @@ def load_champion(champion: Champion) -> Model:
     if model.artefact.name != champion.name:
         raise ArtefactError(f"{champion.folder}: holds {model.artefact.name}, not {champion.name}.")
     return model
+
+
+def _may_be_there(record: Path) -> bool:
+    try:
+        record.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _folder(champion: Path, version: int, digest: str) -> Path:

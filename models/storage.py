@@ -11,6 +11,7 @@ import datetime as dt
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from models.card import card
 from models.card_page import card_page
 
 LARGEST_FILE_BYTES = 512 * 1024 * 1024
-ALL_FILES = ("artefact.json", "card.md", "card.html", "model.txt", "spread.txt")
+_EVERY_MODELS_FILES = ("artefact.json", "card.md", "card.html", "model.txt")
+ALL_FILES = (*_EVERY_MODELS_FILES, "spread.txt")
 
 
 def write_artefact(folder: Path, artefact: Artefact, boosters: dict[str, str]) -> str:
@@ -59,11 +61,15 @@ def digest(folder: Path) -> str:
 def read_artefact(folder: Path, expected_digest: str | None) -> tuple[Artefact, dict[str, str]]:
     """Read an artefact and its boosters' text, after its digest was compared and before it is used.
 
-    The digest is that of the very bytes that are then parsed. Raises ArtefactError if it differs, or if
-    the artefact is incomplete, not finite or contradicts itself.
+    The digest is that of the very bytes that are then parsed. Raises ArtefactError if it differs, or a file
+    of a promoted model is gone, or if the artefact is incomplete, not finite or contradicts itself.
     """
+    if expected_digest is not None and not (folder / "artefact.json").is_file():
+        raise _missing(folder, ["artefact.json"])
     files = _read_bytes(folder)
     if expected_digest is not None and _digest(files) != expected_digest:
+        if lacking := [name for name in _EVERY_MODELS_FILES if name not in files]:
+            raise _missing(folder, lacking)
         raise ArtefactError(
             f"{folder}: the files are not those that were promoted (SHA-256 differs). "
             "Do not use them; promote the model again from the registry."
@@ -77,6 +83,14 @@ def read_artefact(folder: Path, expected_digest: str | None) -> tuple[Artefact, 
     except UnicodeDecodeError as error:
         raise ArtefactError(f"{folder}: a booster is not text. Train or promote it again.") from error
     return artefact, boosters
+
+
+def _missing(folder: Path, names: Sequence[str]) -> ArtefactError:
+    verb = "is" if len(names) == 1 else "are"
+    return ArtefactError(
+        f"{folder}: {', '.join(names)} {verb} missing. Put back what was promoted, or promote the model "
+        "again from the registry."
+    )
 
 
 def _read_bytes(folder: Path) -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import gc
 import ipaddress
@@ -10,6 +11,7 @@ import logging
 import logging.config
 import socket
 import threading
+from contextlib import ExitStack
 from types import FrameType
 from typing import Any
 
@@ -19,6 +21,7 @@ from fastapi import FastAPI
 
 from serving.api import create_app
 from serving.operation.connections import IS_ENDING, BoundedConnection
+from serving.operation.listening import bound, not_had
 from serving.operation.logs import Level, logging_config
 from serving.settings import ServingSettings
 
@@ -34,7 +37,7 @@ def serve(
 ) -> None:
     """Serve the API until told to end. By default this machine alone can reach it.
 
-    Raises UserError if the store or the audit log cannot be used.
+    Raises UserError if the address or the port cannot be had, or the store or the audit log cannot be used.
     """
     # Before the champions are loaded, so that the log tells which were.
     logging.config.dictConfig(logging_config(log_level))
@@ -44,12 +47,25 @@ def serve(
             "WARNING: other machines reach this address, and nothing is encrypted: keys and records could be "
             "read on the way. Put a reverse proxy with TLS before it."
         )
+    # Before anything is opened: who is told that the port is in use need not wait for the models.
+    with ExitStack() as ending:
+        listeners = [ending.enter_context(each) for each in bound(host, port)]
+        serve_on(settings, listeners, host, port)
+
+
+def serve_on(settings: ServingSettings, listeners: list[socket.socket], host: str, port: int) -> None:
+    """Serve on sockets that are bound to the host and port. Raises UserError as `serve` does."""
     app = served_app(settings, host)
     # What is loaded now stays: to look through it for garbage stops every request for a fifth of a second.
     gc.collect()
     gc.freeze()
     try:
-        Server(settings, uvicorn_config(app, settings, host=host, port=port)).run()
+        Server(settings, uvicorn_config(app, settings)).run(sockets=listeners)
+    except OSError as error:
+        # Another process bound the port at the same time, and listened first.
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise not_had(host, port, error) from None
     finally:
         # At the end it is garbage like any other: libraries would tell the log what they think was leaked.
         gc.unfreeze()

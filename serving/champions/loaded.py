@@ -17,6 +17,9 @@ from models.champions import Champion, champion_records, load_champion, read_cha
 from models.model import Model
 from serving.problems import as_problem
 
+ALL_CHAMPIONS = "champions"
+"""Stands for the name of a refused model where the folder as a whole cannot be read."""
+
 _log = logging.getLogger("wardcast.serving")
 
 
@@ -89,7 +92,7 @@ def load_champions(folder: Path, previous: ChampionSet | None = None) -> Champio
         records = champion_records(folder)
     except OSError as error:
         return ChampionSet(
-            () if previous is None else previous.loaded, (("champions", _reason(error, folder)),)
+            () if previous is None else previous.loaded, ((ALL_CHAMPIONS, _reason(error, folder)),)
         )
     for record in records:
         model_id, known = record.parent.name, earlier.get(record.parent.name)
@@ -119,7 +122,8 @@ def load_champions(folder: Path, previous: ChampionSet | None = None) -> Champio
 def _reason(error: Exception, folder: Path) -> str:
     """In words for whoever asks the server, to whom its folders are nothing."""
     if not isinstance(error, ArtefactError):
-        return f"not readable ({type(error).__name__})"
+        kind = type(error).__name__
+        return f"not readable ({kind}). See that the server's account may read the folder and its files."
     return str(error).replace(f"{folder}/", "")
 
 

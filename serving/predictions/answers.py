@@ -17,7 +17,7 @@ from features.records import AdmissionRecords
 from features.tables import not_sent
 from models.columns import Columns
 from models.supply import missing_tables
-from serving.champions.loaded import ChampionSet, LiveChampions, Loaded
+from serving.champions.loaded import ALL_CHAMPIONS, ChampionSet, LiveChampions, Loaded
 from serving.operation.metrics import Metrics
 from serving.predictions.asked import Asked, Batch, parts
 from serving.predictions.engines import Engines
@@ -77,10 +77,12 @@ class Answers:
         champions = self._champions.current()
         if champions.loaded:
             return champions
-        names = ", ".join(name for name, _ in champions.refused)
-        refused = f"Refused: {names}; GET /v1/models says why."
-        state = refused if names else "The champions folder holds no model."
-        raise Problem(NOT_READY, f"{state} Train and promote a model; it is taken up without a restart.")
+        if champions.refused:
+            raise _not_ready(name for name, _ in champions.refused)
+        raise Problem(
+            NOT_READY,
+            "The champions folder holds no model. Train and promote one; it is taken up without a restart.",
+        )
 
     def prepare(self, champions: ChampionSet) -> None:
         """Plan what these champions ask of the records, best before they are in force."""
@@ -298,10 +300,27 @@ class Answers:
             self._metrics.predicted(target, model_id, score.prediction.band, score.prediction.percentile)
 
 
+def _not_ready(refused: Iterable[str]) -> Problem:
+    return Problem(
+        NOT_READY,
+        f"Refused: {', '.join(refused)}; GET /v1/models says why. What is put right, or promoted again, is "
+        "taken up without a restart.",
+    )
+
+
+def _is_of(model: str, point: Point) -> bool:
+    """Whether a refused model is one of the point, by its name; the folder as a whole holds those of each."""
+    return model == ALL_CHAMPIONS or model.partition("/")[0].endswith(f"-{point}")
+
+
 def _answering(champions: ChampionSet, point: Point) -> tuple[Loaded, ...]:
-    """The models of a point. Raises Problem (422) if there is none."""
+    """The models of a point. Raises Problem if there is none: 422, or 503 if one of them was refused."""
     models = champions.at(point)
     if not models:
+        # A champion that cannot be read says no point, but bears it in its name.
+        refused = [name for name, _ in champions.refused if _is_of(name, point)]
+        if refused:
+            raise _not_ready(refused)
         known = ", ".join(champions.points)
         message = f"no model predicts at this point; this server has models for: {known}"
         raise Problem(

@@ -660,9 +660,9 @@ def test_a_server_that_others_reach_says_that_nothing_is_encrypted(
     # The tests keep the loggers that they watch.
     monkeypatch.setattr("serving.server.logging.config.dictConfig", lambda _: None)
     served: list[str] = []
-    monkeypatch.setattr(Server, "run", lambda server: served.append(server.config.host))
+    monkeypatch.setattr(Server, "run", lambda _server, sockets: served.append(sockets[0].getsockname()[0]))
     monkeypatch.setattr("serving.server.gc", Mock())
-    serve(ServingSettings(tmp_path / "champions"), host=address)
+    serve(ServingSettings(tmp_path / "champions"), host=address, port=0)
     assert served == [address]
     assert ("nothing is encrypted" in caplog.text) is is_warned
 
@@ -670,9 +670,9 @@ def test_a_server_that_others_reach_says_that_nothing_is_encrypted(
 def test_what_is_loaded_at_the_start_is_not_looked_through_for_garbage(tmp_path, monkeypatch):
     monkeypatch.setattr("serving.server.logging.config.dictConfig", lambda _: None)
     frozen: list[int] = []
-    monkeypatch.setattr(Server, "run", lambda _server: frozen.append(gc.get_freeze_count()))
+    monkeypatch.setattr(Server, "run", lambda _server, sockets: frozen.append(gc.get_freeze_count()))
     try:
-        serve(ServingSettings(tmp_path / "champions"))
+        serve(ServingSettings(tmp_path / "champions"), port=0)
     finally:
         gc.unfreeze()
     # The modules alone are so many objects.
@@ -726,6 +726,49 @@ def test_a_changed_artefact_and_other_features_are_refused(tmp_path):
     # Whoever asks has no business with the server's folders.
     assert str(tmp_path) not in str(reasons)
     assert "features that this version computes differently" in reasons["complication-admission/1"]
+
+
+def test_a_champion_that_cannot_be_read_is_refused_by_name_and_told_in_the_log(tmp_path, admission, caplog):
+    folder = tmp_path / "champions"
+    promote(folder, "readmission")
+    # A link to itself cannot be entered by anybody, whatever rights the account of the tests has.
+    (folder / "complication-admission").symlink_to("complication-admission")
+    with client_of(folder) as client:
+        ready = client.get("/health/ready").json()
+        assert ready["models"] == ["readmission-admission/1"]
+        assert [each["model"] for each in ready["refused"]] == ["complication-admission"]
+        assert ready["refused"][0]["reason"].startswith(
+            "not readable (OSError). See that the server's account"
+        )
+        assert answer(client, admission)["predictions"]
+    told = [
+        json.loads(record.getMessage()) for record in caplog.records if '"refused"' in record.getMessage()
+    ]
+    assert [line["model"] for line in told] == ["complication-admission"]
+    (tmp_path / "unreadable").symlink_to("unreadable")
+    with client_of(tmp_path / "unreadable") as client:
+        document = problem(client.get("/health/ready"), 503, "not-ready")
+        assert document["detail"].startswith("Refused: champions; GET /v1/models says why.")
+
+
+def test_a_point_whose_only_champion_is_refused_is_no_fault_of_the_request(tmp_path, admission):
+    folder = tmp_path / "champions"
+    promote(folder, "readmission")
+    broken = promote(folder, "readmission", Point.DISCHARGE)
+    (broken.folder / "model.txt").unlink()
+    with client_of(folder) as client:
+        assert answer(client, admission)["predictions"]
+        document = problem(
+            client.post("/v1/predictions", json=admission | {"prediction_point": "discharge"}),
+            503,
+            "not-ready",
+        )
+        assert document["detail"].startswith("Refused: readmission-discharge/1; GET /v1/models says why.")
+        (refused,) = client.get("/v1/models").json()["refused"]
+        assert "model.txt is missing" in refused["reason"]
+        # At this point no model was ever promoted.
+        asked = admission | {"prediction_point": "preadmission"}
+        problem(client.post("/v1/predictions", json=asked), 422, "no-model")
 
 
 def test_a_promotion_is_taken_up_without_a_restart(tmp_path, admission):

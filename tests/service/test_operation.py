@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,10 +23,12 @@ from starlette.testclient import TestClient
 
 from serving.api import create_app
 from serving.operation.connections import BoundedConnection
+from serving.operation.listening import AddressError, bound
 from serving.predictions.answers import Answers
 from serving.predictions.documents import EXAMPLE_REQUEST
-from serving.server import Server, uvicorn_config
+from serving.server import Server, serve_on, uvicorn_config
 from serving.settings import ServingSettings
+from tests.command import ROOT, clean_environment
 from tests.server_process import server_process
 from tests.service.test_api import promote
 
@@ -392,3 +397,46 @@ def test_a_request_keeps_its_id_if_that_is_a_uuid(tmp_path, sent, is_kept):
         found = client.get("/health/live", headers={"X-Request-Id": sent}).headers["x-request-id"]
     assert (found == sent) is is_kept
     assert len(found) == 36
+
+
+def test_a_port_in_use_is_told_with_what_to_do_before_anything_is_opened(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "wardcast", "serve", "--port", str(port), "--work", "work"]
+        ended = subprocess.run(
+            command, capture_output=True, text=True, timeout=120, cwd=tmp_path,
+            env=clean_environment(PYTHONPATH=str(ROOT)),
+        )  # fmt: skip
+    assert ended.returncode == 1
+    last = ended.stderr.splitlines()[-1]
+    assert last == (
+        f"127.0.0.1, port {port}: in use. End the other process (is a server running already?), or name "
+        "another --port."
+    )
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        # A network for documentation (RFC 5737), and a name that none may have (RFC 2606).
+        ("192.0.2.1", "no address of this machine. Name one with --host."),
+        ("nobody.invalid", "no such host. Name an address of this machine with --host."),
+    ],
+)
+def test_a_host_that_is_not_this_machine_is_told(host, said):
+    with pytest.raises(AddressError, match=re.escape(f"{host}, port 8000: {said}")):
+        bound(host, 8000)
+
+
+def test_two_servers_that_start_at_once_do_not_share_a_port(champions):
+    # Bound by both, since neither listens yet: the one that listens second is told.
+    (first,) = bound("127.0.0.1", 0)
+    port = first.getsockname()[1]
+    (second,) = bound("127.0.0.1", port)
+    with first, second:
+        first.listen()
+        settings = ServingSettings(champions, insecure_demo=True)
+        with pytest.raises(AddressError, match=f"port {port}: in use"):
+            serve_on(settings, [second], "127.0.0.1", port)

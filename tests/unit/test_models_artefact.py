@@ -26,7 +26,13 @@ from models.card import (
     reading_notes,
     table,
 )
-from models.champions import champion_named, install_champion, load_champion
+from models.champions import (
+    champion_named,
+    champion_records,
+    install_champion,
+    load_champion,
+    read_champion,
+)
 from models.measures import estimate
 from models.model import load_model
 from models.storage import digest, read_artefact, write_artefact
@@ -310,6 +316,34 @@ def test_a_champion_that_was_tampered_with_is_not_loaded(folder: Path, tmp_path:
         file.write("\n")
     with pytest.raises(ArtefactError, match="SHA-256 differs"):
         load_champion(champion)
+
+
+@pytest.mark.parametrize("name", ["artefact.json", "card.md", "card.html", "model.txt"])
+def test_a_file_that_is_gone_is_told_to_be_missing(folder: Path, tmp_path: Path, name: str) -> None:
+    champion = install_champion(tmp_path / "champions", folder, name=RISK, version=1, digest=digest(folder))
+    (champion.folder / name).unlink()
+    with pytest.raises(ArtefactError, match=f": {name} is missing. Put back what was promoted"):
+        load_champion(champion)
+
+
+def test_a_champion_that_nobody_may_look_into_is_named_and_not_passed_over(
+    folder: Path, tmp_path: Path
+) -> None:
+    champions = tmp_path / "champions"
+    assert champion_records(champions) == []
+    install_champion(champions, folder, name=RISK, version=1, digest=digest(folder))
+    # A link to itself cannot be entered by anybody, whatever rights the account of the tests has.
+    (champions / "cost-admission").symlink_to("cost-admission")
+    (champions / "notes.txt").write_text("")
+    (champions / "empty").mkdir()
+    records = champion_records(champions)
+    assert [record.parent.name for record in records] == ["cost-admission", RISK]
+    with pytest.raises(OSError, match="symbolic links"):
+        read_champion(records[0])
+    looped = tmp_path / "looped"
+    looped.symlink_to(looped)
+    with pytest.raises(OSError, match="symbolic links"):
+        champion_records(looped)
 
 
 def test_an_installation_that_fails_leaves_the_champion_in_force(
