@@ -81,7 +81,9 @@ CAPTIONS: Mapping[Language, Captions] = {
             "log_money": ("raises the expected amount", "lowers the expected amount"),
             "log_days": ("raises the expected length of stay", "lowers the expected length of stay"),
         },
-        note="Each bar begins where the one above it ends. This is how the model sees it, not a cause.",
+        note="Each bar begins where the one above it ends; “without it” takes that reason alone off the "
+        "prediction, so that it differs from both ends of the bar. This is how the model sees it, not a "
+        "cause.",
         listed="Reasons by size",
     ),
     Language.ZH: Captions(
@@ -114,7 +116,7 @@ CAPTIONS: Mapping[Language, Captions] = {
             "log_money": ("使预期费用增加", "使预期费用减少"),
             "log_days": ("使预期住院天数增加", "使预期住院天数减少"),
         },
-        note="每个条形从上一条的终点开始。这是模型的计算结果，不代表因果关系。",
+        note="每个条形从上一条的终点开始；“去除后”是从预测值中只去除这一项的结果，因此与条形两端的数值不同。这是模型的计算结果，不代表因果关系。",
         listed="按影响大小排列的原因",
     ),
 }

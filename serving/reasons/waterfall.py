@@ -9,7 +9,7 @@ title and description with all that is drawn.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,15 +19,15 @@ from serving.reasons.captions import CAPTIONS
 from serving.reasons.languages import WORDS, Language
 from serving.reasons.lines import lines_of, width_of
 from serving.reasons.picture_text import PictureText, picture_text
+from serving.reasons.sentences import value_of
+from serving.reasons.shapes import BAR, HEAD, LOWERS, arrow, paper, words_at
 from serving.reasons.words import days, money
 
 DEFAULT_BARS, DEFAULT_WIDTH = 8, 640
 LEAST_WIDTH, MOST_WIDTH = 280, 1200
-RAISES, LOWERS = "#8c2d04", "#08519c"
-"""Both at least 7 : 1 against white, and told apart by colour-blind readers."""
 _FONTS = "system-ui, 'Noto Sans', 'Noto Sans CJK SC', 'PingFang SC', 'Microsoft YaHei', sans-serif"
 _MARGIN, _FONT, _SMALL, _TITLE = 16, 14, 12, 18
-_BAR, _HEAD, _GAP = 16, 8, 10
+_GAP = 10
 _LEADING = 1.35
 
 
@@ -120,15 +120,24 @@ class _Picture:
         *,
         weight: str = "normal",
         left: int = _MARGIN,
+        is_opaque: bool = False,
     ) -> float:
-        """Write texts below each other, broken into lines; returns where the next may begin."""
+        """Write texts below each other, broken into lines; returns where the next may begin.
+
+        What is opaque hides the lines of the picture behind it, which would strike it through.
+        """
         y = top
         for text in texts:
             # Bold letters are wider.
-            room = (self._width - left - _MARGIN) / size / (1.08 if weight == "bold" else 1.0)
+            wider = 1.08 if weight == "bold" else 1.0
+            room = (self._width - left - _MARGIN) / size / wider
             for line in lines_of(text, room):
                 y += size * _LEADING
-                parts.append(_words_at(left, y - size * 0.35, line, size, weight=weight))
+                if is_opaque:
+                    parts.append(
+                        paper(left, y - size * _LEADING, width_of(line) * size * wider, size * _LEADING)
+                    )
+                parts.append(words_at(left, y - size * 0.35, line, size, weight=weight))
         return y
 
     def _cautions(self, parts: list[str], top: float) -> float:
@@ -140,17 +149,33 @@ class _Picture:
         parts.append(f'<path d="M{_MARGIN + 1.5} {begin}V{y:.1f}" stroke="#1a1a1a" stroke-width="3"/>')
         return y
 
-    def _ticks(self) -> Iterator[tuple[float, str]]:
-        """Places and labels of the marks within the picture, as many as do not run into each other."""
-        free = 0.0
-        for mark in self._prediction.get("marks") or ():
-            if not self._axis.low <= mark["raw_output"] <= self._axis.high:
-                continue
-            label = self._tick_label(mark["prediction"])
-            x, half = self._axis.x(mark["raw_output"]), width_of(label) * _SMALL / 2
-            if x - half > free:
-                free = x + half + _SMALL
-                yield x, label
+    def _ticks(self) -> list[tuple[float, str]]:
+        """Places and labels of the marks within the picture, as many as do not run into each other.
+
+        One mark is no scale: where there is no second one, both ends of the bars are marks too.
+        """
+        marks = [
+            (mark["raw_output"], mark["prediction"])
+            for mark in self._prediction.get("marks") or ()
+            if self._axis.low <= mark["raw_output"] <= self._axis.high
+        ]
+        base = self._prediction.get("base_prediction")
+        ticks = self._apart(marks)
+        if len(ticks) < 2 and base is not None:
+            prediction = self._prediction
+            ends = [(prediction["base_value"], base), (prediction["raw_output"], value_of(prediction))]
+            ticks = self._apart([*ends, *marks])
+        return ticks
+
+    def _apart(self, marks: Sequence[tuple[float, float]]) -> list[tuple[float, str]]:
+        """Marks from left to right, without those whose label would run into that of an earlier one."""
+        taken: list[tuple[float, float, str]] = []
+        for raw_output, value in marks:
+            label = self._tick_label(value)
+            x, half = self._axis.x(raw_output), width_of(label) * _SMALL / 2
+            if all(abs(x - other) > half + its_half + _SMALL for other, its_half, _ in taken):
+                taken.append((x, half, label))
+        return [(x, label) for x, _, label in sorted(taken)]
 
     def _tick_label(self, value: float) -> str:
         scale = self._prediction["scale"]
@@ -160,7 +185,7 @@ class _Picture:
 
     def _marks(self, parts: list[str], top: float) -> float:
         """The axis with its name, if there is any mark; returns where its lines begin."""
-        ticks = list(self._ticks())
+        ticks = self._ticks()
         if not ticks:
             return top
         name = self._captions.axis[self._prediction["scale"]]
@@ -171,7 +196,7 @@ class _Picture:
             _SMALL,
         )
         y += _SMALL * _LEADING
-        parts += [_words_at(x, y - 2, label, _SMALL, anchor="middle") for x, label in ticks]
+        parts += [words_at(x, y - 2, label, _SMALL, anchor="middle") for x, label in ticks]
         return y + 2
 
     def _ladder(self, parts: list[str], top: float) -> float:
@@ -180,25 +205,27 @@ class _Picture:
         for bar in self._bars:
             begin = y
             texts: list[str] = []
-            y = self._text(texts, [f"{'+' if bar.is_raising else '−'} {bar.text}"], y + _GAP / 2, _FONT)
+            y = self._text(
+                texts, [f"{'+' if bar.is_raising else '−'} {bar.text}"], y + _GAP / 2, _FONT, is_opaque=True
+            )
             x = self._axis.x(bar.start)
             parts += [self._line(x, begin, y + 3, "#767676"), *texts, self._arrow(bar, y + 3)]
-            y += 3 + _BAR
+            y += 3 + BAR
         begin, raw = y, self._prediction["raw_output"]
         texts = []
         y = self._end_point(texts, self._told.end, raw, y + _GAP / 2, weight="bold")
-        parts += [self._line(self._axis.x(raw), begin, y - _BAR, "#767676"), *texts]
+        parts += [self._line(self._axis.x(raw), begin, y - BAR, "#767676"), *texts]
         return y
 
     def _end_point(
         self, parts: list[str], text: str, raw: float, top: float, *, weight: str = "normal"
     ) -> float:
-        y = self._text(parts, [text], top, _FONT, weight=weight) + 3
-        x, middle, half = self._axis.x(raw), y + _BAR / 2, _BAR / 2
+        y = self._text(parts, [text], top, _FONT, weight=weight, is_opaque=True) + 3
+        x, middle, half = self._axis.x(raw), y + BAR / 2, BAR / 2
         parts.append(
             f'<path d="M{x} {middle - half}l{half} {half}l{-half} {half}l{-half} {-half}z" fill="#1a1a1a"/>'
         )
-        return y + _BAR
+        return y + BAR
 
     def _line(self, x: float, top: float, bottom: float, colour: str) -> str:
         return f'<path d="M{x} {top:.1f}V{bottom:.1f}" stroke="{colour}" fill="none"/>'
@@ -206,8 +233,8 @@ class _Picture:
     def _arrow(self, bar: Bar, top: float) -> str:
         start, end = self._axis.x(bar.start), self._axis.x(bar.end)
         sign = 1 if bar.is_raising else -1
-        neck = round(end - sign * min(_HEAD, abs(end - start)), 1)
-        return _arrow(start, neck, end, top, self._own, is_raising=bar.is_raising)
+        neck = round(end - sign * min(HEAD, abs(end - start)), 1)
+        return arrow(start, neck, end, top, self._own, is_raising=bar.is_raising)
 
     def _legend(self, parts: list[str], top: float) -> float:
         y = top
@@ -215,25 +242,8 @@ class _Picture:
             (True, False), self._captions.legend[self._prediction["scale"]], strict=True
         ):
             left, right = _MARGIN, _MARGIN + 32
-            ends = (left, right - _HEAD, right) if is_raising else (right, left + _HEAD, left)
-            parts.append(_arrow(*ends, y, self._own, is_raising=is_raising))
-            parts.append(_words_at(right + 8, y + _BAR - 4, f"{'+' if is_raising else '−'} {text}", _SMALL))
-            y += _BAR + 4
+            ends = (left, right - HEAD, right) if is_raising else (right, left + HEAD, left)
+            parts.append(arrow(*ends, y, self._own, is_raising=is_raising))
+            parts.append(words_at(right + 8, y + BAR - 4, f"{'+' if is_raising else '−'} {text}", _SMALL))
+            y += BAR + 4
         return y
-
-
-def _arrow(start: float, neck: float, end: float, top: float, own: str, *, is_raising: bool) -> str:
-    """An arrow from `start` over its `neck` to the point at `end`."""
-    outline = f"M{start} {top:.1f}H{neck}L{end} {top + _BAR / 2:.1f}L{neck} {top + _BAR:.1f}H{start}z"
-    fill, edge = (RAISES, RAISES) if is_raising else (f"url(#{own}-stripes)", LOWERS)
-    return f'<path d="{outline}" fill="{fill}" stroke="{edge}"/>'
-
-
-def _words_at(
-    x: float, y: float, text: str, size: int, *, anchor: str = "start", weight: str = "normal"
-) -> str:
-    # A white edge keeps lines of the picture from crossing letters.
-    return (
-        f'<text x="{x}" y="{y:.1f}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}" '
-        f'stroke="#fff" stroke-width="3" paint-order="stroke">{html_text(text)}</text>'
-    )

@@ -11,7 +11,8 @@ import pytest
 from serving.reasons.bars import MAX_BARS
 from serving.reasons.languages import Language
 from serving.reasons.lines import width_of
-from serving.reasons.waterfall import LEAST_WIDTH, LOWERS, MOST_WIDTH, RAISES, waterfall
+from serving.reasons.shapes import LOWERS, RAISES
+from serving.reasons.waterfall import LEAST_WIDTH, MOST_WIDTH, waterfall
 from tests.pictured import RISK, pictured
 
 GOLDEN = Path(__file__).parent
@@ -249,10 +250,58 @@ def test_marks_stand_where_the_scale_says_and_those_outside_are_left_out() -> No
         for element in parsed(svg).iter(f"{SVG}text")
         if element.attrib["text-anchor"] == "middle"
     }
-    # 10 % lies below where any bar leads, 30 % above -1, the furthest.
-    assert list(ticks) == ["20 %"]
-    # The picture leads from -2.0 at 40 to -1.0 at 600: -1.39 is 0.61 of the way.
+    # 10 % lies below where any bar leads, 30 % above -1, the furthest. 20 % alone is no scale: both ends of
+    # the bars, 12 % at -2.0 and 23 % at -1.15, stand beside it.
+    assert list(ticks) == ["12 %", "20 %", "23 %"]
+    # The picture leads from -2.0 at 40 to -1.0 at 600: -1.39 is 0.61 of the way, -1.15 is 0.85.
+    assert ticks["12 %"] == 40
     assert ticks["20 %"] == pytest.approx(40 + 0.61 * 560, abs=0.1)
+    assert ticks["23 %"] == pytest.approx(40 + 0.85 * 560, abs=0.1)
+
+
+def test_two_marks_are_a_scale_without_the_ends() -> None:
+    two = pictured()
+    two["predictions"][0]["marks"].append({"raw_output": -1.8, "prediction": 0.15})
+    labels = [
+        element.text
+        for element in parsed(waterfall(two, "readmission")).iter(f"{SVG}text")
+        if element.attrib["text-anchor"] == "middle"
+    ]
+    assert labels == ["15 %", "20 %"]
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_no_line_strikes_a_text_through(name: str) -> None:
+    lines: list[tuple[float, float, float]] = []
+    n_crossed = 0
+    paper: list[tuple[float, float, float, float]] = []
+    for element in parsed(drawn(name)).iter():
+        given = element.attrib
+        if found := re.fullmatch(r"M([\d.]+) ([\d.]+)V([\d.]+)", given.get("d", "")):
+            lines.append((float(found[1]), float(found[2]), float(found[3])))
+            paper.clear()  # what was drawn before the line does not hide it
+        if element.tag == f"{SVG}rect" and given["fill"] == "#fff" and "y" in given:
+            left, top = float(given["x"]), float(given["y"])
+            paper.append((left, left + float(given["width"]), top, top + float(given["height"])))
+        if element.tag != f"{SVG}text" or given["text-anchor"] == "middle":
+            continue
+        begin, y, size = (float(given[each]) for each in ("x", "y", "font-size"))
+        end = begin + width_of(element.text or "") * size
+        middle = y - size * 0.35
+        for x, top, bottom in lines:
+            if begin <= x <= end and top <= middle <= bottom:
+                n_crossed += 1
+                assert any(a <= x <= b and c <= middle <= d for a, b, c, d in paper), element.text
+    assert n_crossed > 3
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_the_picture_says_why_without_it_is_another_number_than_at_the_bar(name: str) -> None:
+    said = {
+        Language.EN: "“without it” takes that reason alone off the prediction",
+        Language.ZH: "“去除后”是从预测值中只去除这一项的结果",
+    }[PICTURES[name][1]]
+    assert re.sub(r"\s", "", said) in shown(drawn(name))
 
 
 def test_without_its_scale_a_prediction_is_drawn_without_marks_and_base() -> None:
