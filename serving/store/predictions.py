@@ -111,6 +111,15 @@ class PredictionStore:
         with reading(self._engine) as connection:
             return stored_targets(connection)
 
+    def departments(self) -> frozenset[str]:
+        """The departments of which a prediction is stored; takes a second where there are a million.
+
+        Raises StoreError.
+        """
+        with reading(self._engine) as connection:
+            found = connection.scalars(select(PREDICTED_TARGETS.c.department).distinct())
+            return frozenset(name for name in found if name is not None)
+
     def prune(self, before: dt.datetime) -> int:
         """Remove what was scored before an instant; returns how many.
 

@@ -86,6 +86,42 @@ def test_standard_output_holds_the_key_alone(work: Path):
     assert caller_of(work, document["key"]).roles == {Role.AUDITOR}
 
 
+def test_a_department_of_which_nothing_is_stored_is_told_with_those_that_are_like_it(work: Path):
+    options = ("create", "--name", "p", "--role", "planner", "--department", "Cardiology")
+    # As long as nothing is stored, no department is known.
+    assert "Warning" not in run(keys.app, *options, work=work).stderr
+    engine = store(work)
+    PredictionStore(engine).save([answer("S1"), answer("S2", department=None)])
+    engine.dispose()
+    done = run(keys.app, *options, "--department", "cardiology", work=work)
+    assert done.exit_code == 0
+    assert done.stdout.count("\n") == 1
+    assert [line for line in done.stderr.splitlines() if line.startswith("Warning")] == [
+        "Warning: no stored prediction has the department Cardiology; departments are compared letter for "
+        "letter. Like it: cardiology."
+    ]
+    done = run(keys.app, "create", "--name", "p", "--role", "planner", "--department", "ICU", work=work)
+    assert done.stderr.splitlines()[-1].endswith(
+        "the department ICU; departments are compared letter for letter."
+    )
+
+
+def test_a_key_says_when_it_ends_and_the_list_which_end_soon(work: Path):
+    done = run(keys.app, "create", "--name", "a", "--role", "auditor", work=work)
+    assert "(90 days: neither --expires-in nor --expires-on was named)" in done.stderr
+    done = run(keys.app, "create", "--name", "b", "--role", "auditor", "--expires-in", "14", work=work)
+    assert "neither" not in done.stderr
+    created(work, "--role", "auditor", "--expires-in", "15")
+    ended = created(work, "--role", "auditor")
+    run(keys.app, "revoke", ended.split("_")[1], work=work)
+    listed = json.loads(run(keys.app, "list", "--json", work=work).stdout)
+    # Whole days: a moment has passed since they were made.
+    assert [document["days_left"] for document in listed] == [89, 13, 14, None]
+    shown = run(keys.app, "list", work=work).output
+    assert "ends in 13 days" in " ".join(shown.split())
+    assert shown.count("ends in") == 1
+
+
 def test_a_planner_who_sees_all_departments_is_meant_to(work: Path):
     done = run(keys.app, "create", "--name", "p", "--role", "planner", work=work)
     assert done.exit_code == 2

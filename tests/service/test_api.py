@@ -670,7 +670,7 @@ def test_a_server_that_others_reach_says_that_nothing_is_encrypted(
 def test_what_is_loaded_at_the_start_is_not_looked_through_for_garbage(tmp_path, monkeypatch):
     monkeypatch.setattr("serving.server.logging.config.dictConfig", lambda _: None)
     frozen: list[int] = []
-    monkeypatch.setattr(Server, "run", lambda _server, sockets: frozen.append(gc.get_freeze_count()))
+    monkeypatch.setattr(Server, "run", lambda _server, **_sockets: frozen.append(gc.get_freeze_count()))
     try:
         serve(ServingSettings(tmp_path / "champions"), port=0)
     finally:

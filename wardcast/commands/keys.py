@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
+from collections.abc import Collection, Iterator, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from serving.access.roles import Role
 
 DEFAULT_DAYS = 90
+SOON_DAYS = 14
 
 
 def _role(name: str) -> Role:
@@ -61,6 +64,7 @@ def create(
     """Make a key, which is printed once and never again."""
     from serving.access.keys import create_key
     from serving.access.roles import Role
+    from serving.store.predictions import PredictionStore
     from wardcast.pipeline import account
 
     if expires_in is not None and expires_on is not None:
@@ -74,9 +78,10 @@ def create(
         )
     now = dt.datetime.now(dt.UTC)
     expires_at = _end(now, expires_in, expires_on)
+    engine = store_of(settings_of(work=work))
     with usage():
         key = create_key(
-            store_of(settings_of(work=work)),
+            engine,
             name=name,
             roles=roles,
             departments=department or None,
@@ -90,7 +95,25 @@ def create(
         print(key)
         # Aside, so that a program reads the key alone.
         until = f"{expires_at:%Y-%m-%d %H:%M} UTC"
+        if expires_in is None and expires_on is None:
+            until += f" ({DEFAULT_DAYS} days: neither --expires-in nor --expires-on was named)"
         print(f"Valid until {until}. Keep it now: it cannot be shown again.", file=sys.stderr)
+    for warning in _not_stored(department or [], PredictionStore(engine).departments()):
+        print(warning, file=sys.stderr)
+    engine.dispose()
+
+
+def _not_stored(named: Sequence[str], stored: Collection[str]) -> Iterator[str]:
+    """A warning for each department of which nothing is stored, if anything is: it may be misspelt."""
+    folded = {name.casefold(): name for name in sorted(stored)}
+    for name in named if stored else ():
+        if name not in stored:
+            near = [folded[each] for each in get_close_matches(name.casefold(), folded)]
+            like = f" Like it: {', '.join(near)}." if near else ""
+            yield (
+                f"Warning: no stored prediction has the department {name}; departments are compared letter "
+                f"for letter.{like}"
+            )
 
 
 def _end(now: dt.datetime, days: int | None, last_day: dt.datetime | None) -> dt.datetime:
@@ -110,7 +133,11 @@ def list_all(work: Work = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json(documents)
     else:
-        rows = [[_cell(value) for value in document.values()] for document in documents]
+        rows = [[*(_cell(value) for value in document.values())][:-1] for document in documents]
+        for row, document in zip(rows, documents, strict=True):
+            days = document["days_left"]
+            if days is not None and days < SOON_DAYS:
+                row[-1] = f"valid, ends in {days} days"
         show_table("API keys", ["key", "name", "roles", "departments", "made", "by", "until", "state"], rows)
 
 
@@ -123,7 +150,9 @@ def _document(key: ApiKey, now: dt.datetime) -> dict[str, Any]:
         "created_at": key.created_at.isoformat(timespec="seconds"),
         "created_by": key.created_by,
         "expires_at": key.expires_at.isoformat(timespec="seconds"),
-        "state": key.state(now),
+        "state": (state := key.state(now)),
+        # Whole ones; null: it has ended.
+        "days_left": (key.expires_at - now).days if state == "valid" else None,
     }
 
 
