@@ -21,10 +21,18 @@ _log = logging.getLogger("wardcast.serving")
 
 @dataclass(frozen=True)
 class FieldError:
-    """What is wrong with one field, named by its path such as `records.stays.0.admitted_at`."""
+    """What is wrong with one field, named by its path such as `records.stays.0.admitted_at`.
+
+    An empty path is the body as a whole.
+    """
 
     field: str
     message: str
+
+    @property
+    def place(self) -> str:
+        """The path in words for whoever asked."""
+        return self.field or "body"
 
 
 @dataclass(frozen=True)
@@ -103,7 +111,7 @@ class Problem(Exception):  # noqa: N818  # RFC 9457 calls it so
         }
         if self.errors:
             document["errors"] = [
-                {"field": error.field, "message": error.message} for error in self.errors[:MAX_FIELD_ERRORS]
+                {"field": error.place, "message": error.message} for error in self.errors[:MAX_FIELD_ERRORS]
             ]
         return document
 
@@ -147,6 +155,10 @@ _MESSAGES: Mapping[str, str] = MappingProxyType(
         "enum": "must be {expected}",
         "int_type": "must be a whole number",
         "int_from_float": "must be a whole number",
+        "int_parsing": "must be a whole number",
+        "int_parsing_size": "must be a whole number of usual length",
+        "float_parsing": "must be a number",
+        "bool_parsing": "must be true or false",
         "float_type": "must be a number",
         "finite_number": "must be a finite number",
         "greater_than_equal": "must be at least {ge}",
@@ -162,6 +174,11 @@ _MESSAGES: Mapping[str, str] = MappingProxyType(
         "instant": "must be a time such as 2026-01-07T10:00:00, between the years 1850 and 2200",
     }
 )
+
+
+def message_of(kind: str, declared: Mapping[str, Any]) -> str:
+    """What is wrong by pydantic's name of it; `declared` are the limits or values that are allowed."""
+    return _MESSAGES.get(kind, "is not valid; see /openapi.json").format_map(declared)
 
 
 def field_errors(
@@ -180,8 +197,7 @@ def field_errors(
             parent = tuple(place[:-1])
             n_unknown[parent] = n_unknown.get(parent, 0) + 1
         else:
-            message = _MESSAGES.get(problem["type"], "is not valid").format_map(problem.get("ctx", {}))
-            found.append(FieldError(".".join(place), message))
+            found.append(FieldError(".".join(place), message_of(problem["type"], problem.get("ctx", {}))))
     for parent, n in n_unknown.items():
         known = ", ".join(known_fields(parent))
         message = f"has {n} unknown field{'' if n == 1 else 's'}; known are {known}"

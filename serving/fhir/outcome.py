@@ -68,7 +68,7 @@ def outcome(problem: Problem) -> dict[str, Any]:
         "diagnostics": problem.detail,
     }
     fields = [
-        {**issue, "diagnostics": f"{error.field}: {error.message}"}
+        {**issue, "diagnostics": f"{error.place}: {error.message}"}
         for error in problem.errors[:MAX_FIELD_ERRORS]
     ]
     return {"resourceType": "OperationOutcome", "issue": fields or [issue]}

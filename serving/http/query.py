@@ -21,7 +21,8 @@ def only_known(*known: str) -> Callable[[Request], None]:
         errors = [FieldError(f"query.{name}", "is given twice") for name in known if given.count(name) > 1]
         if n_unknown := sum(name not in known for name in given):
             names = f"; known are {', '.join(known)}" if known else "; none is known"
-            errors.insert(0, FieldError("query", f"has {n_unknown} unknown parameters{names}"))
+            parameters = "parameter" if n_unknown == 1 else "parameters"
+            errors.insert(0, FieldError("query", f"has {n_unknown} unknown {parameters}{names}"))
         if errors:
             raise invalid(errors)
 

@@ -22,6 +22,7 @@ from serving.problems import (
     Kind,
     Problem,
     invalid,
+    message_of,
 )
 
 
@@ -65,9 +66,11 @@ def counted(request: Request, problem: Problem) -> Problem:
 
 
 def refused_parameters(error: RequestValidationError) -> Problem:
-    """The problem of parameters that are not as declared."""
-    fields = (".".join(str(part) for part in problem["loc"]) for problem in error.errors())
-    return invalid([FieldError(field, "is not valid; see /openapi.json") for field in fields])
+    """The problem of parameters that are not as declared: what is allowed, never what was sent."""
+    return invalid(
+        FieldError(".".join(map(str, problem["loc"])), message_of(problem["type"], problem.get("ctx", {})))
+        for problem in error.errors()
+    )
 
 
 def answer_problems(app: FastAPI) -> None:

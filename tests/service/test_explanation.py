@@ -122,13 +122,24 @@ def test_width_and_bars_are_as_asked_for(ward):
     assert "+ 41 others together" in ward.picture("?bars=1")
 
 
-@pytest.mark.parametrize("query", ["bars=0", "bars=16", "width=100", "width=99999", "language=de",
-                                   "prediction_point=later", "target=Cost%3B"])  # fmt: skip
-def test_what_cannot_be_drawn_is_refused_without_an_echo(ward, query):
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("bars=0", "must be at least 1"),
+        ("bars=16", "must be at most 15"),
+        ("bars=many", "must be a whole number"),
+        ("width=100", "must be at least 280"),
+        ("width=99999", "must be at most 1200"),
+        ("language=de", "must be 'en' or 'zh'"),
+        ("prediction_point=later", "must be 'preadmission', 'admission' or 'discharge'"),
+        ("target=Cost%3B", "is not in the expected form, ^[a-z_]{1,50}$"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_without_an_echo(ward, query, said):
     ward.stored(pictured())
     response = ward.client.get(f"{PICTURE}?{query}")
     assert response.status_code == 422
-    assert response.json()["errors"][0]["message"] == "is not valid; see /openapi.json"
+    assert response.json()["errors"][0]["message"] == said
     assert ward.audit.reads == []
 
 

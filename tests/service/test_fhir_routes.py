@@ -17,9 +17,10 @@ from serving.access.guard import Access
 from serving.access.roles import Role
 from serving.api import create_app
 from serving.database.connection import StoreError, file_address, open_database
+from serving.fhir.outcome import outcome
 from serving.http.responses import answer_problems
 from serving.parts import STORE_FILE
-from serving.problems import NOT_AUTHENTICATED, Problem
+from serving.problems import NOT_AUTHENTICATED, FieldError, Problem, invalid
 from serving.routes.fhir import router
 from serving.store.predictions import PredictionStore, Stored
 from tests.served import open_to_all
@@ -185,3 +186,9 @@ def test_resources_speak_the_language_of_the_services(tmp_path: Path) -> None:
     get_fhir_model_class("RiskAssessment").model_validate(risk)
     assert risk["language"] == "zh-Hans"
     assert risk["mitigation"] == "可考虑：出院后 7 天内随访；可考虑：核对出院计划和用药。最终由临床医生决定。"
+
+
+def test_a_problem_of_the_body_as_a_whole_says_so():
+    problem = invalid([FieldError("", "must be a JSON object")])
+    assert problem.document()["errors"] == [{"field": "body", "message": "must be a JSON object"}]
+    assert outcome(problem)["issue"][0]["diagnostics"] == "body: must be a JSON object"

@@ -275,6 +275,26 @@ def test_what_cannot_be_asked_is_refused_without_repeating_it(hospital, query, f
     assert hospital.audit.reads == []
 
 
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("top=0", "must be at least 1"),
+        ("top=501", "must be at most 500"),
+        ("top=1.5", "must be a whole number"),
+        ("band=highest", "must be 'low', 'medium' or 'high'"),
+        ("sort=name", "must be 'value', 'percentile' or 'prediction_time'"),
+        ("since=yesterday", "must be a date such as 2026-01-07, between the years 1850 and 2200"),
+        ("department=", "must not be empty"),
+        ("x=1", "has 1 unknown parameter; known are "),
+        ("x=1&y=2", "has 2 unknown parameters; known are "),
+    ],
+)
+def test_what_is_refused_is_told_with_what_is_allowed(hospital, query, said):
+    _, document = hospital.get(f"/v1/worklist?{query}")
+    (error,) = document["errors"]
+    assert error["message"].startswith(said)
+
+
 def test_who_may_not_read_predictions_learns_nothing_of_the_query(hospital):
     hospital.seeing("cardiology", role=Role.DATA_SCIENTIST)
     for address in ("/v1/worklist?nonsense=1", "/v1/worklist?top=0", "/v1/admissions/S1/prediction?x=1"):
