@@ -21,7 +21,7 @@ from features.settings import DEFAULT_SETTINGS
 from models.artefact import Context, Training
 from models.champions import Champion, champion_records, install_champion, read_champion
 from models.storage import write_artefact
-from serving.reasons import tell
+from serving.reasons import N_REASONS, tell
 from serving.reasons.languages import Language
 from serving.requests.schema import REQUEST_TABLES
 from serving.settings import ServingSettings
@@ -89,7 +89,7 @@ def requests_of(hospital: DataSet, bucket: int) -> dict[str, dict[str, Any]]:
 def as_answered(row: Mapping[str, Any], records: Collection[str]) -> dict[str, Any]:
     """A row of the scored file as the API would answer it to these tables of records, in words too."""
     document = {"target": row["target"], "band": row["band"], "percentile": row["percentile"],
-                "reasons": json.loads(row["reasons"]), "base_value": row["base_value"],
+                "reasons": json.loads(row["reasons"])[:N_REASONS], "base_value": row["base_value"],
                 "raw_output": row["raw_output"], "scale": row["scale"], "model": row["model"]}  # fmt: skip
     if row["unit"] == "probability":
         document["probability"] = row["value"]

@@ -30,6 +30,7 @@ from serving.champions.loaded import ChampionSet, Loaded
 from serving.nightly.claim import claimed, cleared
 from serving.nightly.scored import SCHEMA, combine, scored_rows
 from serving.predictions.predictor import all_read, predict, settings_for
+from serving.reasons import N_STORED
 from serving.requests.schema import REQUEST_TABLES
 
 RECORD = "run.json"
@@ -285,7 +286,7 @@ def _write_part(part: Path, frame: pd.DataFrame, models: tuple[Loaded, ...], run
             chunk = frame.iloc[start : start + CHUNK_ROWS].reset_index(drop=True)
             columns = Columns.of(chunk.drop(columns=["row_warnings", "row_none"]))
             for model in models:
-                scores = predict(model, columns, threads=run.settings.threads)
+                scores = predict(model, columns, threads=run.settings.threads, n_reasons=N_STORED)
                 lacking = missing_tables(model.model.artefact, run.dataset.has)
                 absent = frozenset(name for name in REQUEST_TABLES if not run.dataset.has(name))
                 writer.write_table(scored_rows(scores, chunk, run.run_id, lacking=lacking, absent=absent))

@@ -168,7 +168,7 @@ def _as_text(cell: str | None) -> str | None:
 
 def _sentences(rows: pd.DataFrame) -> list[list[str]]:
     return [
-        [sentence(reason, scale=scale) for reason in json.loads(reasons)]
+        [sentence(reason, scale=scale) for reason in json.loads(reasons)[:N_REASONS]]
         for reasons, scale in zip(rows["reasons"], rows["scale"], strict=True)
     ]
 

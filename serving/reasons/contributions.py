@@ -11,6 +11,9 @@ from models.encoding import FeatureSpec
 from models.model import Model, Prediction
 
 N_REASONS = 5
+"""Reasons of an answer that asks for no other number."""
+N_STORED = 8
+"""Reasons of a prediction that is made at night: as many as its picture shows by itself."""
 
 Direction = Literal["raises", "lowers", "none"]
 Missing = Literal["not_known", "not_sent", "none"]

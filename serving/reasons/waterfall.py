@@ -16,6 +16,7 @@ from typing import Any
 from features.pictures import html_text
 from serving.reasons.bars import MAX_BARS, Bar, bars_of
 from serving.reasons.captions import CAPTIONS
+from serving.reasons.contributions import N_STORED
 from serving.reasons.languages import WORDS, Language
 from serving.reasons.lines import lines_of, width_of
 from serving.reasons.picture_text import PictureText, picture_text
@@ -23,7 +24,7 @@ from serving.reasons.sentences import value_of
 from serving.reasons.shapes import BAR, HEAD, LOWERS, arrow, paper, words_at
 from serving.reasons.words import days, money
 
-DEFAULT_BARS, DEFAULT_WIDTH = 8, 640
+DEFAULT_BARS, DEFAULT_WIDTH = N_STORED, 640
 LEAST_WIDTH, MOST_WIDTH = 280, 1200
 _FONTS = "system-ui, 'Noto Sans', 'Noto Sans CJK SC', 'PingFang SC', 'Microsoft YaHei', sans-serif"
 _MARGIN, _FONT, _SMALL, _TITLE = 16, 14, 12, 18

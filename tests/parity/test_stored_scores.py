@@ -20,7 +20,7 @@ from serving.nightly import storing
 from serving.nightly.score import Keep, score
 from serving.nightly.storing import store_scored
 from serving.predictions.answers import Answers
-from serving.reasons import N_REASONS
+from serving.reasons import N_STORED
 from serving.settings import ServingSettings
 from serving.store.predictions import PredictionStore
 from serving.store.stored import Stored
@@ -77,7 +77,7 @@ def test_each_scored_admission_is_stored_as_the_api_answers_it(
     assert set(asked["prediction_point"]) == {"admission", "discharge"}
     items = [sent(hospital, row.stay_id, row.prediction_point) for row in asked.itertuples()]
     answers = Answers(LiveChampions(champions_folder), ServingSettings(champions_folder))
-    for answered in answers.batch(items, n_reasons=N_REASONS):
+    for answered in answers.batch(items, n_reasons=N_STORED):
         found = store.latest(answered["stay_id"], Point(answered["prediction_point"]))
         # Warnings of the API are about what was sent.
         told = {"warnings", "scored_at"}
