@@ -8,9 +8,11 @@ import duckdb
 import pandas as pd
 
 from features.codes.measures import measure_flags, measure_of
+from features.codes.medications import ATC
 from features.dataset import Declaration
 from features.quality.staged import Staged
 from features.settings import DEFAULT_SETTINGS
+from features.sql import literal
 
 SILENT_DAYS = 31
 """Days without a stay at an end of what is declared observed, from which on that end is doubted."""
@@ -26,6 +28,9 @@ def outcome_warnings(
     warnings = []
     if "observations" in staged:
         warnings += _unused_values(data, staged["observations"], declaration)
+        warnings += _unread_codes(data, staged["observations"], declaration)
+    if "medications" in staged:
+        warnings += _unclear_medications(data, staged["medications"], declaration)
     if "diagnoses" not in staged:
         warnings.append(
             "diagnoses: no such table, and no code system is declared for them: features of diagnoses are "
@@ -76,6 +81,33 @@ def _unused_values(
             (n_range, "not plausible in the unit given. Correct value or unit."),
         )
         if n
+    ]
+
+
+def _unread_codes(
+    data: duckdb.DuckDBPyConnection, observations: Staged, declaration: Declaration
+) -> list[str]:
+    typed = observations.typed_sql(declaration.time_zone)
+    counts = data.execute(f"SELECT code, count(*) FROM ({typed}) WHERE code IS NOT NULL GROUP BY code")
+    unread = [n for code, n in counts.fetchall() if measure_of(code) is None]
+    if not unread:
+        return []
+    return [
+        f"observations: {sum(unread)} values, of {len(unread)} different codes, are read by no feature. "
+        "Where one of them means a test that features use, give it that test's LOINC code."
+    ]
+
+
+def _unclear_medications(
+    data: duckdb.DuckDBPyConnection, medications: Staged, declaration: Declaration
+) -> list[str]:
+    is_unclear = f"NOT regexp_full_match(upper(trim(code)), {literal(ATC)})"
+    n_rows = _count(data, medications, declaration, is_unclear)
+    if not n_rows:
+        return []
+    return [
+        f"medications: {n_rows} of {medications.n_rows} rows have a code that is not ATC: they are counted, "
+        "and features of groups of medications are missing. Map the codes to ATC."
     ]
 
 
@@ -136,6 +168,6 @@ def _endless_stays(data: duckdb.DuckDBPyConnection, stays: Staged, declaration: 
     ]
 
 
-def _count(data: duckdb.DuckDBPyConnection, stays: Staged, declaration: Declaration, condition: str) -> int:
-    typed = stays.typed_sql(declaration.time_zone)
+def _count(data: duckdb.DuckDBPyConnection, staged: Staged, declaration: Declaration, condition: str) -> int:
+    typed = staged.typed_sql(declaration.time_zone)
     return int(data.execute(f"SELECT count(*) FROM ({typed}) WHERE {condition}").fetchall()[0][0])

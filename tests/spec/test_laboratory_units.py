@@ -87,6 +87,12 @@ def test_the_check_counts_what_is_not_used(tmp_path: Path) -> None:
             7          | 2024-01-11 12:00:00 | 718-7   | 129   | g/dL
             7          | 2024-01-11 12:00:00 | 99999-9 | 1     | furlong
             """,
+            "medications": """
+            patient_id | started_at          | code
+            7          | 2024-01-10 12:00:00 | A10BA02
+            7          | 2024-01-10 12:00:00 | LOCAL17
+            7          | 2024-01-11 12:00:00 | metformin
+            """,
         },
     )
     quality = ingest("canonical", folder, tmp_path / "out")
@@ -95,4 +101,10 @@ def test_the_check_counts_what_is_not_used(tmp_path: Path) -> None:
         "observations: 1 values of creatinine are not used: unknown unit. Convert them to a known one.",
         "observations: 2 values of haemoglobin are not used: not plausible in the unit given. Correct value "
         "or unit.",
+        "observations: 1 values, of 1 different codes, are read by no feature. Where one of them means a "
+        "test that features use, give it that test's LOINC code.",
+    ]
+    assert [warning for warning in quality.warnings if warning.startswith("medications")] == [
+        "medications: 2 of 3 rows have a code that is not ATC: they are counted, and features of groups of "
+        "medications are missing. Map the codes to ATC.",
     ]
