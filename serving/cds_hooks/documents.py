@@ -117,7 +117,7 @@ class FeedbackRequest(_Sent):
 
 
 class FeedbackDocument(BaseModel):
-    """How many entries were kept."""
+    """How many entries were received; one that was sent before is kept once."""
 
     received: int
 

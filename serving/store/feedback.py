@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Engine, insert
+from sqlalchemy import Connection, Engine, insert, select
 
 from serving.database.connection import writing
 from serving.database.tables import CDS_FEEDBACK
 from serving.store.pruning import prune
+
+_Identity = tuple[str, str, str, str, dt.datetime]
+"""Card, service, caller, outcome and its time: what makes two entries the same."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +43,34 @@ class FeedbackStore:
         self._engine = engine
 
     def add(self, feedback: Sequence[Feedback]) -> None:
-        """Keep all of it or, where that fails, none. Raises StoreError."""
-        if not feedback:
+        """Keep all of it that is new or, where that fails, none: a client that tries again adds nothing.
+
+        The same is what one caller says twice of a card: outcome and time of it. Two processes that are told
+        at one moment may both keep it; whoever counts takes a card's last outcome alone. Raises StoreError.
+        """
+        new = {_identity(one): one for one in reversed(feedback)}
+        if not new:
             return
         with writing(self._engine) as connection:
-            connection.execute(insert(CDS_FEEDBACK), [_row(one) for one in feedback])
+            for known in _kept(connection, {one.card for one in feedback}):
+                new.pop(known, None)
+            if new:
+                connection.execute(insert(CDS_FEEDBACK), [_row(one) for one in reversed(new.values())])
 
     def prune(self, before: dt.datetime) -> int:
         """Remove what was received before an instant; returns how many. Raises StoreError."""
         return prune(self._engine, CDS_FEEDBACK, CDS_FEEDBACK.c.received_at, before)
+
+
+def _identity(one: Feedback) -> _Identity:
+    return one.card, one.service, one.received_from, one.outcome, one.outcome_at.astimezone(dt.UTC)
+
+
+def _kept(connection: Connection, cards: Collection[str]) -> list[_Identity]:
+    """What is kept on these cards."""
+    said = CDS_FEEDBACK.c
+    columns = (said.card, said.service, said.received_from, said.outcome, said.outcome_at)
+    return [tuple(row) for row in connection.execute(select(*columns).where(said.card.in_(sorted(cards))))]
 
 
 def _row(feedback: Feedback) -> dict[str, object]:

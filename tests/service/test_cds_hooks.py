@@ -997,6 +997,26 @@ def test_an_overridden_card_comes_back_with_reason_and_comment(service: Service,
     assert without["override_reason"] is None
 
 
+def test_feedback_that_is_sent_again_is_kept_once(service: Service, engine: sa.Engine) -> None:
+    [card] = service.cards("encounter-start", prefetch(OPEN_STAY))
+    first = {"card": card["uuid"], "outcome": "overridden", "outcomeTimestamp": "2026-01-07T04:31:00.5Z"}
+    # The same instant in another form, as a proxy or a second try may write it.
+    again = {**first, "outcomeTimestamp": "2026-01-07T12:31:00.500+08:00"}
+    later = {**first, "outcomeTimestamp": "2026-01-07T04:32:00Z"}
+    before = len(kept(engine))
+    answers = [send(service, first, first), send(service, first), send(service, again, later)]
+    # Who tries again is answered as the first time.
+    assert [response.json() for response in answers] == [{"received": n} for n in (2, 1, 2)]
+    found = kept(engine)[before:]
+    assert [row["outcome_at"] for row in found] == [
+        dt.datetime(2026, 1, 7, 4, 31, 0, 500_000, tzinfo=dt.UTC),
+        dt.datetime(2026, 1, 7, 4, 32, tzinfo=dt.UTC),
+    ]
+    # What another service, or another caller, says of a card is another's word.
+    send(service, first, of="patient-view")
+    assert len(kept(engine)) == before + 3
+
+
 def test_an_unknown_card_is_answered_like_a_known_one(service: Service) -> None:
     [card] = service.cards("encounter-start", prefetch(OPEN_STAY))
     told = {"outcome": "overridden", "outcomeTimestamp": "2026-01-07T04:31:00Z"}
