@@ -571,7 +571,8 @@ def test_feedback_is_removed_a_few_rows_at_a_time_and_lets_others_write(engine, 
     feedback = FeedbackStore(engine)
     at = dt.datetime(2026, 1, 8, tzinfo=dt.UTC)
     one = Feedback("wardcast-readmission", "card", "accepted", at, "ehr", received_at=at)
-    feedback.add([one] * 5 + [replace(one, received_at=at + dt.timedelta(days=2))])
+    old = [replace(one, card=f"card {number}") for number in range(5)]
+    feedback.add([*old, replace(one, received_at=at + dt.timedelta(days=2))])
     n_commits = []
     sa.event.listen(engine, "commit", n_commits.append)
     assert feedback.prune(at + dt.timedelta(days=1)) == 5
