@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # The demo's own folder: models of your own go to work/, which no demo touches.
 DEMO := work/demo
 
-.PHONY: demo test prove check serve bench docs lock clean
+.PHONY: demo setup test prove check serve bench docs lock clean
 .DEFAULT_GOAL := demo
 
 $(READY): requirements.lock pyproject.toml
@@ -19,6 +19,8 @@ $(READY): requirements.lock pyproject.toml
 
 demo: $(READY)            ## the whole way on a made-up hospital
 	$(BIN)/wardcast demo --work $(DEMO) $(ARGS)
+
+setup: $(READY)           ## the program alone, as on a server
 
 test: check               ## the suite that gates a change
 	$(BIN)/python -m pytest -m "not prove" -n 2 --dist loadfile $(ARGS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -36,6 +37,14 @@ _FETCHED_AT_ONCE = 2_000
 _COLUMNS = ("s.*", "d.admission_department", "d.discharge_department")
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What a run left in the store: answers that are new, and those that say what was stored before."""
+
+    n_new: int
+    n_unchanged: int
+
+
 def store_scored(
     parts: Mapping[Point, Sequence[Path]],
     store: PredictionStore,
@@ -43,8 +52,8 @@ def store_scored(
     champions: ChampionSet,
     settings: FeatureSettings,
     progress: Progress = silent,
-) -> int:
-    """Store the scored rows of each point's buckets, in their order; returns the answers that were new.
+) -> Kept:
+    """Store the scored rows of each point's buckets, in their order; returns how many answers that were.
 
     `parts` are the files of `score`, one per bucket of `dataset`, scored by `champions`. An answer
     that says what the store's latest before it says is not stored again: a run that goes on after an
@@ -53,7 +62,7 @@ def store_scored(
     """
     files = [(point, *each) for point, some in parts.items() for each in enumerate(some)]
     not_sent = frozenset(name for name in REQUEST_TABLES if not dataset.has(name))
-    n_new = 0
+    n_new = n_all = 0
     progress("storing", 0, len(files))
     with ExitStack() as ending:
         spill = Path(ending.enter_context(TemporaryDirectory(prefix="wardcast-")))
@@ -65,8 +74,9 @@ def store_scored(
             answers = _answers(_rows(con, dataset, bucket, file), point, models, not_sent)
             while some := list(islice(answers, SAVED_AT_ONCE)):
                 n_new += store.save(some, skip_repeated=True)
+                n_all += len(some)
             progress("storing", n_done, len(files))
-    return n_new
+    return Kept(n_new, n_all - n_new)
 
 
 def _rows(

@@ -226,6 +226,9 @@ def test_a_stays_reads_are_found(read: Path):
     ]
     assert run(audit.app, "find", "S2", work=read).stdout.count("ward 3") == 1
     assert json.loads(run(audit.app, "find", "S9", "--json", work=read).stdout) == []
+    # A stay that nobody read, or that is misspelt: an empty table would leave that open.
+    said = run(audit.app, "find", "S9", work=read).stdout
+    assert said == "Nothing was found: the log holds no such read. Names are compared letter for letter.\n"
 
 
 def test_a_callers_reads_are_found_by_the_name_or_the_id_of_its_key(work: Path):

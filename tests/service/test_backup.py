@@ -65,6 +65,7 @@ class Machine:
         """Run lines of the guide, with this machine's folders for the guide's; what they printed."""
         script = "set -e\n" + "".join(commands)
         for theirs, ours in (
+            ("/opt/wardcast/.venv/bin/", ""),
             ("/var/lib/wardcast", self.folder / "work"),
             ("/etc/wardcast", self.folder),
             ("/backup/", f"{self.folder}/backup/"),

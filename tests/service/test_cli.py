@@ -340,6 +340,18 @@ def test_there_is_nothing_before_the_first_champion(champion, house):
     assert f"{NAME}: no version 7 is registered; there: 1. `wardcast models --versions" in done.err
 
 
+def test_it_is_told_how_many_predictions_were_stored_and_how_many_say_nothing_new(champion, house):
+    some = ("score", "data", "--since", "2025-07-01", "--store")
+    first = succeeded(*some, "--out", "monday.parquet", "--json", cwd=house).document
+    # One target at one point: a prediction for each row.
+    assert first["stored"] == {"n_new": first["rows"], "n_unchanged": 0}
+    assert first["rows"] > 7
+    done = succeeded(*some, "--out", "tuesday.parquet", cwd=house)
+    assert done.out.splitlines()[-1] == (
+        f"Stored: 0 new predictions; {first['rows']:,} left out, which say what was stored before."
+    )
+
+
 def test_scores_are_told_and_the_top_are_kept(champion, house):
     everything = succeeded("score", "data", "--out", "all.parquet", "--json", cwd=house).document
     assert everything["rows"] == everything["scored"] == everything["admissions"]
@@ -348,6 +360,7 @@ def test_scores_are_told_and_the_top_are_kept(champion, house):
         {"target": "readmission", "prediction_point": "discharge", "n_scored": n, "n_rows": n}
     ]
     assert everything["resumed"] is False
+    assert everything["stored"] is None
     assert everything["models"] == [f"{NAME}/1"]
     assert len(pd.read_parquet(house / "all.parquet")) == everything["rows"]
     some = ("--since", "2025-07-01", "--top", 7)

@@ -145,7 +145,7 @@ def test_unknown_fields_are_counted_at_their_parent_and_not_named(request_conten
     del request_content["records"]["stays"][0][SECRET], request_content["records"]["stays"][0]["patient_name"]
     request_content[SECRET] = 1
     assert fields(refused(request_content)) == {
-        "": "has 1 unknown field; known are stay_id, prediction_point, prediction_time, history_from, "
+        "body": "has 1 unknown field; known are stay_id, prediction_point, prediction_time, history_from, "
         "currency, records"
     }
 

@@ -97,9 +97,12 @@ def find(
     access = access_of(settings)
     key = read_audit_key(key_file(access, settings.work))
     sought = Sought(stay_id, caller, action, day_of(since), day_of(until))
-    found = reads_of(log or log_file(access, settings.work), sought, key)
+    found = list(reads_of(log or log_file(access, settings.work), sought, key))
     if as_json:
-        print_json(list(found))
+        print_json(found)
     else:
         rows = [[each["at"], each["caller"], each["action"], ", ".join(each["models"])] for each in found]
-        show_table("Reads", ["at", "caller", "action", "models"], rows)
+        if rows:
+            show_table("Reads", ["at", "caller", "action", "models"], rows)
+        else:
+            print("Nothing was found: the log holds no such read. Names are compared letter for letter.")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from features.progress import Progress
     from serving.champions.loaded import ChampionSet
     from serving.nightly.score import Keep
+    from serving.nightly.storing import Kept
     from wardcast.settings import Settings
 
 
@@ -41,7 +42,7 @@ def score(
     from serving.champions.loaded import load_champions
     from serving.nightly.score import check_out
     from serving.nightly.score import score as score_all
-    from wardcast.console import progress_bar
+    from wardcast.console import progress_bar, say
     from wardcast.reports import show_scored
 
     with usage():
@@ -50,8 +51,9 @@ def score(
     settings = settings_of(work=work)
     dataset = open_dataset(data)
     champions, own = load_champions(settings.champions), settings.features()
+    kept: list[Kept] = []
     with progress_bar() as progress, ExitStack() as ending:
-        keep = _keep(settings, dataset, champions, progress, ending) if store else None
+        keep = _keep(settings, dataset, champions, progress, ending, kept) if store else None
         scored = score_all(
             dataset,
             champions,
@@ -75,24 +77,38 @@ def score(
                 "models": list(scored.models),
                 "lacking": {model: list(tables) for model, tables in scored.lacking.items()},
                 "run_id": scored.run_id,
+                "stored": asdict(kept[0]) if kept else None,
             }
         )
     else:
         show_scored(scored, dataset.declaration, since=since, resume=resume)
+        for each in kept:
+            say(
+                f"Stored: {each.n_new:,} new predictions; {each.n_unchanged:,} left out, which say what was "
+                "stored before."
+            )
 
 
 def _keep(
-    settings: Settings, dataset: DataSet, champions: ChampionSet, progress: Progress, ending: ExitStack
+    settings: Settings,
+    dataset: DataSet,
+    champions: ChampionSet,
+    progress: Progress,
+    ending: ExitStack,
+    kept: list[Kept],
 ) -> Keep:
-    """Put what was scored into the store, which is opened now and closed when the command ends."""
+    """Put what was scored into the store, which is opened now and closed when the command ends.
+
+    How many predictions that were is added to `kept`.
+    """
     from serving.nightly.storing import store_scored
     from serving.store.predictions import PredictionStore
 
     engine = store_of(settings)
     ending.callback(engine.dispose)
     own = settings.features()
-    return lambda parts: store_scored(
-        parts, PredictionStore(engine), dataset, champions, own, progress=progress
+    return lambda parts: kept.append(
+        store_scored(parts, PredictionStore(engine), dataset, champions, own, progress=progress)
     )
 
 
