@@ -25,7 +25,8 @@ _WARNINGS = {
     "n_later_facts": "facts: {rows} known at a later prediction point only: not used",
     "n_facts_no_number": "facts: {rows} without the number that the model learned from: not used",
 }
-COUNTS = (*_WARNINGS, "n_unknown_units", *UNUSED_VALUES)
+_UNITS = "n_unknown_units"
+COUNTS = (*_WARNINGS, _UNITS, *UNUSED_VALUES)
 """The columns of `left_out_sql` beside `index_id`."""
 
 
@@ -35,17 +36,18 @@ def left_out_sql(point: Point, *, read: Collection[str], facts: Sequence[Feature
     `read` names what the models learned from, `facts` declares those of them that facts may supply. Without
     dates every observation counts, and `UNUSED_VALUES` are missing.
     """
+    counts = ", ".join(f"count(*) FILTER (why = '{name}') AS {name}" for name in (*_WARNINGS, _UNITS))
+    unused = f"count(*) FILTER (why IN ('n_out_of_range', 'n_unread_codes', '{_UNITS}'))"
     return f"""
-    SELECT i.index_id, {_or_zero("o", "n_out_of_range", "n_unread_codes", "n_unknown_units")},
-        {_or_zero("m", "n_unclear_codes")},
-        {_or_zero("f", "n_unread_facts", "n_later_facts", "n_facts_no_number")},
-        CASE WHEN i.prediction_time IS NOT NULL THEN coalesce(o.n, 0) END AS n_unused_values,
-        CASE WHEN i.anchor_at - to_days({LOOKBACK_DAYS}) >= i.history_from THEN coalesce(o.n, 0) END
-            AS n_unused_values_in_year
-    FROM index_rows i
-    LEFT JOIN ({_OBSERVATIONS_SQL}) o USING (index_id)
-    LEFT JOIN ({_MEDICATIONS_SQL}) m USING (index_id)
-    LEFT JOIN ({_facts_sql(point, read, facts)}) f USING (index_id)"""
+    SELECT index_id, {counts}, CASE WHEN bool_or(is_dated) THEN {unused} END AS n_unused_values,
+        CASE WHEN bool_or(has_year) THEN {unused} END AS n_unused_values_in_year
+    FROM (
+        SELECT index_id, NULL AS why, prediction_time IS NOT NULL AS is_dated,
+            anchor_at - to_days({LOOKBACK_DAYS}) >= history_from AS has_year FROM index_rows
+        UNION ALL SELECT *, NULL, NULL FROM ({_OBSERVATIONS_SQL})
+        UNION ALL SELECT *, NULL, NULL FROM ({_MEDICATIONS_SQL})
+        UNION ALL SELECT *, NULL, NULL FROM ({_facts_sql(point, read, facts)})
+    ) GROUP BY index_id"""
 
 
 UNKNOWN_CODES_SQL = """
@@ -82,39 +84,31 @@ def _rows(n: float) -> str:
     return f"{int(n)} {'row' if n == 1 else 'rows'}"
 
 
-def _or_zero(relation: str, *names: str) -> str:
-    return ", ".join(f"coalesce({relation}.{name}, 0) AS {name}" for name in names)
-
-
 def _is_one_of(column: str, texts: Collection[str]) -> str:
     return f"{column} IN ({', '.join(map(literal, sorted(texts)))})" if texts else "false"
 
 
 # What cannot be used is found before the admissions are joined: there is little of it.
 _OBSERVATIONS_SQL = f"""
-    SELECT i.index_id, count(*) AS n, count(*) FILTER (o.why = 'range') AS n_out_of_range,
-        count(*) FILTER (o.why = 'unit') AS n_unknown_units,
-        count(*) FILTER (o.why = 'code') AS n_unread_codes
+    SELECT i.index_id, o.why
     FROM index_rows i
     JOIN (SELECT o.patient_id, o.taken_at,
               coalesce(greatest(o.known_at, o.taken_at), o.taken_at) AS known_at,
-              CASE WHEN m.measure IS NOT NULL THEN 'range'
-                   WHEN {_is_one_of("upper(trim(o.code))", codes_of_measures())} THEN 'unit'
-                   ELSE 'code' END AS why
+              CASE WHEN m.measure IS NOT NULL THEN 'n_out_of_range'
+                   WHEN {_is_one_of("upper(trim(o.code))", codes_of_measures())} THEN '{_UNITS}'
+                   ELSE 'n_unread_codes' END AS why
           FROM observations o LEFT JOIN measure_flags m USING (code, unit)
           WHERE (o.value * m.factor + m.shift BETWEEN m.minimum AND m.maximum) IS NOT TRUE) o
       ON o.patient_id = i.patient_id AND coalesce(o.known_at <= i.prediction_time, true)
-        AND coalesce(o.taken_at >= i.anchor_at - to_days({LOOKBACK_DAYS}), true)
-    GROUP BY i.index_id"""
+        AND coalesce(o.taken_at >= i.anchor_at - to_days({LOOKBACK_DAYS}), true)"""
 
 _MEDICATIONS_SQL = f"""
-    SELECT i.index_id, count(*) AS n_unclear_codes
+    SELECT i.index_id, 'n_unclear_codes' AS why
     FROM index_rows i
     JOIN (SELECT * FROM medications WHERE NOT regexp_full_match(upper(trim(code)), {literal(ATC)})) m
       ON m.patient_id = i.patient_id AND m.started_at <= i.prediction_time
         AND coalesce(m.known_at <= i.prediction_time, true)
-        AND m.started_at >= i.anchor_at - to_days({LOOKBACK_DAYS})
-    GROUP BY i.index_id"""
+        AND m.started_at >= i.anchor_at - to_days({LOOKBACK_DAYS})"""
 
 
 def _facts_sql(point: Point, read: Collection[str], facts: Sequence[Feature]) -> str:
@@ -122,8 +116,6 @@ def _facts_sql(point: Point, read: Collection[str], facts: Sequence[Feature]) ->
     is_read = _is_one_of("f.name", {*read, *(fact.name for fact in facts)})
     is_number = _is_one_of("f.name", {fact.name for fact in facts if fact.type != "category"})
     return f"""
-    SELECT i.index_id, count(*) FILTER (NOT {is_read}) AS n_unread_facts,
-        count(*) FILTER ({is_read} AND NOT {known}) AS n_later_facts,
-        count(*) FILTER ({known} AND {is_number} AND try_cast(f.value AS DOUBLE) IS NULL) AS n_facts_no_number
-    FROM index_rows i JOIN facts f ON f.stay_id = i.stay_id
-    GROUP BY i.index_id"""
+    SELECT i.index_id, CASE WHEN NOT {is_read} THEN 'n_unread_facts' WHEN NOT {known} THEN 'n_later_facts'
+        WHEN {is_number} AND try_cast(f.value AS DOUBLE) IS NULL THEN 'n_facts_no_number' END AS why
+    FROM index_rows i JOIN facts f ON f.stay_id = i.stay_id"""
