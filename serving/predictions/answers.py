@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from features.dataset import CodeSystems
-from features.online import AdmissionError, prediction_time
 from features.points import Point
 from features.records import AdmissionRecords
 from features.tables import not_sent
 from models.columns import Columns
 from models.supply import missing_tables
-from serving.champions.loaded import ALL_CHAMPIONS, ChampionSet, LiveChampions, Loaded
+from serving.champions.loaded import ChampionSet, LiveChampions
 from serving.operation.metrics import Metrics
 from serving.predictions.asked import Asked, Batch, parts
+from serving.predictions.asking import Asking, refused_all, sees_all
 from serving.predictions.engines import Engines
 from serving.predictions.gathering import Gathering
 from serving.predictions.predictor import (
@@ -28,24 +26,16 @@ from serving.predictions.predictor import (
     features_read,
     predict,
     prediction_document,
-    settings_for,
 )
-from serving.problems import NO_MODEL, NOT_READY, FieldError, Problem, as_problem, failed, invalid
+from serving.problems import NOT_READY, Problem, as_problem, failed
 from serving.reasons import Telling, tell
-from serving.requests.department import department_of_records
-from serving.requests.history import HeldHistory, read_held_request
-from serving.requests.reading import read_request, to_admission
+from serving.requests.history import HeldHistory
 from serving.requests.schema import REQUEST_TABLES
 from serving.settings import ServingSettings
 
 Answer = dict[str, Any]
 
 TOLD_PLAINLY = Telling()
-
-
-def sees_all(_department: str | None) -> bool:
-    """What a caller of every department sees."""
-    return True
 
 
 class Answers:
@@ -59,8 +49,7 @@ class Answers:
         history: HeldHistory | None = None,
     ) -> None:
         self._champions = champions
-        self._history = history
-        self._settings = settings
+        self._asking = Asking(settings, history)
         self._engines = Engines(settings.features)
         self._metrics = metrics or Metrics()
         self._gathering = Gathering[Asked, Answer](self._each_alone, self._metrics.gathered)
@@ -78,7 +67,7 @@ class Answers:
         if champions.loaded:
             return champions
         if champions.refused:
-            raise _not_ready(name for name, _ in champions.refused)
+            raise refused_all(name for name, _ in champions.refused)
         raise Problem(
             NOT_READY,
             "The champions folder holds no model. Train and promote one; it is taken up without a restart.",
@@ -118,9 +107,8 @@ class Answers:
         One without records is about a stay whose history the server holds, if it holds any; `sees` tells
         whose departments' held patients the caller sees.
         """
-        return self._asked(
-            content, self.champions() if champions is None else champions, n_reasons, telling, sees
-        )
+        champions = self.champions() if champions is None else champions
+        return self._asking.asked(content, champions, n_reasons, telling, sees)
 
     def answer(self, asked: Asked) -> Answer:
         """The answer to a checked request, computed with others that are like it. Raises Problem."""
@@ -141,7 +129,8 @@ class Answers:
         found: list[Asked | Problem] = []
         for content in items:
             try:
-                found.append(replace(self._asked(content, champions, n_reasons, telling, sees), batch=batch))
+                asked = self._asking.asked(content, champions, n_reasons, telling, sees)
+                found.append(replace(asked, batch=batch))
             except Problem as problem:
                 found.append(problem)
         return found
@@ -169,61 +158,6 @@ class Answers:
         """Answers in the order of `items`; a bad item has its problem document in its place."""
         found = self.answer_many(self.ask_many(items, n_reasons=n_reasons, telling=telling))
         return [each.document() if isinstance(each, Problem) else each for each in found]
-
-    def _asked(
-        self,
-        content: object,
-        champions: ChampionSet,
-        n_reasons: int | None,
-        telling: Telling,
-        sees: Callable[[str | None], bool],
-    ) -> Asked:
-        if self._history is not None and isinstance(content, Mapping) and "records" not in content:
-            held_request = read_held_request(content)
-            models = _answering(champions, held_request.point)
-            context, is_dated = models[0].model.artefact.context, models[0].is_dated
-            held = self._history.held(held_request, context, sees, is_dated=is_dated)
-            records = self._timed(held.records, models, known_until=held.known_until)
-            return Asked(records, held.department, models, n_reasons, telling)
-        request = read_request(content, max_rows=self._settings.max_rows)
-        models = _answering(champions, request.point)
-        context = models[0].model.artefact.context
-        if request.currency not in (None, context.currency):
-            message = f"differs from the models' currency, {context.currency}; send amounts in that one"
-            raise invalid([FieldError("currency", message)])
-        systems = CodeSystems.model_validate(context.code_systems)
-        admission = to_admission(request, context.time_zone, systems, is_dated=models[0].is_dated)
-        admission = self._timed(admission, models)
-        return Asked(admission, department_of_records(admission), models, n_reasons, telling)
-
-    def _timed(
-        self,
-        admission: AdmissionRecords,
-        models: Sequence[Loaded],
-        *,
-        known_until: dt.datetime | None = None,
-    ) -> AdmissionRecords:
-        """The admission with a prediction time that the models allow. Raises Problem (422) if it has none.
-
-        One without, whose point's own is still to come, or lies after `known_until`, is asked as of then, so
-        that it is answered as provisional: nothing is known of the hours until its own time.
-        """
-        artefact = models[0].model.artefact
-        try:
-            own = prediction_time(admission, settings_for(models, self._settings.features))
-        except AdmissionError as error:
-            raise invalid([FieldError("prediction_time", str(error))]) from None
-        if own is None or admission.point is not Point.ADMISSION or admission.prediction_time is not None:
-            return admission
-        ends = [] if known_until is None else [known_until]
-        if artefact.training.timeline == "real":
-            # Times of shifted records are no clock's.
-            ends.append(dt.datetime.now(ZoneInfo(artefact.context.time_zone)).replace(tzinfo=None))
-        if own <= min(ends, default=own):
-            return admission
-        # The sender's clock may be ahead: before the admission there is nothing to predict.
-        admitted_at = own - dt.timedelta(hours=artefact.landmark_hours)
-        return replace(admission, prediction_time=max(min(ends), admitted_at))
 
     def _each_alone(self, group: Sequence[Asked]) -> list[Answer | Problem]:
         """Requests that are alike in one go; if that fails, each half by itself: a bad one fails alone.
@@ -298,37 +232,6 @@ class Answers:
         for score in scores:
             target, model_id = score.loaded.model.artefact.target, score.loaded.model_id
             self._metrics.predicted(target, model_id, score.prediction.band, score.prediction.percentile)
-
-
-def _not_ready(refused: Iterable[str]) -> Problem:
-    return Problem(
-        NOT_READY,
-        f"Refused: {', '.join(refused)}; GET /v1/models says why. What is put right, or promoted again, is "
-        "taken up without a restart.",
-    )
-
-
-def _is_of(model: str, point: Point) -> bool:
-    """Whether a refused model is one of the point, by its name; the folder as a whole holds those of each."""
-    return model == ALL_CHAMPIONS or model.partition("/")[0].endswith(f"-{point}")
-
-
-def _answering(champions: ChampionSet, point: Point) -> tuple[Loaded, ...]:
-    """The models of a point. Raises Problem if there is none: 422, or 503 if one of them was refused."""
-    models = champions.at(point)
-    if not models:
-        # A champion that cannot be read says no point, but bears it in its name.
-        refused = [name for name, _ in champions.refused if _is_of(name, point)]
-        if refused:
-            raise _not_ready(refused)
-        known = ", ".join(champions.points)
-        message = f"no model predicts at this point; this server has models for: {known}"
-        raise Problem(
-            NO_MODEL,
-            "Ask for another prediction point, or promote a model for this one.",
-            [FieldError("prediction_point", message)],
-        )
-    return models
 
 
 def _warnings(score: Scores, row: int, admission: AdmissionRecords) -> list[str]:
