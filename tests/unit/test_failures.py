@@ -26,6 +26,9 @@ from features.errors import UserError
 from features.sources.fhir.flat import LeftOut
 from features.tables import TableError
 from models.calibration import NoMap
+from serving.access.heads import ForeignHeadError
+from serving.access.pages import NoSuchPageError
+from serving.database.attempts import AwayError
 from serving.problems import Problem
 from wardcast.failures import told
 
@@ -161,5 +164,7 @@ def test_every_error_that_is_declared_here_is_one_for_the_person_who_can_mend_it
                 }
     # A problem document answers a request, and its 500 is for nobody to mend; what is left out is no failure.
     verdicts = {Problem, LeftOut, NoMap}
+    # What the server tells itself, and catches: it is answered as a problem.
+    verdicts |= {AwayError, ForeignHeadError, NoSuchPageError}
     assert {each.__name__ for each in declared - verdicts if not issubclass(each, UserError)} == set()
     assert len(declared) > 5
