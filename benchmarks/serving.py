@@ -21,7 +21,7 @@ from models.champions import champion_records, read_champion
 from models.model import load_model
 
 N_BODIES = 64
-CLIENTS, SOAK_CLIENTS = 64, 16
+CLIENTS = 64
 ALONE_S, ROUND_S, WARM_UP_S = 20.0, 10.0, 3.0
 ROUNDS, STARTS = 3, 3
 SAMPLE_S = 10.0
@@ -103,7 +103,7 @@ def _soak(
     samples; `low` and `high` are the outermost of them relative to their mean. `megabytes` are all.
     """
     _load(server, PREDICTIONS, bodies, clients=CLIENTS, seconds=ROUND_S, headers=key)
-    load = Load(server.port, PREDICTIONS, str(bodies), SOAK_CLIENTS, 60 * minutes, '"reasons"', rate, key)
+    load = Load(server.port, PREDICTIONS, str(bodies), CLIENTS, 60 * minutes, '"reasons"', rate, key)
     process, start = _started(load), time.perf_counter()
     seconds, megabytes = [], []
     while process.poll() is None:

@@ -128,11 +128,16 @@ def as_problem(error: Exception) -> Problem:
     """The problem that answers an error; an unforeseen one is logged by kind and place alone."""
     if isinstance(error, Problem):
         return error
+    log_failure(error)
+    return failed()
+
+
+def log_failure(error: Exception) -> None:
+    """Log an unforeseen error by kind and place."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown"
     # Never the message: a library may quote a value in it.
     _log.error(json.dumps({"event": "failure", "error": type(error).__name__, "place": place}))
-    return failed()
 
 
 def failed() -> Problem:

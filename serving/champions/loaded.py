@@ -15,7 +15,7 @@ from features.points import Point
 from models.artefact import ArtefactError
 from models.champions import Champion, champion_records, load_champion, read_champion
 from models.model import Model
-from serving.problems import as_problem
+from serving.problems import log_failure
 
 ALL_CHAMPIONS = "champions"
 """Stands for the name of a refused model where the folder as a whole cannot be read."""
@@ -209,7 +209,7 @@ class LiveChampions:
                     self._look()
             except Exception as error:
                 # The next look may do better; without this there would be none.
-                as_problem(error)
+                log_failure(error)
 
     def _look(self) -> None:
         stamp = self._present_stamp()
@@ -230,7 +230,7 @@ class LiveChampions:
             self._prepare(champions)
         except Exception as error:
             # Requests that ask them fail by themselves, or do not: the log tells where this did.
-            as_problem(error)
+            log_failure(error)
 
     def _log_changes(self, before: ChampionSet, *, is_first: bool) -> None:
         for model_id, reason in self._set.refused:

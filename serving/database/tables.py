@@ -164,7 +164,7 @@ CDS_FEEDBACK = Table(
     Column("override_reason", Text),
     Column("outcome_at", UtcInstant, nullable=False),
     Column("received_at", UtcInstant, nullable=False),
-    # Name of the caller's key or token.
+    # Identity of the caller, as in the audit log.
     Column("received_from", Text, nullable=False),
     Index("cds_feedback_by_age", "received_at"),
 )

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from features.languages.chinese import words
 from features.scope import OUTSIDE
-from serving.reasons.cautions import caution
+from serving.reasons.cautions import LATER, NOT_SENT, caution
 from serving.reasons.languages import Language
 
 MOST_LINES = 5
 """Lines about the records; what a prediction is worth at all stands before them, and is never left out."""
 
-_NOT_SENT = re.compile(r"(\w+) not sent: unknown, its features are missing")
-_LATER = re.compile(r"\d+ rows lie after the prediction time and are ignored")
+_NOT_SENT, _LATER = re.compile(NOT_SENT), re.compile(LATER)
 _TABLES: Mapping[str, str] = {
     "diagnoses": "diagnoses",
     "procedures": "operations and procedures",
@@ -38,7 +37,7 @@ def about_the_patient(warnings: Sequence[str], language: Language) -> list[str]:
 def about_the_records(warnings: Sequence[str], language: Language, *, tells_later: bool) -> list[str]:
     """What the records lack, tables together; with `tells_later` nothing of rows after the prediction time,
     which another line tells."""
-    not_sent = [found[1] for warning in warnings if (found := _NOT_SENT.fullmatch(warning))]
+    not_sent = [found["table"] for warning in warnings if (found := _NOT_SENT.fullmatch(warning))]
     told = [
         caution(warning, language)
         for warning in warnings

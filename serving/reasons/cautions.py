@@ -14,6 +14,7 @@ from typing import Any
 from features.catalogue import CATALOGUE
 from features.languages.chinese import feature_words, words
 from features.scope import CONTINUES, OUTSIDE
+from features.tables import not_sent
 from serving.reasons.languages import WORDS, Language
 
 
@@ -33,15 +34,17 @@ PRELIMINARY: Mapping[Language, str] = {
     Language.EN: "Preliminary: made before its full time of observation.",
     Language.ZH: "初步预测：观察时间未满，结果仍可能变化。",
 }
+NOT_SENT = not_sent(r"(?P<table>\w+)")
+LATER = r"(?P<n>\d+) rows lie after the prediction time and are ignored"
 _NOT_YET_DISCHARGED = f"{OUTSIDE}not yet discharged"
 _SAID = (
     _said(
-        r"(?P<table>\w+) not sent: unknown, its features are missing",
+        NOT_SENT,
         "{table} were not sent: what rests on them is not known.",
         "未提供{table}，相关信息按未知处理。",
     ),
     _said(
-        r"(?P<n>\d+) rows lie after the prediction time and are ignored",
+        LATER,
         "Rows of the records after the prediction time, not used: {n}.",
         "晚于预测时间的 {n} 条记录未采用。",
     ),

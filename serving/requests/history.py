@@ -10,11 +10,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import duckdb
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from features.dataset import Declaration, open_dataset, stamp_of
 from features.points import Point, PointName
@@ -34,7 +33,7 @@ from serving.problems import (
 from serving.requests.consistency import status_errors, time_errors
 from serving.requests.department import department_of
 from serving.requests.indexed import Indexed, Row, Tables, index_stays
-from serving.requests.schema import Instant, Text
+from serving.requests.schema import AskedTime, Text
 
 N_ATTEMPTS = 3
 _AGAIN_SECONDS = 0.5
@@ -50,10 +49,7 @@ class HeldRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     stay_id: Text
     prediction_point: PointName
-    prediction_time: Annotated[
-        Instant | None,
-        Field(description="default: the point's own, or now if that is to come; earlier is provisional"),
-    ] = None
+    prediction_time: AskedTime = None
 
     @property
     def point(self) -> Point:

@@ -79,6 +79,10 @@ Instant = Annotated[
     PlainValidator(_instant),
     WithJsonSchema({"type": "string", "anyOf": [{"format": "date-time"}, {"pattern": LOCAL_TIME}]}),
 ]
+AskedTime = Annotated[
+    Instant | None,
+    Field(description="default: the point's own, or now if that is to come; earlier is provisional"),
+]
 LocalTime = Annotated[dt.datetime, WithJsonSchema({"type": "string", "pattern": LOCAL_TIME})]
 # A decimal of 18 digits, two of them after the point, as the tables hold it.
 Money = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e15, le=1e15)]
@@ -153,10 +157,7 @@ class PredictionRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     stay_id: Text
     prediction_point: PointName
-    prediction_time: Annotated[
-        Instant | None,
-        Field(description="default: the point's own, or now if that is to come; earlier is provisional"),
-    ] = None
+    prediction_time: AskedTime = None
     history_from: Annotated[Day | None, Field(description="since when the history is complete")] = None
     currency: Annotated[
         str | None, Field(pattern="^[A-Z]{3}$", description="must be the model's, where given")

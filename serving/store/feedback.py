@@ -23,7 +23,7 @@ class Feedback:
     """What became of one card of a CDS service.
 
     `card` is its uuid, `outcome` accepted or overridden, `override_reason` the reason and comment as sent,
-    `received_from` the caller's name.
+    `received_from` the caller's identity.
     """
 
     service: str
