@@ -168,6 +168,10 @@ def _serving(part: dict[str, Any]) -> Iterator[str]:
         f"{soak['low']:+.1%} to {soak['high']:+.1%} in {soak['samples']} samples, "
         f"slope {soak['slope_mb_per_hour']:+.1f} MB an hour."
     )
+    yield (
+        f"- Aimed at: alone p50 ≤ 30 ms and p99 ≤ 100 ms; {part['clients']} clients ≥ 150 answers a second, "
+        "p99 ≤ 1 s, ≥ 1.5 × MLflow's server; ready within 5 s; 30 minutes within ± 5 % of memory; no failure."
+    )
 
 
 def _answered(name: str, load: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -86,7 +87,12 @@ def open_parts(settings: ServingSettings, *, is_loopback: bool) -> Parts:
     metrics = Metrics()
     metrics.watch_champions(champions)
     answers = Answers(champions, settings, metrics, history)
-    checks = {"store": lambda: store_answers(engine, failures), "audit log": audit.check}
+    checks: dict[str, Callable[[], object]] = {
+        "store": lambda: store_answers(engine, failures),
+        "audit log": audit.check,
+    }
+    if history is not None:
+        checks["history"] = history.check
     parts = Parts(
         settings=settings,
         engine=engine,

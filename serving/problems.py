@@ -69,14 +69,16 @@ FORBIDDEN = Kind(
 NOT_FOUND = Kind("not-found", 404, "There is no such address")
 NO_PREDICTION = Kind("no-prediction", 404, "No prediction of this admission is stored")
 UNKNOWN_STAY = Kind("unknown-stay", 404, "The history that the server holds knows no such admission")
+UNKNOWN_SERVICE = Kind("unknown-service", 404, "There is no such service")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "The address does not take this method")
 TOO_SLOW = Kind("too-slow", 408, "The body did not arrive in time")
+MISSING_DATA = Kind("missing-data", 412, "Records that the prediction needs were not prefetched")
 TOO_LARGE = Kind("too-large", 413, "The body is too large")
 MEDIA_TYPE_REFUSED = Kind("unsupported-media-type", 415, "The body is not declared as JSON")
 INVALID = Kind("invalid-request", 422, "The request cannot be answered as it stands")
 RECORDS_REQUIRED = Kind("records-required", 422, "The request holds no records")
 NO_MODEL = Kind("no-model", 422, "No model predicts at this prediction point")
-NOT_READY = Kind("not-ready", 503, "The server is not ready")
+NOT_READY = Kind("not-ready", 503, "The server is not ready", retry_after_seconds=30)
 BUSY = Kind("busy", 503, "The server has too much to do", retry_after_seconds=5)
 ENDING = Kind("ending", 503, "The server is ending", retry_after_seconds=5)
 ACCESS_UNAVAILABLE = Kind(
@@ -167,6 +169,7 @@ _MESSAGES: Mapping[str, str] = MappingProxyType(
         "float_type": "must be a number",
         "finite_number": "must be a finite number",
         "greater_than_equal": "must be at least {ge}",
+        "less_than": "must be less than {lt}",
         "less_than_equal": "must be at most {le}",
         "bool_type": "must be true or false",
         "list_type": "must be a list",

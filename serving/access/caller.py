@@ -44,6 +44,11 @@ def is_named(asked: str, identity: str) -> bool:
     return asked == identity or (key is not None and asked in key.groups())
 
 
+def ends_as_key(subject: str) -> bool:
+    """Whether a subject would be taken for an API key of this server in the audit log."""
+    return _KEY.fullmatch(subject) is not None
+
+
 def insecure_demo_caller() -> Caller:
     """Everybody, where `--insecure-demo` has turned authentication off: every role, every department."""
     return Caller("insecure-demo", frozenset(Role), None)

@@ -12,7 +12,7 @@ from joserfc.errors import ClaimError, ExpiredTokenError, JoseError
 from joserfc.jws import JWSRegistry
 from joserfc.util import urlsafe_b64decode
 
-from serving.access.caller import Caller
+from serving.access.caller import Caller, ends_as_key
 from serving.access.key_sets import IssuerKeys, KeySetError, PublicKey, reader_of
 from serving.access.once import UsedTokens
 from serving.access.roles import Role
@@ -76,7 +76,7 @@ class _Issuer:
     def caller(self, token: str, header: Mapping[str, Any]) -> Caller:
         claims = self._verified(token, self._key(header))
         subject = _text(claims.get("sub", ""))
-        if len(subject) > MAX_NAME_CHARACTERS or not subject.isprintable():
+        if len(subject) > MAX_NAME_CHARACTERS or not subject.isprintable() or ends_as_key(subject):
             raise _refused("Its subject is not as expected.")
         caller = Caller(
             f"{self._settings.issuer} {subject}".rstrip(), self._roles(claims), self._departments(claims)

@@ -18,6 +18,7 @@ FhirId = Annotated[str, Field(pattern=r"^[A-Za-z0-9\-.]{1,64}$")]
 ShortText = Annotated[str, Field(min_length=1, max_length=200)]
 MAX_FEEDBACK = 1_000
 MAX_COMMENT = 4_000
+_OLDEST, _NEWEST = dt.datetime(1850, 1, 1, tzinfo=dt.UTC), dt.datetime(2201, 1, 1, tzinfo=dt.UTC)
 
 
 class _Sent(BaseModel):
@@ -96,7 +97,7 @@ class CardFeedback(_Sent):
     outcome: Literal["accepted", "overridden"]
     acceptedSuggestions: Annotated[list[AcceptedSuggestion], Field(max_length=100)] = []  # noqa: N815
     overrideReason: OverrideReason | None = None  # noqa: N815
-    outcomeTimestamp: AwareDatetime  # noqa: N815
+    outcomeTimestamp: Annotated[AwareDatetime, Field(ge=_OLDEST, lt=_NEWEST)]  # noqa: N815
 
     @model_validator(mode="after")
     def _says_what_was_accepted(self) -> Self:

@@ -4,6 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+EXAMPLE_SERVICES: dict[str, Any] = {
+    "services": [
+        {
+            "hook": "encounter-start",
+            "title": "Readmission and complications",
+            "description": "Predicted risks of the stay that begins, with reasons.",
+            "id": "wardcast-encounter-start",
+            "prefetch": {
+                "patient": "Patient/{{context.patientId}}",
+                "encounters": "Encounter?patient={{context.patientId}}",
+            },
+        }
+    ]
+}
+
 EXAMPLE_REQUEST: dict[str, Any] = {
     "hook": "encounter-start",
     "hookInstance": "3b2f4b2e-6f0e-4d52-9a57-0f0f6c1d7a11",

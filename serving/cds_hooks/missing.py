@@ -10,9 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from features.quality.rules import WHAT_TO_DO
 from features.sources.fhir.few import BrokenRow
-from serving.problems import FieldError, Kind, Problem
-
-MISSING_DATA = Kind("missing-data", 412, "Records that the prediction needs were not prefetched")
+from serving.problems import MISSING_DATA, FieldError, Problem
 
 # Column → the element that it comes from, of the patients and the stays of a request.
 _ELEMENTS = {
@@ -30,6 +28,8 @@ _ELEMENTS = {
     "sex": "gender",
     "death_date": "deceasedDateTime",
 }
+ANOTHERS = "unknown_patient"
+"""The reason why another patient's stay was left out."""
 _SAID = {
     "missing_value: hospital_id": (
         "no serviceProvider. Send Encounter.serviceProvider, or name the hospital in the server's setting "
@@ -37,7 +37,7 @@ _SAID = {
     ),
     "missing_value: patient_id": "no subject. Send Encounter.subject",
     "missing_value: status": "no status. Send Encounter.status",
-    "unknown_patient": "the subject is not the patient of the context, or that patient was left out",
+    ANOTHERS: "the subject is not the patient of the context, or that patient was left out",
     "age_unknown": "the patient's age is not known. Send Patient.birthDate",
     "status_contradicts": (
         "status_contradicts at status and period. Send period.start of a stay that has begun, and period.end "
@@ -70,6 +70,14 @@ def not_this_encounter(n_sent: int) -> FieldError:
         "with what it is part of"
     )
     return FieldError("context.encounterId", message)
+
+
+def several_stays(count: int) -> FieldError:
+    """The context names no encounter, and more than one stay goes on."""
+    return FieldError(
+        "context.encounterId",
+        f"is not sent, and {count} stays go on. Send context.encounterId of the one asked about",
+    )
 
 
 def left_out_stays(broken: Sequence[BrokenRow], n_sent: int) -> list[FieldError]:

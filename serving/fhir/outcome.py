@@ -17,8 +17,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from serving.http.description import Responses
+from serving.http.documents import example_problem
 from serving.http.responses import counted, json_response, problem_response, refused_parameters
-from serving.problems import MAX_FIELD_ERRORS, Problem, as_problem
+from serving.problems import INTERNAL, MAX_FIELD_ERRORS, Kind, Problem, as_problem
 
 FHIR_JSON = "application/fhir+json"
 PROBLEMS = "urn:wardcast:problem"
@@ -41,21 +42,6 @@ _ISSUE_TYPES: Mapping[int, str] = MappingProxyType(
         503: "transient",
     }
 )
-
-EXAMPLE_OUTCOME: dict[str, Any] = {
-    "resourceType": "OperationOutcome",
-    "issue": [
-        {
-            "severity": "error",
-            "code": "not-found",
-            "details": {
-                "coding": [{"system": PROBLEMS, "code": "no-prediction"}],
-                "text": "No prediction of this admission is stored",
-            },
-            "diagnostics": "Nothing is stored of it that the caller may see.",
-        }
-    ],
-}
 
 
 def outcome(problem: Problem) -> dict[str, Any]:
@@ -83,10 +69,16 @@ def outcome_response(problem: Problem) -> Response:
     return response
 
 
-def outcomes(*statuses: int) -> Responses:
-    """A route's `responses`: OperationOutcomes of these statuses."""
-    content = {FHIR_JSON: {"schema": {"type": "object"}, "example": EXAMPLE_OUTCOME}}
-    return {status: {"description": "An OperationOutcome", "content": content} for status in statuses}
+def outcomes(*answered: int | Kind) -> Responses:
+    """A route's `responses`: OperationOutcomes of these statuses, or of these kinds, and of a failure."""
+    found = [example_problem(each) for each in (*answered, INTERNAL)]
+    return {
+        problem.kind.status: {
+            "description": "An OperationOutcome",
+            "content": {FHIR_JSON: {"schema": {"type": "object"}, "example": outcome(problem)}},
+        }
+        for problem in found
+    }
 
 
 class OutcomeRoute(APIRoute):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from serving.champions.documents import RefusedDocument
+
+EXAMPLE_LIVE: dict[str, Any] = {"status": "live"}
+EXAMPLE_READY: dict[str, Any] = {"status": "ready", "models": ["readmission-admission/7"], "refused": []}
 
 
 class LivenessDocument(BaseModel):

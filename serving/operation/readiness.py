@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Mapping
 
 from sqlalchemy import Engine, select
@@ -39,20 +41,44 @@ class Readiness:
     """
 
     def __init__(
-        self, champions: Callable[[], ChampionSet], checks: Mapping[str, Callable[[], object]]
+        self,
+        champions: Callable[[], ChampionSet],
+        checks: Mapping[str, Callable[[], object]],
+        *,
+        again_seconds: float = 1.0,
     ) -> None:
         self._champions = champions
         self._checks = dict(checks)
+        self._again_seconds = again_seconds
+        self._checking = threading.Lock()
+        self._checked_at = float("-inf")
+        self._in_the_way: str | None = None
 
     def champions(self) -> ChampionSet:
-        """The champions in force. Raises Problem (503) if there is none, or a part cannot be used."""
+        """The champions in force. Raises Problem (503) if there is none, or a part cannot be used.
+
+        Nobody needs a key to ask: the checks are made once in `again_seconds` at the most, one at a time, and
+        whoever asks meanwhile is told what was found last.
+        """
         champions = self._champions()
+        is_first = self._checked_at == float("-inf")
+        if self._checking.acquire(blocking=is_first):
+            try:
+                if time.monotonic() - self._checked_at >= self._again_seconds:
+                    self._in_the_way = self._found()
+                    self._checked_at = time.monotonic()
+            finally:
+                self._checking.release()
+        if self._in_the_way is not None:
+            raise Problem(NOT_READY, self._in_the_way)
+        return champions
+
+    def _found(self) -> str | None:
         for name, check in self._checks.items():
             try:
                 check()
             except Exception as error:
                 # Never the message, which may quote an address or a value.
                 kind = error.kind if isinstance(error, StoreError) else type(error).__name__
-                detail = f"The {name} cannot be used ({kind}). See the server's log and its settings."
-                raise Problem(NOT_READY, detail) from None
-        return champions
+                return f"The {name} cannot be used ({kind}). See the server's log and its settings."
+        return None

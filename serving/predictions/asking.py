@@ -11,7 +11,7 @@ from features.dataset import CodeSystems
 from features.online import AdmissionError, prediction_time
 from features.points import Point
 from features.records import AdmissionRecords
-from serving.champions.loaded import ALL_CHAMPIONS, ChampionSet, Loaded
+from serving.champions.loaded import ChampionSet, Loaded
 from serving.predictions.asked import Asked
 from serving.predictions.predictor import settings_for
 from serving.problems import NO_MODEL, NOT_READY, FieldError, Problem, invalid
@@ -70,25 +70,30 @@ class Asking:
     ) -> AdmissionRecords:
         """The admission with a prediction time that the models allow. Raises Problem (422) if it has none.
 
-        One without, whose point's own is still to come, or lies after `known_until`, is asked as of then, so
-        that it is answered as provisional: nothing is known of the hours until its own time.
+        One whose time, asked for or the point's own, is still to come, or lies after `known_until`, is asked
+        as of then, so that it is answered as provisional: nothing is known of the hours until its own time.
         """
         artefact = models[0].model.artefact
         try:
-            own = prediction_time(admission, settings_for(models, self.settings.features))
+            asked_at = prediction_time(admission, settings_for(models, self.settings.features))
         except AdmissionError as error:
             raise invalid([FieldError("prediction_time", str(error))]) from None
-        if own is None or admission.point is not Point.ADMISSION or admission.prediction_time is not None:
-            return admission
         ends = [] if known_until is None else [known_until]
         if artefact.training.timeline == "real":
             # Times of shifted records are no clock's.
             ends.append(dt.datetime.now(ZoneInfo(artefact.context.time_zone)).replace(tzinfo=None))
-        if own <= min(ends, default=own):
+        if asked_at is None or asked_at <= min(ends, default=asked_at):
             return admission
-        # The sender's clock may be ahead: before the admission there is nothing to predict.
-        admitted_at = own - dt.timedelta(hours=artefact.landmark_hours)
-        return replace(admission, prediction_time=max(min(ends), admitted_at))
+        # The sender's clock may be ahead: before the admission, or the booking, there is nothing to predict.
+        return replace(admission, prediction_time=max(min(ends), _begin(admission)))
+
+
+def _begin(admission: AdmissionRecords) -> dt.datetime:
+    """When the stay was admitted; at preadmission, when it was booked."""
+    stay = next(row for row in admission.tables["stays"] if row["stay_id"] == admission.stay_id)
+    begin = stay["booked_at" if admission.point is Point.PREADMISSION else "admitted_at"]
+    assert isinstance(begin, dt.datetime), "a request without it was refused"
+    return begin
 
 
 def refused_all(refused: Iterable[str]) -> Problem:
@@ -100,19 +105,18 @@ def refused_all(refused: Iterable[str]) -> Problem:
     )
 
 
-def _is_of(model: str, point: Point) -> bool:
-    """Whether a refused model is one of the point, by its name; the folder as a whole holds those of each."""
-    return model == ALL_CHAMPIONS or model.partition("/")[0].endswith(f"-{point}")
+def promoted_at(champions: ChampionSet, point: Point) -> tuple[Loaded, ...]:
+    """The models of a point, none where none was promoted. Raises Problem (503) if all were refused."""
+    models = champions.at(point)
+    if not models and (refused := champions.refused_at(point)):
+        raise refused_all(refused)
+    return models
 
 
 def models_at(champions: ChampionSet, point: Point) -> tuple[Loaded, ...]:
     """The models of a point. Raises Problem if there is none: 422, or 503 if one of them was refused."""
-    models = champions.at(point)
+    models = promoted_at(champions, point)
     if not models:
-        # A champion that cannot be read says no point, but bears it in its name.
-        refused = [name for name, _ in champions.refused if _is_of(name, point)]
-        if refused:
-            raise refused_all(refused)
         known = ", ".join(champions.points)
         message = f"no model predicts at this point; this server has models for: {known}"
         raise Problem(

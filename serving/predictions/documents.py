@@ -41,6 +41,8 @@ EXAMPLE_REQUEST: dict[str, Any] = {
     },
 }
 
+EXAMPLE_HELD_REQUEST: dict[str, Any] = {"stay_id": "S9", "prediction_point": "admission"}
+
 EXAMPLE_ANSWER: dict[str, Any] = {
     "stay_id": "S9",
     "prediction_point": "admission",

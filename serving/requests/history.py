@@ -13,10 +13,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import duckdb
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from features.dataset import Declaration, open_dataset, stamp_of
-from features.points import Point, PointName
 from features.records import AdmissionRecords
 from features.tables import TableError
 from models.artefact import Context
@@ -33,7 +32,7 @@ from serving.problems import (
 from serving.requests.consistency import status_errors, time_errors
 from serving.requests.department import department_of
 from serving.requests.indexed import Indexed, Row, Tables, index_stays
-from serving.requests.schema import AskedTime, Text
+from serving.requests.schema import HeldRequest
 
 N_ATTEMPTS = 3
 _AGAIN_SECONDS = 0.5
@@ -41,20 +40,6 @@ _RETRY_SECONDS = 5.0
 _SEND = "Send the admission's records with the request."
 
 _log = logging.getLogger("wardcast.serving")
-
-
-class HeldRequest(BaseModel):
-    """A request about a stay whose history the server holds."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    stay_id: Text
-    prediction_point: PointName
-    prediction_time: AskedTime = None
-
-    @property
-    def point(self) -> Point:
-        """The prediction point."""
-        return Point(self.prediction_point)
 
 
 def read_held_request(content: object) -> HeldRequest:
@@ -78,6 +63,10 @@ class Held:
     known_until: dt.datetime | None
 
 
+class HistoryNotReadError(Exception):
+    """No data set was read since the start."""
+
+
 class HeldHistory:
     """The records of a data set's patients. May be used from many threads at once.
 
@@ -96,6 +85,12 @@ class HeldHistory:
         self._refused: tuple[int, int] | None = None
         self._refused_at = float("-inf")
         self._worker = self._index_aside(stamp_of(folder))
+
+    def check(self) -> None:
+        """Raise HistoryNotReadError until a data set was read once, OSError while there is none."""
+        if self._indexed is None:
+            self._current()
+            raise HistoryNotReadError
 
     def held(
         self,
@@ -188,7 +183,7 @@ class HeldHistory:
 
 def _log_failure(error: Exception) -> None:
     # Never its words: the data engine may quote a record.
-    _log.warning(json.dumps({"event": "history not read", "error": type(error).__name__}))
+    _log.warning(json.dumps({"event": "history_unreadable", "error": type(error).__name__}))
 
 
 def _check_kind(context: Context, declaration: Declaration, *, is_dated: bool) -> None:

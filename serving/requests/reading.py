@@ -56,7 +56,7 @@ def read_request(content: object, *, max_rows: int) -> PredictionRequest:
     """The request, every field of the declared type. Raises Problem (422) naming every one that is not."""
     if not isinstance(content, dict):
         raise Problem(INVALID, "The request must be a JSON object; see /openapi.json for its form.")
-    if content.get("records") is None and "stay_id" in content:
+    if "records" not in content and "stay_id" in content:
         raise Problem(
             RECORDS_REQUIRED,
             "This server holds no history. Send the admission's records with the request.",

@@ -170,11 +170,25 @@ class PredictionRequest(BaseModel):
         return Point(self.prediction_point)
 
 
+class HeldRequest(BaseModel):
+    """A request about a stay whose history the server holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    stay_id: Text
+    prediction_point: PointName
+    prediction_time: AskedTime = None
+
+    @property
+    def point(self) -> Point:
+        """The prediction point."""
+        return Point(self.prediction_point)
+
+
 class BatchRequest(BaseModel):
     """Up to `max_batch` requests; the answers keep their order and a bad item fails alone."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    items: list[PredictionRequest]
+    items: list[PredictionRequest | HeldRequest]
 
 
 def known_fields(place: Sequence[str]) -> list[str]:

@@ -27,7 +27,7 @@ from serving.cds_hooks.documents import (
     ServicesDocument,
     as_sent,
 )
-from serving.cds_hooks.examples import EXAMPLE_CARDS, EXAMPLE_FEEDBACK, EXAMPLE_REQUEST
+from serving.cds_hooks.examples import EXAMPLE_CARDS, EXAMPLE_FEEDBACK, EXAMPLE_REQUEST, EXAMPLE_SERVICES
 from serving.cds_hooks.service import Answered, Question, answer
 from serving.cds_hooks.settings import CdsSettings, Service
 from serving.fhir.outcome import OutcomeRoute, outcomes
@@ -36,9 +36,9 @@ from serving.http.body import body_within
 from serving.http.description import example, request_body
 from serving.http.responses import json_response
 from serving.predictions.answers import Answers
-from serving.problems import FieldError, Kind, Problem, field_errors, invalid
+from serving.problems import UNKNOWN_SERVICE, FieldError, Problem, field_errors, invalid
 from serving.requests.reading import parse_json
-from serving.routes.gate import Gate
+from serving.routes.gate import Gate, places_of
 from serving.routes.reached import store_reached
 from serving.settings import ServingSettings
 from serving.store.cards import CardStore, IssuedCard
@@ -46,9 +46,7 @@ from serving.store.feedback import Feedback, FeedbackStore
 
 REQUEST_MODELS = (HookRequest, FeedbackRequest)
 
-UNKNOWN_SERVICE = Kind("unknown-service", 404, "There is no such service")
-
-_STATUSES = (400, 401, 403, 404, 408, 413, 415, 422, 503)
+_PROBLEMS = (400, 401, 403, UNKNOWN_SERVICE, 408, 413, 415, 422, 503)
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -76,7 +74,7 @@ def router(
             raise Problem(UNKNOWN_SERVICE, "GET /cds-services lists those that there are.")
         return services[service_id]
 
-    @routes.get("/cds-services", response_model=ServicesDocument)
+    @routes.get("/cds-services", response_model=ServicesDocument, responses=example(EXAMPLE_SERVICES))
     def discovery() -> Response:
         """The services, the hooks that call them, and what is to be prefetched. Needs no credential."""
         documents = [
@@ -96,8 +94,8 @@ def router(
         "/cds-services/{service_id}",
         response_model=CardsDocument,
         response_model_exclude_none=True,
-        responses=outcomes(*_STATUSES, 412) | example(EXAMPLE_CARDS),
-        openapi_extra=request_body(HookRequest, EXAMPLE_REQUEST),
+        responses=outcomes(*_PROBLEMS, 412) | example(EXAMPLE_CARDS),
+        openapi_extra=request_body(HookRequest, examples={"an admission": EXAMPLE_REQUEST}),
     )
     def call(client: Client, service_id: str, content: Body) -> Response:
         """Cards for a hook, from the records prefetched with it; none where there is nothing to say.
@@ -105,7 +103,7 @@ def router(
         412 names the records that are missing: no other server is asked for them.
         """
         service = known(service_id)
-        with gate.place():
+        with gate.place(places_of(content)):
             request = _read(HookRequest, parse_json(content))
             if request.hook != service.hook:
                 raise invalid([FieldError("hook", f"must be {service.hook} for this service")])
@@ -129,15 +127,16 @@ def router(
     @routes.post(
         "/cds-services/{service_id}/feedback",
         response_model=FeedbackDocument,
-        responses=outcomes(*_STATUSES) | example({"received": 1}),
-        openapi_extra=request_body(FeedbackRequest, EXAMPLE_FEEDBACK),
+        responses=outcomes(*_PROBLEMS) | example({"received": 1}),
+        openapi_extra=request_body(FeedbackRequest, examples={"a suggestion accepted": EXAMPLE_FEEDBACK}),
     )
     def take_feedback(client: Client, service_id: str, content: Body) -> Response:
         """What became of cards. An unknown card's feedback is kept and answered like any other's."""
         service = known(service_id)
-        request = _read(FeedbackRequest, parse_json(content))
-        with store_reached():
-            feedback.add([_kept(one, service, client) for one in request.feedback])
+        with gate.place(places_of(content)):
+            request = _read(FeedbackRequest, parse_json(content))
+            with store_reached():
+                feedback.add([_kept(one, service, client) for one in request.feedback])
         return json_response({"received": len(request.feedback)})
 
     return routes

@@ -11,6 +11,8 @@ from serving.access.roles import Permission
 from serving.http.description import problems
 from serving.operation.metrics import MEDIA_TYPE, Metrics
 
+_EXAMPLE = {"text/plain": {"example": "wardcast_queue_length 0.0\n"}}
+
 
 def router(access: Access, metrics: Metrics) -> APIRouter:
     """The route of the metrics, for callers that may read them."""
@@ -19,8 +21,7 @@ def router(access: Access, metrics: Metrics) -> APIRouter:
     @routes.get(
         "/metrics",
         response_class=Response,
-        responses=problems(401, 403, 503)
-        | {200: {"description": "Prometheus text", "content": {"text/plain": {}}}},
+        responses=problems(401, 403, 503) | {200: {"description": "Prometheus text", "content": _EXAMPLE}},
     )
     def exposed(
         _caller: Annotated[Caller, Depends(access.needs(Permission.READ_METRICS))],

@@ -23,27 +23,29 @@ from serving.predictions.answers import Answer, Answers
 from serving.predictions.asked import MOST_OF_A_BATCH, Asked
 from serving.predictions.documents import (
     EXAMPLE_ANSWER,
+    EXAMPLE_HELD_REQUEST,
     EXAMPLE_REQUEST,
     AnswerDocument,
     BatchAnswerDocument,
 )
-from serving.problems import FORBIDDEN, FieldError, Problem, invalid
+from serving.problems import FORBIDDEN, UNKNOWN_STAY, FieldError, Problem, invalid
 from serving.reasons import N_REASONS, Telling, shortened, telling_asked
 from serving.reasons.bars import MAX_BARS
 from serving.requests.reading import parse_json, read_items
-from serving.requests.schema import BatchRequest, PredictionRequest
-from serving.routes.gate import Gate
+from serving.requests.schema import BatchRequest, HeldRequest, PredictionRequest
+from serving.routes.gate import Gate, places_of
 from serving.routes.reached import store_reached
 from serving.settings import ServingSettings
 from serving.store.predictions import PredictionStore, Stored
 
-REQUEST_MODELS = (PredictionRequest, BatchRequest)
+REQUEST_MODELS = (PredictionRequest, HeldRequest, BatchRequest)
 MOST_IN_FULL = 100
 """Admissions of a batch with all their reasons: each is an answer of 0.35 MB, of 12 kB with five reasons."""
 REASONS_IN_FULL = 100
 """About as many reasons as a model has features."""
 REASONS_OF_A_PLACE = MOST_OF_A_BATCH * N_REASONS
-_STATUSES = (400, 401, 403, 404, 408, 413, 415, 422, 503)
+_PROBLEMS = (400, 401, 403, UNKNOWN_STAY, 408, 413, 415, 422, 503)
+_REQUESTS = {"records sent": EXAMPLE_REQUEST, "history held by the server": EXAMPLE_HELD_REQUEST}
 _PARAMETERS = ("store", "language", "explain", "group")
 
 
@@ -72,8 +74,8 @@ def router(
     @routes.post(
         "/v1/predictions",
         response_model=AnswerDocument,
-        responses=problems(*_STATUSES) | example(EXAMPLE_ANSWER),
-        openapi_extra=request_body(PredictionRequest, EXAMPLE_REQUEST),
+        responses=problems(*_PROBLEMS) | example(EXAMPLE_ANSWER),
+        openapi_extra=request_body(PredictionRequest, HeldRequest, examples=_REQUESTS),
     )
     def predict(
         caller: Predictor, _only_known: OnlyKnown, content: Body, telling: Told, store: Store = False
@@ -83,7 +85,7 @@ def router(
         A request without records is about a stay whose history the server holds, if it holds any.
         """
         wanted, n_reasons = _wanted(telling, caller, store=store)
-        with gate.place():
+        with gate.place(places_of(content)):
             request = parse_json(content)
             asked = answers.ask(request, n_reasons=n_reasons, telling=wanted, sees=caller.sees)
             answer = answers.answer(asked)
@@ -99,20 +101,20 @@ def router(
     @routes.post(
         "/v1/predictions/batch",
         response_model=BatchAnswerDocument,
-        responses=problems(*_STATUSES) | example({"items": [EXAMPLE_ANSWER, EXAMPLE_PROBLEM]}),
-        openapi_extra=request_body(BatchRequest, {"items": [EXAMPLE_REQUEST]}),
+        responses=problems(*_PROBLEMS) | example({"items": [EXAMPLE_ANSWER, EXAMPLE_PROBLEM]}),
+        openapi_extra=request_body(BatchRequest, examples={"one of each": {"items": [*_REQUESTS.values()]}}),
     )
     def batch(
         caller: Predictor, _only_known: OnlyKnown, content: Body, telling: Told, store: Store = False
     ) -> Response:
         """Many admissions at once; answers keep the order, and a bad item has a problem in its place."""
         wanted, n_reasons = _wanted(telling, caller, store=store)
-        with gate.place():
+        with gate.place(places_of(content)):
             items = read_items(parse_json(content), max_batch=settings.max_batch)
         if n_reasons is None and len(items) > MOST_IN_FULL:
             message = f"has {len(items)} entries; with explain=full at most {MOST_IN_FULL}"
             raise invalid([FieldError("items", message)])
-        with gate.place(_places(len(items), n_reasons)):
+        with gate.place(max(places_of(content), _places(len(items), n_reasons))):
             asked = answers.ask_many(items, n_reasons=n_reasons, telling=wanted, sees=caller.sees)
             found = answers.answer_many(asked)
             answered = [

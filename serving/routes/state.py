@@ -12,11 +12,16 @@ from fastapi.responses import Response
 from serving.access.caller import Caller
 from serving.access.guard import Access
 from serving.access.roles import Permission
-from serving.champions.documents import ModelsDocument
+from serving.champions.documents import EXAMPLE_MODELS, ModelsDocument
 from serving.champions.loaded import ChampionSet, Loaded
-from serving.http.description import problems
+from serving.http.description import example, problems
 from serving.http.responses import json_response
-from serving.operation.documents import LivenessDocument, ReadinessDocument
+from serving.operation.documents import (
+    EXAMPLE_LIVE,
+    EXAMPLE_READY,
+    LivenessDocument,
+    ReadinessDocument,
+)
 from serving.operation.readiness import Readiness
 from serving.predictions.answers import Answers
 
@@ -25,12 +30,19 @@ def router(access: Access, answers: Answers, readiness: Readiness) -> APIRouter:
     """The routes `/health/live`, `/health/ready` and `/v1/models`."""
     routes = APIRouter()
 
-    @routes.get("/health/live", tags=["health"], response_model=LivenessDocument)
+    @routes.get(
+        "/health/live", tags=["health"], response_model=LivenessDocument, responses=example(EXAMPLE_LIVE)
+    )
     async def live() -> Response:
         """Whether the process is up; needs no thread, which requests that are computed may all hold."""
         return json_response({"status": "live"})
 
-    @routes.get("/health/ready", tags=["health"], response_model=ReadinessDocument, responses=problems(503))
+    @routes.get(
+        "/health/ready",
+        tags=["health"],
+        response_model=ReadinessDocument,
+        responses=problems(503) | example(EXAMPLE_READY),
+    )
     def ready() -> Response:
         """Whether predictions can be answered: the checked champions, and those that were refused."""
         champions = readiness.champions()
@@ -38,7 +50,10 @@ def router(access: Access, answers: Answers, readiness: Readiness) -> APIRouter:
         return json_response({"status": "ready", "models": models, "refused": _refused(champions)})
 
     @routes.get(
-        "/v1/models", tags=["models"], response_model=ModelsDocument, responses=problems(401, 403, 503)
+        "/v1/models",
+        tags=["models"],
+        response_model=ModelsDocument,
+        responses=problems(401, 403, 503) | example(EXAMPLE_MODELS),
     )
     def models(_caller: Annotated[Caller, Depends(access.needs(Permission.READ_MODELS))]) -> Response:
         """The champions in force: what they predict, on what evidence."""

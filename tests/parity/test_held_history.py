@@ -27,8 +27,9 @@ from serving.api import create_app
 from serving.champions.loaded import ChampionSet
 from serving.predictions.predictor import fact_features, predict
 from serving.problems import Problem
-from serving.requests.history import Held, HeldHistory, HeldRequest, read_held_request
+from serving.requests.history import Held, HeldHistory, HistoryNotReadError, read_held_request
 from serving.requests.indexed import Indexed, index_stays
+from serving.requests.schema import HeldRequest
 from serving.settings import ServingSettings
 from tests.hospital import hospital as small_hospital
 from tests.served import sent
@@ -280,6 +281,17 @@ class Gate:
     def _index(self, folder: Path, memory_limit_mb: int) -> Indexed:
         assert self.is_open.wait(timeout=60)
         return index_stays(folder, memory_limit_mb)
+
+
+def test_a_history_that_was_never_read_is_not_ready(small, of_small, monkeypatch):
+    gate = Gate(monkeypatch)
+    gate.is_open.clear()
+    history = HeldHistory(small.path)
+    with pytest.raises(HistoryNotReadError):
+        history.check()
+    gate.is_open.set()
+    history._worker.join(60)
+    history.check()
 
 
 def test_while_a_new_data_set_is_indexed_the_former_answers_where_it_is_still_there(

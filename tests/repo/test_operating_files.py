@@ -70,6 +70,16 @@ def test_alerts_name_kinds_of_problems_that_there_are(alerts):
     assert named <= known
 
 
+def test_the_api_page_tells_every_kind_of_problem_by_its_status():
+    section = (ROOT / "docs" / "api.md").read_text("utf-8").partition("\n## Errors\n")[2]
+    told = {
+        (kind, int(status))
+        for kinds, status in re.findall(r"^\| (`[^|]+) \| (\d+) \|", section, flags=re.M)
+        for kind in kinds.split("`")[1::2]
+    }
+    assert told == {(kind.name, kind.status) for kind in vars(problems).values() if isinstance(kind, Kind)}
+
+
 def test_every_alert_names_its_entry_in_the_runbook(alerts):
     entries = set(re.findall(r"^\| ([a-z- ]+) \|", GUIDE[GUIDE.index("## Runbook") :], flags=re.M))
     for alert in alerts:
@@ -90,7 +100,7 @@ def test_the_guide_tells_every_event_of_the_log():
         event for row in re.findall(r"^\| (`[^|]+) \|", section, flags=re.M) for event in row.split("`")[1::2]
     }
     sources = (file.read_text("utf-8") for file in (ROOT / "serving").rglob("*.py"))
-    logged = {event for source in sources for event in re.findall(r'"event": "(\w+)"', source)}
+    logged = {event for source in sources for event in re.findall(r'"event": "([^"]+)"', source)}
     assert len(logged) > 7
     assert logged <= told
 

@@ -24,6 +24,7 @@ from zoneinfo import ZoneInfo
 import lightgbm as lgb
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
 from features.catalogue import features_at, fingerprint
@@ -43,7 +44,7 @@ from serving.routes.gate import Gate
 from serving.server import Server, serve, served_app, uvicorn_config
 from serving.settings import ServingSettings
 from tests.admission_rows import DISTRIBUTION
-from tests.served import open_to_all
+from tests.served import open_to_all, routes_of
 
 SECRET = "Zhang-Wei-4711"
 CONTEXT = Context("Asia/Shanghai", "CNY", {"diagnosis": "icd10gb", "procedure": "icd9cm3"}, "billed")
@@ -241,6 +242,29 @@ def test_an_admission_that_a_fast_clock_sent_is_as_of_its_beginning(client, admi
     admission["records"]["stays"][0]["admitted_at"] = ahead
     document = answer(client, admission)
     assert (document["provisional"], document["prediction_time"]) == (True, ahead)
+
+
+@pytest.mark.parametrize("days_ahead", [1, 60_000])
+def test_no_answer_is_of_a_time_that_is_still_to_come(client, admission, days_ahead):
+    """Admitted two hours ago and asked for what will be known after 24: nobody knows the other 22 yet."""
+    now = dt.datetime.now(ZoneInfo("Asia/Shanghai")).replace(tzinfo=None)
+    stay = admission["records"]["stays"][0]
+    stay["admitted_at"] = (now - dt.timedelta(hours=2)).isoformat()
+    landmark = (now + dt.timedelta(hours=22)).isoformat()
+    planned = (now + dt.timedelta(days=days_ahead)).isoformat()
+    at_discharge = admission | {"prediction_point": "discharge"}
+    asked = [admission | {"prediction_time": landmark}, at_discharge | {"prediction_time": planned}]
+    stay_with_plan = {**stay, "discharged_at": planned, "discharge_disposition": "home"}
+    rows = [stay_with_plan, *admission["records"]["stays"][1:]]
+    with_plan = at_discharge | {"records": admission["records"] | {"stays": rows}}
+    for each in [*asked, with_plan]:
+        document = answer(client, each)
+        assert document["provisional"] is True
+        assert now <= dt.datetime.fromisoformat(document["prediction_time"]) < now + dt.timedelta(minutes=10)
+    # A plan is no fact: the stay goes on, whether somebody has planned its end or not.
+    as_of = {"prediction_time": now.isoformat()}
+    planned_end, open_end = answer(client, with_plan | as_of), answer(client, at_discharge | as_of)
+    assert planned_end["predictions"] == open_end["predictions"]
 
 
 def test_an_offset_changes_the_clock_and_not_the_prediction(client, admission):
@@ -903,10 +927,39 @@ def test_the_description_is_openapi_3_1_with_examples_that_work(client):
     assert description["openapi"].startswith("3.1")
     for path in ("/v1/predictions", "/v1/predictions/batch"):
         operation = description["paths"][path]["post"]
-        example = operation["requestBody"]["content"]["application/json"]["example"]
-        assert client.post(path, json=example).status_code == 200
-        assert {"400", "413", "415", "422", "503"} <= set(operation["responses"])
+        for example in operation["requestBody"]["content"]["application/json"]["examples"].values():
+            answered = client.post(path, json=example["value"])
+            # This server holds no history.
+            assert answered.status_code == 200 or "records-required" in answered.text
+        assert {"400", "413", "415", "422", "500", "503"} <= set(operation["responses"])
     text = json.dumps(description)
     referred = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
     assert referred <= set(description["components"]["schemas"])
-    assert "StaysRow" in referred
+    assert {"StaysRow", "HeldRequest"} <= referred
+
+
+def test_every_answer_of_the_description_has_an_example_of_its_form(client):
+    n_checked = 0
+    paths = client.get("/openapi.json").json()["paths"]
+    for route in routes_of(client.app.routes):
+        if not route.include_in_schema:
+            continue
+        (method,) = route.methods
+        described = paths[route.path_format][method.lower()]
+        for status, response in described["responses"].items():
+            for media_type, content in response["content"].items():
+                assert content["example"], (route.path, status, media_type)
+                if media_type == "application/problem+json":
+                    assert ProblemDocument.model_validate(content["example"]).status == int(status)
+                elif status == "200" and media_type == "application/json":
+                    TypeAdapter(route.response_model).validate_python(content["example"])
+                    n_checked += 1
+    assert n_checked >= 9
+
+
+def test_what_may_be_answered_anywhere_is_described_everywhere(client):
+    """Two lengths, a failure and too many connections are answered before the route is looked at."""
+    for operations in client.get("/openapi.json").json()["paths"].values():
+        for operation in operations.values():
+            for status in ("400", "500", "503"):
+                assert "application/problem+json" in operation["responses"][status]["content"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +182,7 @@ def test_readiness_asks_for_champions_and_for_every_part_and_quotes_no_error():
             raise OSError(f"{SECRET} is down")
 
     champions = ChampionSet()
-    readiness = Readiness(lambda: champions, {"store": check})
+    readiness = Readiness(lambda: champions, {"store": check}, again_seconds=0)
     assert readiness.champions() is champions
     usable[0] = False
     with pytest.raises(Problem, match="The store cannot be used \\(OSError\\)") as refused:
@@ -189,11 +191,47 @@ def test_readiness_asks_for_champions_and_for_every_part_and_quotes_no_error():
     assert SECRET not in str(refused.value.document())
 
 
+def test_whoever_asks_often_has_nothing_checked_more_often():
+    n_checks = 0
+
+    def check() -> None:
+        nonlocal n_checks
+        n_checks += 1
+        raise OSError
+
+    readiness = Readiness(ChampionSet, {"store": check}, again_seconds=3600)
+    for _ in range(5):
+        with pytest.raises(Problem, match="The store cannot be used"):
+            readiness.champions()
+    assert n_checks == 1
+
+
+def test_who_asks_while_a_check_lasts_is_told_what_was_found_last():
+    may_end, has_begun, n_checks = threading.Event(), threading.Event(), 0
+
+    def check() -> None:
+        nonlocal n_checks
+        n_checks += 1
+        if n_checks == 2:
+            has_begun.set()
+            assert may_end.wait(timeout=60)
+
+    readiness = Readiness(ChampionSet, {"store": check}, again_seconds=0)
+    readiness.champions()
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(readiness.champions)
+        assert has_begun.wait(timeout=60)
+        assert readiness.champions() == ChampionSet()
+        may_end.set()
+        slow.result(timeout=60)
+    assert n_checks == 2
+
+
 def test_a_store_and_an_audit_log_that_cannot_be_used_make_the_server_not_ready(tmp_path):
     engine = open_database(f"sqlite:///{tmp_path}/store.db")
     log = open_audit_log(AccessSettings(), tmp_path, engine)
     checks = {"store": lambda: store_answers(engine, StoreFailures()), "audit log": log.check}
-    readiness = Readiness(ChampionSet, checks)
+    readiness = Readiness(ChampionSet, checks, again_seconds=0)
     assert readiness.champions() == ChampionSet()
     (tmp_path / "audit.jsonl").write_text("another hand\n")
     with pytest.raises(Problem, match="The audit log cannot be used"):
@@ -215,7 +253,8 @@ def test_a_store_that_is_damaged_while_the_server_runs_makes_it_not_ready(tmp_pa
     engine, failures = open_database(file_address(file)), StoreFailures()
     tell_failures(engine, failures.add)
     store = PredictionStore(engine)
-    readiness = Readiness(ChampionSet, {"store": lambda: store_answers(engine, failures)})
+    checks = {"store": lambda: store_answers(engine, failures)}
+    readiness = Readiness(ChampionSet, checks, again_seconds=0)
     readiness.champions()
     content = bytearray(file.read_bytes())
     # Pages 2 to the last are overwritten; the first, which says that it is a database, is kept.

@@ -352,6 +352,12 @@ def test_a_request_without_records_is_told_that_no_history_is_held():
     assert "no history" in document["detail"]
 
 
+def test_records_that_are_null_are_not_those_that_are_held():
+    assert refused({"stay_id": "S9", "prediction_point": "admission", "records": None})["errors"] == [
+        {"field": "records", "message": "must be an object"}
+    ]
+
+
 @pytest.mark.parametrize("content", [None, [], "S9", 3, {}])
 def test_what_is_no_request_is_refused(content):
     assert refused(content)["status"] == 422

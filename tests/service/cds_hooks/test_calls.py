@@ -85,25 +85,6 @@ def test_observations_are_asked_for_by_the_codes_that_features_are_made_of(cds: 
     assert len(asked) == len(loinc)
 
 
-def test_the_request_of_the_specification_is_taken(service: Service) -> None:
-    # Its shape: fhirServer with fhirAuthorization, and an extension; a server that is named is never called.
-    authorization = {
-        "access_token": "opaque",
-        "token_type": "Bearer",
-        "expires_in": 300,
-        "scope": "user/Patient.read user/Observation.read",
-        "subject": "cds-service4",
-    }
-    cards = service.cards(
-        "patient-view",
-        prefetch(OPEN_STAY),
-        fhirServer="http://127.0.0.1:9/never-called",
-        fhirAuthorization=authorization,
-        extension={"com.example.timestamp": "2026-01-07T12:30:00Z"},
-    )
-    assert len(cards) == 1
-
-
 def test_the_examples_of_the_description_are_of_its_shape(service: Service) -> None:
     response = service.client.post("/cds-services/wardcast-encounter-start", json=EXAMPLE_REQUEST)
     assert response.status_code == 200

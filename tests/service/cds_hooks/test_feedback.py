@@ -112,6 +112,8 @@ def test_an_unknown_card_is_answered_like_a_known_one(service: Service) -> None:
         ({"outcome": "ignored"}, "feedback.0.outcome"),
         ({"outcomeTimestamp": "2026-01-07T04:31:00"}, "feedback.0.outcomeTimestamp"),
         ({"outcomeTimestamp": SECRET}, "feedback.0.outcomeTimestamp"),
+        ({"outcomeTimestamp": "0001-01-01T00:00:00+14:00"}, "feedback.0.outcomeTimestamp"),
+        ({"outcomeTimestamp": "9999-12-31T23:59:59-14:00"}, "feedback.0.outcomeTimestamp"),
         ({"card": SECRET}, "feedback.0.card"),
         ({"overrideReason": {"reason": {"code": SECRET}}}, "feedback.0.overrideReason.reason.system"),
     ],
