@@ -21,6 +21,7 @@ from serving.access.caller import Caller
 from serving.access.guard import Access, insecure_demo_access
 from serving.cds_hooks.documents import CardsDocument
 from serving.cds_hooks.settings import CdsSettings
+from serving.champions.loaded import ChampionSet, Loaded
 from serving.fhir.records import FhirRecords
 from serving.http.responses import answer_problems
 from serving.predictions.answers import Answers
@@ -37,6 +38,7 @@ NOW = dt.datetime(2026, 1, 7, 4, 30, tzinfo=dt.UTC)
 INSTANCE = "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea"
 SECRET = "Zhang-Wei-4711"
 OPEN_STAY = encounter("S9", "2026-01-07T10:00:00+08:00")
+BEFORE = encounter("S3", "2025-11-02T09:00:00+08:00", "2025-11-09T11:00:00+08:00")
 
 REASON = {
     "feature": "n_stays_prior_365d",
@@ -74,10 +76,17 @@ def charges(band: str) -> dict[str, Any]:
 
 
 class KnownAnswers:
-    """Answers every request with the same predictions, and keeps the requests."""
+    """Answers every request with the same predictions, and keeps the requests.
+
+    There are models at `points`; `refused` names those that could not be loaded.
+    """
 
     def __init__(
-        self, *predictions: dict[str, Any], points: Iterable[Point] = Point, warnings: Sequence[str] = ()
+        self,
+        *predictions: dict[str, Any],
+        points: Iterable[Point] = Point,
+        warnings: Sequence[str] = (),
+        refused: Iterable[str] = (),
     ) -> None:
         self.warnings = list(warnings)
         self.predictions = [
@@ -85,15 +94,17 @@ class KnownAnswers:
             for one in predictions
         ]
         self.points = tuple(points)
+        self.refused = tuple((name, "the SHA-256 differs") for name in refused)
         self.asked: list[dict[str, Any]] = []
         self.in_force: list[Any] = []
         self.asked_of: list[Any] = []
 
     def champions(self) -> Any:
-        loaded = SimpleNamespace(
-            model=SimpleNamespace(artefact=SimpleNamespace(context=CONTEXT, landmark_hours=24.0))
-        )
-        found = SimpleNamespace(loaded=(loaded,), at=lambda point: (loaded,) if point in self.points else ())
+        artefact = SimpleNamespace(context=CONTEXT, landmark_hours=24.0)
+        loaded = [
+            SimpleNamespace(point=point, model=SimpleNamespace(artefact=artefact)) for point in self.points
+        ]
+        found = ChampionSet(tuple(cast("list[Loaded]", loaded)), self.refused)
         self.in_force.append(found)
         return found
 

@@ -48,6 +48,41 @@ def condition(identity: str, stay: str, code: str, *, patient: str = "P7") -> Re
     }
 
 
+def benefit(currency: str | None) -> Resource:
+    """What the patient P7's stay S3 of 2025 cost."""
+    amount = {"value": 18200.0} | ({} if currency is None else {"currency": currency})
+    types = "http://terminology.hl7.org/CodeSystem/"
+    return {
+        "resourceType": "ExplanationOfBenefit",
+        "id": "E1",
+        "status": "active",
+        "type": {"coding": [{"system": f"{types}claim-type", "code": "institutional"}]},
+        "use": "claim",
+        "patient": {"reference": "Patient/P7"},
+        "created": "2025-11-10",
+        "insurer": {"reference": "Organization/I1"},
+        "provider": {"reference": "Organization/H1"},
+        "outcome": "complete",
+        "insurance": [{"focal": True, "coverage": {"reference": "Coverage/C1"}}],
+        "billablePeriod": {"start": "2025-11-02", "end": "2025-11-09"},
+        "item": [
+            {
+                "sequence": 1,
+                "productOrService": {"text": "bed"},
+                "encounter": [{"reference": "Encounter/S3"}],
+                "servicedDate": "2025-11-03",
+                "net": amount,
+            }
+        ],
+        "total": [
+            {
+                "category": {"coding": [{"system": f"{types}adjudication", "code": "submitted"}]},
+                "amount": amount,
+            }
+        ],
+    }
+
+
 def searchset(resources: Iterable[Resource]) -> Resource:
     """What a search finds."""
     entries = [{"resource": resource} for resource in resources]

@@ -6,9 +6,9 @@ import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from models.bands import Band
+from models.bands import BANDS
 from serving.cds_hooks.caveats import Shown, caveats
 from serving.cds_hooks.documents import (
     ActionDocument,
@@ -41,32 +41,30 @@ class Card:
 def cards(shown: Shown, service: Service, settings: CdsSettings) -> list[Card]:
     """The cards that the service has for an answer: none for bands that are not worth one.
 
-    A service with risks `beside` makes one card of its first target, in which the others stand too: an amount
-    is never shown without the risks that speak against saving.
+    A service with risks `beside` makes one card of its targets, in which these stand too: an amount is never
+    shown without the risks that speak against saving. A target whose model was refused is told as not
+    predicted, since no card reads like a low band.
     """
-    if service.beside:
-        found = [one for target in service.targets if (one := shown.of(target))]
-        return _card(shown, found[0], service, settings, found[1:]) if found else []
-    return [
-        card
-        for target in service.targets
-        if (one := shown.of(target))
-        for card in _card(shown, one, service, settings, ())
-    ]
+    told = [service.targets] if service.beside else [[target] for target in service.targets]
+    return [card for targets in told for card in _card(shown, targets, service, settings)]
 
 
-def _card(
-    shown: Shown, main: Prediction, service: Service, settings: CdsSettings, others: Sequence[Prediction]
-) -> list[Card]:
-    band = cast("Band", main["band"])
-    indicator, outside = settings.indicators[band], is_outside(shown.answer)
-    if indicator == "none":
+def _card(shown: Shown, targets: Sequence[str], service: Service, settings: CdsSettings) -> list[Card]:
+    """The card of these targets, and of the risks beside them: its indicator is that of the highest band."""
+    found = [one for target in targets if (one := shown.of(target))]
+    if not found:
+        refused = [target for target in targets if shown.is_refused(target)]
+        return [_unknown_card(refused, settings)] if refused else []
+    main = found[0]
+    told = [*found, *(one for target in service.beside if (one := shown.of(target)))]
+    indicator = settings.indicators[max((one["band"] for one in told), key=BANDS.index)]
+    if indicator == "none" and not any(map(shown.is_refused, (*targets, *service.beside))):
         return []
-    if outside:
+    outside = is_outside(shown.answer)
+    if outside or indicator == "none":
         indicator = "info"
-    beside = [found for target in service.beside if (found := shown.of(target))]
-    models = tuple(one["model"] for one in (main, *others, *beside))
-    paragraphs = [*_detail(shown, main, service, settings, others), _source(shown, models, settings)]
+    models = tuple(one["model"] for one in told)
+    paragraphs = [*_detail(shown, targets, service, settings), _source(shown, models, settings)]
     fitting = [] if outside else _fitting(settings.suggestions, main)
     suggestions = [_suggestion(one, shown) for one in fitting]
     reasons = [] if settings.overrides is None else settings.overrides.codings(main["target"])
@@ -83,36 +81,48 @@ def _card(
     return [Card(card, models)]
 
 
-def _summary(prediction: Prediction, settings: CdsSettings) -> str:
-    summary = settings.words.summary.format(
-        title=settings.targets[prediction["target"]],
-        value=_value(prediction, settings),
-        band=settings.words.bands[prediction["band"]],
+def _unknown_card(targets: Sequence[str], settings: CdsSettings) -> Card:
+    """That targets are not predicted, the first of them in the summary."""
+    words = settings.words
+    card = CardDocument(
+        uuid=uuid.uuid4(),
+        summary=_cut(words.unknown.format(title=settings.targets[targets[0]])),
+        detail="\n\n".join([*(_unknown(target, settings) for target in targets), words.refused]),
+        indicator="info",
+        source=SourceDocument.model_validate(settings.source.model_dump()),
     )
+    return Card(card, ())
+
+
+def _summary(prediction: Prediction, settings: CdsSettings) -> str:
+    return _cut(
+        settings.words.summary.format(
+            title=settings.targets[prediction["target"]],
+            value=_value(prediction, settings),
+            band=settings.words.bands[prediction["band"]],
+        )
+    )
+
+
+def _cut(summary: str) -> str:
     return summary if len(summary) <= LONGEST_SUMMARY else f"{summary[: LONGEST_SUMMARY - 1]}…"
 
 
-def _detail(
-    shown: Shown,
-    main: Prediction,
-    service: Service,
-    settings: CdsSettings,
-    others: Iterable[Prediction],
-) -> Iterator[str]:
+def _detail(shown: Shown, targets: Sequence[str], service: Service, settings: CdsSettings) -> Iterator[str]:
     words = settings.words
-    for prediction in (main, *others):
-        yield from _paragraphs(prediction, settings)
+    for target in targets:
+        if found := shown.of(target):
+            yield from _paragraphs(found, settings)
+        elif shown.is_refused(target):
+            yield _unknown(target, settings)
     if service.beside:
-        risks = [(target, shown.of(target)) for target in service.beside]
         lines = [
-            _headline(found, settings)
-            if found
-            else words.unknown.format(title=escaped(settings.targets[target]))
-            for target, found in risks
+            _headline(found, settings) if (found := shown.of(target)) else _unknown(target, settings)
+            for target in service.beside
         ]
         yield "\n".join([words.beside, "", *(f"- {line}" for line in lines)])
         yield words.orders
-    told = caveats(shown, (main["target"], *service.beside), settings)
+    told = caveats(shown, (*targets, *service.beside), settings)
     if told:
         yield "\n".join(f"- {escaped(one)}" for one in told)
 
@@ -139,6 +149,10 @@ def _paragraphs(prediction: Prediction, settings: CdsSettings) -> Iterator[str]:
     ]
     if told:
         yield "\n".join([words.reasons, "", *(f"- {escaped(one)}" for one in told)])
+
+
+def _unknown(target: str, settings: CdsSettings) -> str:
+    return settings.words.unknown.format(title=escaped(settings.targets[target]))
 
 
 def _headline(prediction: Prediction, settings: CdsSettings) -> str:

@@ -20,7 +20,8 @@ class Shown:
     """What a card rests on: the answer, whose it is, when it is shown, how much of the records is missing.
 
     `shown_at` is local, in `time_zone`, like the answer's prediction time. `n_foreign` amounts were in
-    another currency than `currency`, the models' own.
+    another currency than `currency`, the models' own. `refused` are targets with a champion that cannot be
+    used, be they predicted by the one before it or not.
     """
 
     answer: Mapping[str, Any]
@@ -32,11 +33,16 @@ class Shown:
     n_foreign: int = 0
     currency: str = ""
     is_paged: bool = False
+    refused: frozenset[str] = frozenset()
 
     def of(self, target: str) -> Mapping[str, Any] | None:
         """The prediction of a target, if a model made one."""
         found = (one for one in self.answer["predictions"] if one["target"] == target)
         return next(found, None)
+
+    def is_refused(self, target: str) -> bool:
+        """Whether a target is not predicted since its model cannot be used."""
+        return target in self.refused and self.of(target) is None
 
     @property
     def time(self) -> str:

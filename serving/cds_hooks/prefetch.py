@@ -1,4 +1,4 @@
-"""What a client prefetched: the resources of each key, and which types it looked for."""
+"""What a client prefetched: the resources of each key, and of which types all came."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ MAX_RESOURCES = 10_000
 """More would keep all others waiting: every resource is validated."""
 
 _EVERY_ENCOUNTER = "Encounter?patient={{context.patientId}}"
-_TYPE = re.compile(r"[A-Z][A-Za-z]+")
 
 
 @dataclass(frozen=True)
 class Prefetched:
-    """Resources, the types of the queries that were answered, and whether pages of them are missing.
+    """Resources, and the types of the queries.
 
-    `has_every_encounter`: the patient's encounters were asked for without a condition, and all came.
+    `answered` are those of which all came, `incomplete` those of which a query was not answered or pages are
+    missing (`is_paged`). `has_every_encounter`: the patient's encounters were asked for without a condition,
+    and all came.
     """
 
     resources: tuple[Found, ...]
     answered: frozenset[str]
+    incomplete: frozenset[str]
     is_paged: bool
     has_every_encounter: bool
 
@@ -40,18 +42,23 @@ class Prefetched:
 def prefetched(prefetch: Mapping[str, Any], templates: Mapping[str, str]) -> Prefetched:
     """What the keys of `templates` hold; other keys are not read.
 
-    A key with null was answered with nothing; a key that is not there, or holds an OperationOutcome, was not
-    answered. Raises Problem: 412 naming required keys without records, 422 for what is no resource.
+    A key with null was answered with nothing, as CDS Hooks has it; a key that is not there, or holds an
+    OperationOutcome, was not answered. Raises Problem: 412 naming required keys without records, 422 for what
+    is no resource.
     """
     resources: list[Found] = []
-    answered, tally, found = set(), Tally(), set()
+    answered, incomplete, found, is_paged = set(), set(), set(), False
     for key, template in templates.items():
+        kind, tally = _type_of(template), Tally()
         if key not in prefetch or _is_outcome(prefetch[key]):
+            incomplete.add(kind)
             continue
         own = tuple(_resources(key, prefetch[key], tally))
         resources += own
-        if kind := _TYPE.match(template):
-            answered.add(kind[0])
+        if tally.n_further_pages:
+            is_paged = True
+            incomplete.add(kind)
+        answered.add(kind)
         if own:
             found.add(key)
     if len(resources) > MAX_RESOURCES:
@@ -59,9 +66,14 @@ def prefetched(prefetch: Mapping[str, Any], templates: Mapping[str, str]) -> Pre
         raise invalid([FieldError("prefetch", message)])
     if missing := [not_sent(key, kind) for key, kind in REQUIRED_PREFETCH.items() if key not in found]:
         raise missing_data(missing)
-    is_paged = tally.n_further_pages > 0
-    is_whole = templates["encounters"] == _EVERY_ENCOUNTER and not is_paged
-    return Prefetched(tuple(resources), frozenset(answered), is_paged, is_whole)
+    is_whole = templates["encounters"] == _EVERY_ENCOUNTER and "Encounter" not in incomplete
+    return Prefetched(
+        tuple(resources), frozenset(answered - incomplete), frozenset(incomplete), is_paged, is_whole
+    )
+
+
+def _type_of(template: str) -> str:
+    return re.split(r"[/?]", template, maxsplit=1)[0]
 
 
 def _is_outcome(value: object) -> bool:

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from features.points import Point
-from features.sources.fhir.few import PatientRows
+from features.sources.fhir.few import BrokenRow, PatientRows
 from models.artefact import Context
 from serving.cds_hooks.cards import Card, cards
 from serving.cds_hooks.caveats import Shown
 from serving.cds_hooks.documents import CardsDocument, HookContext
 from serving.cds_hooks.missing import (
+    ANOTHERS,
     left_out_stays,
     missing_data,
     not_this_encounter,
     not_this_patient,
+    several_stays,
 )
 from serving.cds_hooks.prefetch import prefetched
 from serving.cds_hooks.settings import CdsSettings, Service
 from serving.fhir.currency import in_currency
 from serving.fhir.records import FhirRecords, prediction_request
 from serving.predictions.answers import Answers
+from serving.predictions.asking import promoted_at
 from serving.reasons import N_REASONS
 
 
@@ -66,8 +69,9 @@ def answer(
 ) -> Answered:
     """The cards for one call at the instant `now`. Raises Problem.
 
-    There is none for what is no stay, has ended or is no longer to come, or for which no model answers. One
-    set of champions decides on all of it, though others may come into force meanwhile.
+    There is none for what is no stay, has ended or is no longer to come, or for which no model was promoted;
+    a point whose models were all refused is a problem (503). One set of champions decides on all of it,
+    though others may come into force meanwhile.
     """
     sent = prefetched(prefetch, settings.prefetch)
     champions = answers.champions()
@@ -79,6 +83,7 @@ def answer(
             terms,
             patient_id=context.patientId,
             answered=sent.answered,
+            incomplete=sent.incomplete,
             has_every_encounter=sent.has_every_encounter,
         )
         if not rows.tables["patients"]:
@@ -98,7 +103,7 @@ def answer(
 
     terms = champions.loaded[0].model.artefact.context
     rows, n_foreign, question = asked(terms)
-    models = () if question is None else champions.at(question.point)
+    models = () if question is None else promoted_at(champions, question.point)
     if models and models[0].model.artefact.context != terms:
         # The models of a point agree on their terms; those of two points may not.
         terms = models[0].model.artefact.context
@@ -106,10 +111,17 @@ def answer(
     if question is None or not models:
         return NOTHING
     question = _not_after_landmark(question, rows, models[0].model.artefact.landmark_hours)
-    request = prediction_request(rows, question.stay_id, question.point, question.prediction_time)
+    request = prediction_request(
+        rows,
+        question.stay_id,
+        question.point,
+        question.prediction_time,
+        has_every_stay="Encounter" not in sent.incomplete,
+    )
     # Of the resources' amounts only those in it were left.
     request["currency"] = terms.currency
     found = answers.answer(answers.ask(request, n_reasons=N_REASONS, champions=champions))
+    refused = champions.refused_at(question.point)
     shown = Shown(
         found,
         patient_id=context.patientId,
@@ -120,6 +132,7 @@ def answer(
         n_foreign=n_foreign,
         currency=terms.currency,
         is_paged=sent.is_paged,
+        refused=frozenset(name.partition("/")[0].removesuffix(f"-{question.point}") for name in refused),
     )
     models_asked = tuple(one["model"] for one in found["predictions"])
     return Answered(tuple(cards(shown, service, settings)), question, models_asked)
@@ -134,32 +147,43 @@ def _question(
 ) -> Question | None:
     """What to predict; None where there is nothing to predict.
 
-    Without an encounter in the context it is the patient's one stay that is going on, or that is booked.
-    Raises Problem (412) for an encounter that is not among the records, or was left out of them.
+    Without an encounter in the context it is the patient's present stay. Raises Problem (412) for an
+    encounter that is not among the records, or was left out of them.
     """
     left_out = rows.broken.get("stays", ())
     stays = {str(stay["stay_id"]): stay for stay in rows.tables["stays"]}
     if encounter_id is None:
-        chosen = _one(stays, "in") or _one(stays, "booked")
-        if chosen is None:
-            if any(row.status == "in" for row in left_out):
-                # Somebody is in hospital: no card would say that nothing is to be predicted.
-                raise missing_data(left_out_stays(left_out, n_encounters))
-            return None
-    else:
-        if encounter_id not in rows.stay_of:
-            raise missing_data([not_this_encounter(n_encounters)])
+        chosen = _present_stay(stays.values(), left_out, n_encounters)
+    elif encounter_id in rows.stay_of:
         chosen = rows.stay_of[encounter_id]
-        if chosen is None:
-            return None
-        if chosen not in stays:
-            # It is there, and broke a rule.
-            raise missing_data(left_out_stays(left_out, n_encounters))
+    else:
+        raise missing_data([not_this_encounter(n_encounters)])
+    if chosen is None:
+        return None
+    if chosen not in stays:
+        # It is there, and broke a rule.
+        raise missing_data(left_out_stays(left_out, n_encounters))
     return _asked(service, chosen, stays[chosen], now)
 
 
-def _one(stays: Mapping[str, Mapping[str, object]], status: str) -> str | None:
-    found = [stay_id for stay_id, stay in stays.items() if stay["status"] == status]
+def _present_stay(
+    stays: Iterable[Mapping[str, object]], left_out: Sequence[BrokenRow], n_encounters: int
+) -> str | None:
+    """The patient's one stay that goes on or, if none does, the one that is booked; None: there is neither.
+
+    Raises Problem (412) where several go on, or one that does was left out: no card would say that there is
+    nothing to predict, and a card about another stay would be taken for one about this.
+    """
+    by_status: dict[object, list[str]] = {"in": [], "booked": []}
+    for stay in stays:
+        by_status.setdefault(stay["status"], []).append(str(stay["stay_id"]))
+    going_on, left_out_in = by_status["in"], [row for row in left_out if row.status == "in"]
+    if left_out_in and not going_on:
+        raise missing_data(left_out_stays(left_out, n_encounters))
+    n_going_on = len(going_on) + sum(row.reason != ANOTHERS for row in left_out_in)
+    if n_going_on > 1:
+        raise missing_data([several_stays(n_going_on)])
+    found = going_on or by_status["booked"]
     return found[0] if len(found) == 1 else None
 
 

@@ -62,6 +62,7 @@ class Words(_Model):
     reasons: Text
     beside: Text
     unknown: Text
+    refused: Text
     before_discharge: Text
     orders: Text
     provisional: Text

@@ -62,6 +62,15 @@ class ChampionSet:
         """The models of one prediction point, by name."""
         return tuple(loaded for loaded in self.loaded if loaded.point == point)
 
+    def refused_at(self, point: Point) -> tuple[str, ...]:
+        """The names of refused models of one prediction point; the folder as a whole holds those of each."""
+        # A champion that cannot be read says no point, but bears it in its name.
+        return tuple(
+            name
+            for name, _ in self.refused
+            if name == ALL_CHAMPIONS or name.partition("/")[0].endswith(f"-{point}")
+        )
+
 
 def load(champion: Champion) -> Loaded:
     """Load one champion. Raises ArtefactError if it was changed or its features are not today's."""

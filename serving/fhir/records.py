@@ -37,11 +37,13 @@ class FhirRecords:
         *,
         patient_id: str,
         answered: Iterable[str] = (),
+        incomplete: Iterable[str] = (),
         has_every_encounter: bool = False,
     ) -> PatientRows:
         """The canonical rows of one patient, in local times, amounts and codes of `context`.
 
-        Other patients' rows are left out and counted. Types of `answered` without a resource: there is none.
+        Other patients' rows are left out and counted. Types of `answered` without a resource: there is none;
+        of those of `incomplete` not all came, so that what they feed is unknown.
         With `has_every_encounter` a patient without visits among them had none; else that is not known.
         Raises Problem (422) for what is no resource, or two versions of one of which none is newer.
         """
@@ -51,7 +53,7 @@ class FhirRecords:
             if found.resource.get("resourceType") != "Patient" or found.resource.get("id") == patient_id
         )
         try:
-            rows = self._translator(context).rows(own, frozenset(answered))
+            rows = self._translator(context).rows(own, frozenset(answered), frozenset(incomplete))
         except TableError as error:
             # Names types and places, never a value.
             raise invalid([FieldError("prefetch", str(error))]) from None
@@ -92,9 +94,18 @@ def _declaration(context: Context) -> Declaration:
 
 
 def prediction_request(
-    rows: PatientRows, stay_id: str, point: Point, prediction_time: dt.datetime | None
+    rows: PatientRows,
+    stay_id: str,
+    point: Point,
+    prediction_time: dt.datetime | None,
+    *,
+    has_every_stay: bool = True,
 ) -> dict[str, Any]:
-    """The rows as a request of the API. `prediction_time` is local; None: the point's own."""
+    """The rows as a request of the API. `prediction_time` is local; None: the point's own.
+
+    Without `has_every_stay` the history is complete from this stay on: what was before it is unknown, not
+    none.
+    """
     request: dict[str, Any] = {
         "stay_id": stay_id,
         "prediction_point": point.value,
@@ -106,7 +117,17 @@ def prediction_request(
     }
     if prediction_time is not None:
         request["prediction_time"] = prediction_time.isoformat()
+    if not has_every_stay:
+        request["history_from"] = _began_on(rows, stay_id).isoformat()
     return request
+
+
+def _began_on(rows: PatientRows, stay_id: str) -> dt.date:
+    """The day of the admission; of a stay that is to come that of its booking."""
+    stay = next(stay for stay in rows.tables["stays"] if stay["stay_id"] == stay_id)
+    began_at = stay["admitted_at"] or stay["booked_at"]
+    assert isinstance(began_at, dt.datetime)
+    return began_at.date()
 
 
 def _as_json(row: Mapping[str, object]) -> dict[str, object]:

@@ -21,7 +21,7 @@ from features.sources.fhir.joined import DIFFERING, LEFT_OUT, joined_sql, refuse
 from features.sources.fhir.stream import Found
 from features.sources.fhir.take import Reading, take
 from features.sources.fhir.validate import fault_of
-from features.sources.fhir.written import FOUND, held_tables, written_sql
+from features.sources.fhir.written import FOUND, SOURCES, held_tables, written_sql
 from features.sql import literal
 from features.tables import TABLES, Table, TableError
 
@@ -32,6 +32,8 @@ _TYPES = {
 }
 
 Rows = list[dict[str, object]]
+
+_AMOUNTS = ("total_cost", "patient_paid")
 
 _FAULTS = (
     "SELECT 'patients' AS type, id, fault FROM patient WHERE fault <> '' "
@@ -102,8 +104,16 @@ class FewResources:
         self._con.execute(f"PREPARE few AS {_statement(self._con, declaration, hospital)}")
         fault_of({}, "Patient")  # loads the models now, not while somebody waits
 
-    def rows(self, resources: Iterable[Found], answered: Collection[str] = ()) -> PatientRows:
+    def rows(
+        self,
+        resources: Iterable[Found],
+        answered: Collection[str] = (),
+        incomplete: Collection[str] = (),
+    ) -> PatientRows:
         """The rows of the resources. Types in `answered` were asked for: without a resource there is none.
+
+        Of the types in `incomplete` not all came: what they feed is unknown, be it a table or what a stay
+        cost; patients and stays are made of what there is, and rows of other stays are left out, not broken.
 
         Raises TableError where a resource is no resource, or where two of one type and id differ and none
         is the newer one.
@@ -121,9 +131,17 @@ class FewResources:
             names = [column[0] for column in joined.description]
             result: dict[str, Any] = dict(zip(names, joined.fetchall()[0], strict=True))
         refuse_differing((one["type"], one["n"]) for one in result["differing"] or ())
-        judged = {name: result[name] or [] for name in held_tables(reading, result["found"].__getitem__)}
+        held = held_tables(reading, result["found"].__getitem__, incomplete)
+        judged = {name: result[name] or [] for name in held}
+        if {*incomplete} & {*SOURCES["charges"]}:
+            judged["stays"] = [row | dict.fromkeys(_AMOUNTS) for row in judged["stays"]]
         faults = {(one["type"], one["id"]): one["fault"] for one in result["faults"] or ()}
-        broken = {name: tuple(_broken(name, rows, faults)) for name, rows in judged.items()}
+        # Whose stay may be among those that did not come is in no error.
+        excused = {"unknown_stay"} if "Encounter" in incomplete else set()
+        broken = {
+            name: tuple(row for row in _broken(name, rows, faults) if row.reason not in excused)
+            for name, rows in judged.items()
+        }
         left_out = result["left_out"]
         return PatientRows(
             {name: [_kept(row) for row in rows if row["_reason"] is None] for name, rows in judged.items()},

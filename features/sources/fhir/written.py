@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 
 from features.sources.fhir import money, staged_tables
 from features.sources.fhir.take import Reading
@@ -16,6 +16,17 @@ FOUND: dict[str, str] = {
     "marked readmissions": "FROM encounter WHERE is_readmission IS NOT NULL",
 }
 """What decides, beside the types of resources, which tables there are → the query that finds a row of it."""
+
+_CLAIMS = ("Claim", "ExplanationOfBenefit")
+SOURCES: Mapping[str, tuple[str, ...]] = {
+    "diagnoses": ("Condition", *_CLAIMS),
+    "procedures": ("Procedure", *_CLAIMS),
+    "charges": ("ChargeItem", *_CLAIMS),
+    "observations": ("Observation",),
+    "medications": ("MedicationAdministration", "MedicationRequest", "MedicationStatement"),
+    "visits": ("Encounter",),
+}
+"""Tables that an extract may lack → the types of resources whose rows they hold."""
 
 
 def written_sql(time_zone: str, hospital: str | None) -> dict[str, str]:
@@ -37,9 +48,14 @@ def written_sql(time_zone: str, hospital: str | None) -> dict[str, str]:
     }
 
 
-def held_tables(reading: Reading, is_found: Callable[[str], bool]) -> list[str]:
-    """The canonical tables that the resources hold; `is_found` tells of each of `FOUND`."""
-    medications = reading.has("MedicationAdministration", "MedicationRequest", "MedicationStatement")
+def held_tables(
+    reading: Reading, is_found: Callable[[str], bool], incomplete: Collection[str] = ()
+) -> list[str]:
+    """The canonical tables that the resources hold; `is_found` tells of each of `FOUND`.
+
+    A type of `incomplete`, of which not all came, makes every table of `SOURCES` that it feeds unknown: a
+    part would be read as all there is.
+    """
     held = {
         "patients": True,
         "stays": True,
@@ -47,8 +63,10 @@ def held_tables(reading: Reading, is_found: Callable[[str], bool]) -> list[str]:
         "procedures": reading.has("Procedure") or is_found("claimed procedures"),
         "charges": reading.has("ChargeItem") or is_found("claimed items"),
         "observations": reading.has("Observation"),
-        "medications": medications,
+        "medications": reading.has(*SOURCES["medications"]),
         "visits": is_found("visits"),
         "facts": is_found("marked readmissions"),
     }
-    return [name for name, is_held in held.items() if is_held]
+    return [
+        name for name, is_held in held.items() if is_held and not {*incomplete} & {*SOURCES.get(name, ())}
+    ]

@@ -168,7 +168,7 @@ def test_every_card_is_kept_with_what_stands_on_it(engine: sa.Engine, cds: CdsSe
         stay_id="S9",
         prediction_point="admission",
         models=("charges-admission/2", "readmission-admission/7", "complication-admission/7"),
-        indicator="info",
+        indicator="warning",
         issued_at=NOW,
         issued_to="insecure-demo",
         hook_instance=INSTANCE,

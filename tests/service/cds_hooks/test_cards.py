@@ -78,24 +78,6 @@ def test_every_card_has_another_uuid(service: Service) -> None:
     assert uuids[0] != uuids[1]
 
 
-def test_expected_charges_stand_beside_the_risks(engine: sa.Engine, cds: CdsSettings) -> None:
-    service = Service(KnownAnswers(charges("high"), risk("readmission", 0.231, "high")), engine, cds)
-    for hook in ("order-select", "order-sign"):
-        [card] = service.cards(hook, prefetch(OPEN_STAY))
-        assert card["summary"] == "Expected charges of this stay: 41,800 CNY (high)"
-        assert "In 80 of 100 such admissions it lies between 26,100 CNY and 66,900 CNY." in card["detail"]
-        assert "- **Unplanned readmission within 30 days of discharge: 23 %**" in card["detail"]
-        assert "- Complication of care in this episode: not predicted" in card["detail"]
-        assert "Orders that are not signed yet are not part of it." in card["detail"]
-        # Escaped or not, a hyphen and a slash are themselves in Markdown.
-        assert (
-            "Model charges-admission/2, readmission-admission/7, as of 2026-01-07 12:30 (Asia/Shanghai)."
-            in card["detail"]
-        )
-        assert "suggestions" not in card
-        assert "selectionBehavior" not in card
-
-
 def test_a_card_tells_what_its_prediction_rests_on(engine: sa.Engine, cds: CdsSettings) -> None:
     warnings = (
         "outside the models' population: died in hospital",
@@ -153,17 +135,6 @@ def test_nobody_is_told_to_be_above_all_admissions(
     found = risk("readmission", 0.231, "high") | {"percentile": percentile}
     [card] = Service(KnownAnswers(found), engine, cds).cards("patient-view", prefetch(OPEN_STAY))
     assert f"(high; higher than in {told} of the admissions it was calibrated on)" in card["detail"]
-
-
-def test_reasons_against_a_card_about_money_are_about_money(engine: sa.Engine, cds: CdsSettings) -> None:
-    service = Service(KnownAnswers(charges("high"), risk("readmission", 0.231, "high")), engine, cds)
-    [card] = service.cards("order-sign", prefetch(OPEN_STAY))
-    assert [one["display"] for one in card["overrideReasons"]] == [
-        "This patient needs the care",
-        "Cost and stay were already reviewed",
-        "Does not apply to this patient",
-        "I expect another cost or length of stay",
-    ]
 
 
 def test_nothing_is_proposed_for_whom_the_models_do_not_know(engine: sa.Engine, cds: CdsSettings) -> None:

@@ -9,43 +9,13 @@ import pytest
 
 from serving.cds_hooks.examples import EXAMPLE_REQUEST
 from tests.cds_service import (
+    BEFORE,
     OPEN_STAY,
     SECRET,
     Service,
     issue,
 )
-from tests.fhir_records import PATIENT, Resource, condition, encounter, prefetch, searchset
-
-
-def test_what_was_looked_for_and_not_found_is_none_and_what_was_not_looked_for_is_unknown(
-    service: Service,
-) -> None:
-    service.cards("encounter-start", prefetch(OPEN_STAY, conditions=None, procedures=searchset([])))
-    records = service.answers.asked[0]["records"]
-    assert records["diagnoses"] == []
-    assert records["procedures"] == []
-    assert "observations" not in records
-
-
-def test_whose_encounters_all_came_had_no_other_visits(service: Service) -> None:
-    service.cards("encounter-start", prefetch(OPEN_STAY))
-    paged = searchset([OPEN_STAY]) | {"link": [{"relation": "next", "url": "https://ehr.example/page2"}]}
-    service.cards("encounter-start", {"patient": PATIENT, "encounters": paged})
-    visit = encounter("V1", "2025-12-01T09:00:00+08:00", "2025-12-01T10:00:00+08:00", kind="EMER")
-    service.cards("encounter-start", prefetch(OPEN_STAY, visit))
-    every, some, one = (asked["records"] for asked in service.answers.asked)
-    assert every["visits"] == []
-    assert "visits" not in some
-    assert [row["kind"] for row in one["visits"]] == ["emergency"]
-
-
-def test_a_query_that_failed_is_not_none(service: Service) -> None:
-    failed = {
-        "resourceType": "OperationOutcome",
-        "issue": [{"severity": "error", "code": "timeout"}],
-    }
-    service.cards("encounter-start", prefetch(OPEN_STAY, conditions=failed))
-    assert "diagnoses" not in service.answers.asked[0]["records"]
+from tests.fhir_records import PATIENT, Resource, benefit, condition, encounter, prefetch, searchset
 
 
 def test_a_resource_that_two_queries_found_counts_once(service: Service) -> None:
@@ -56,7 +26,8 @@ def test_a_resource_that_two_queries_found_counts_once(service: Service) -> None
 def test_another_patients_records_are_left_out_and_counted(service: Service) -> None:
     child = {**PATIENT, "id": "P8"}
     others = encounter("S8", "2026-01-07T10:00:00+08:00", patient="P8")
-    sent = prefetch(OPEN_STAY, others, conditions=searchset([child, condition("C1", "S8", "Z38.0")]))
+    found = searchset([child, condition("C1", "S8", "Z38.0")])
+    sent = prefetch(OPEN_STAY, others, conditions=found, explanationsOfBenefit=None)
     [card] = service.cards("encounter-start", sent)
     records = service.answers.asked[0]["records"]
     assert [row["patient_id"] for row in records["patients"]] == ["P7"]
@@ -64,44 +35,6 @@ def test_another_patients_records_are_left_out_and_counted(service: Service) -> 
     assert records["diagnoses"] == []
     # Their stay and its diagnosis.
     assert "Records with errors, not used: 2." in card["detail"]
-
-
-def benefit(currency: str | None) -> Resource:
-    """What the stay S3 of 2025 cost."""
-    amount = {"value": 18200.0} | ({} if currency is None else {"currency": currency})
-    types = "http://terminology.hl7.org/CodeSystem/"
-    return {
-        "resourceType": "ExplanationOfBenefit",
-        "id": "E1",
-        "status": "active",
-        "type": {"coding": [{"system": f"{types}claim-type", "code": "institutional"}]},
-        "use": "claim",
-        "patient": {"reference": "Patient/P7"},
-        "created": "2025-11-10",
-        "insurer": {"reference": "Organization/I1"},
-        "provider": {"reference": "Organization/H1"},
-        "outcome": "complete",
-        "insurance": [{"focal": True, "coverage": {"reference": "Coverage/C1"}}],
-        "billablePeriod": {"start": "2025-11-02", "end": "2025-11-09"},
-        "item": [
-            {
-                "sequence": 1,
-                "productOrService": {"text": "bed"},
-                "encounter": [{"reference": "Encounter/S3"}],
-                "servicedDate": "2025-11-03",
-                "net": amount,
-            }
-        ],
-        "total": [
-            {
-                "category": {"coding": [{"system": f"{types}adjudication", "code": "submitted"}]},
-                "amount": amount,
-            }
-        ],
-    }
-
-
-BEFORE = encounter("S3", "2025-11-02T09:00:00+08:00", "2025-11-09T11:00:00+08:00")
 
 
 @pytest.mark.parametrize("currency", ["CNY", None])
@@ -126,12 +59,6 @@ def test_a_stay_that_was_paid_for_in_another_currency_is_a_stay_of_unknown_cost(
     assert "charges" not in asked["records"]
     # The total and the one item.
     assert "- Amounts in another currency than CNY, not used: 2." in card["detail"]
-
-
-def test_pages_that_did_not_come_are_told(service: Service) -> None:
-    paged = searchset([OPEN_STAY]) | {"link": [{"relation": "next", "url": "https://ehr.example/page2"}]}
-    [card] = service.cards("encounter-start", {"patient": PATIENT, "encounters": paged})
-    assert "Only a part of the records came: what is missing is not known." in card["detail"]
 
 
 NO_HOSPITAL = (

@@ -7,12 +7,14 @@ import datetime as dt
 import pytest
 import sqlalchemy as sa
 
+from features.points import Point
 from serving.cds_hooks.settings import CdsSettings
 from tests.cds_service import (
     OPEN_STAY,
     KnownAnswers,
     Service,
     charges,
+    issue,
     risk,
 )
 from tests.fhir_records import Resource, encounter, prefetch
@@ -79,6 +81,54 @@ def test_a_chart_without_an_encounter_is_about_the_one_open_stay(service: Servic
     assert card["suggestions"][0]["actions"][0]["resource"]["encounter"]["reference"] == "Encounter/S9"
 
 
+BOOKED = encounter("S10", "2026-02-12T08:00:00+08:00", status="planned") | {
+    "statusHistory": [
+        {"status": "planned", "period": {"start": "2026-01-02T09:00:00+08:00", "end": "2026-02-12"}}
+    ]
+}
+SINCE_MONDAY = encounter("S8", "2026-01-05T10:00:00+08:00")
+SEND_THE_ENCOUNTER = (
+    "context.encounterId: is not sent, and 2 stays go on. Send context.encounterId of the one asked about"
+)
+
+
+def without_hospital(stay: Resource) -> Resource:
+    """A stay that is left out, since nothing says where it is."""
+    return {name: value for name, value in stay.items() if name != "serviceProvider"}
+
+
+def test_whoever_is_in_hospital_is_not_asked_about_for_the_stay_that_is_booked(service: Service) -> None:
+    service.cards("patient-view", prefetch(OPEN_STAY, BOOKED), encounter_id=None)
+    assert [asked["stay_id"] for asked in service.answers.asked] == ["S9"]
+    # A present stay that was left out is present all the same.
+    response = service.call("patient-view", prefetch(without_hospital(OPEN_STAY), BOOKED), encounter_id=None)
+    [told] = issue(response, 412, "missing-data")
+    assert told.startswith("prefetch.encounters: 1 of 2 Encounters left out: no serviceProvider.")
+
+
+@pytest.mark.parametrize(
+    "encounters",
+    [
+        [OPEN_STAY, SINCE_MONDAY],
+        [OPEN_STAY, SINCE_MONDAY, BOOKED],
+        [OPEN_STAY, without_hospital(SINCE_MONDAY)],
+    ],
+    ids=["both", "both, and one booked", "one of them left out"],
+)
+def test_a_chart_of_two_stays_that_go_on_needs_the_encounter(
+    service: Service, encounters: list[Resource]
+) -> None:
+    response = service.call("patient-view", prefetch(*encounters), encounter_id=None)
+    assert issue(response, 412, "missing-data") == [SEND_THE_ENCOUNTER]
+    assert service.answers.asked == []
+    assert len(service.cards("patient-view", prefetch(*encounters))) == 1
+
+
+def test_another_patients_open_stay_does_not_stand_in_the_way(service: Service) -> None:
+    childs = encounter("S8", "2026-01-07T10:00:00+08:00", patient="P8")
+    assert len(service.cards("patient-view", prefetch(OPEN_STAY, childs), encounter_id=None)) == 1
+
+
 def test_a_part_of_a_stay_is_the_stay(service: Service) -> None:
     part = encounter("S9a", "2026-01-07T10:00:00+08:00") | {"partOf": {"reference": "Encounter/S9"}}
     service.cards("patient-view", prefetch(OPEN_STAY, part), encounter_id="S9a")
@@ -104,7 +154,8 @@ def test_where_there_is_nothing_to_predict_there_is_no_card(
 
 
 def test_where_no_model_predicts_there_is_no_card(engine: sa.Engine, cds: CdsSettings) -> None:
-    without_point = Service(KnownAnswers(risk("readmission", 0.2, "high"), points=[]), engine, cds)
+    elsewhere = KnownAnswers(risk("readmission", 0.2, "high"), points=[Point.DISCHARGE])
+    without_point = Service(elsewhere, engine, cds)
     assert without_point.cards("patient-view", prefetch(OPEN_STAY)) == []
     of_another_target = Service(KnownAnswers(charges("high")), engine, cds)
     assert of_another_target.cards("patient-view", prefetch(OPEN_STAY)) == []
