@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,12 @@ def test_the_command_tells_counts_and_names_nobody(engine: Engine, tmp_path: Pat
     assert "not known" in plain.stdout
     for output in (told.output, plain.output):
         assert not [word for word in (STAY, NAME, "00000000", "ehr") if word in output]
+
+
+def test_a_card_that_nothing_was_predicted_rests_on_no_model(engine: Engine, tmp_path: Path) -> None:
+    CardStore(engine).save([replace(card(1, indicator="info"), models=())])
+    told = CliRunner().invoke(app, ["store", "feedback", "--work", str(tmp_path)])
+    assert told.stdout.startswith("wardcast-patient-view, no model: 1 shown (info), ")
 
 
 def test_pruning_removes_cards_too(engine: Engine, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def feedback(work: Work = None, as_json: AsJson = False) -> None:
 
 
 def _line(found: Outcomes) -> str:
-    models = "not known" if found.models is None else ", ".join(found.models)
+    models = "not known" if found.models is None else ", ".join(found.models) or "no model"
     shown = "" if found.shown is None else f"{found.shown} shown ({found.indicator}), "
     reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(found.reasons.items()))
     told = f"{found.service}, {models}: {shown}{found.accepted} accepted, {found.overridden} overridden"
