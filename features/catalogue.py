@@ -58,6 +58,7 @@ CATALOGUE: dict[str, Feature] = {
 }
 
 
+@cache
 def features_at(point: Point, *, optional: bool = False) -> tuple[Feature, ...]:
     """The features known at a prediction point, in the catalogue's order; optional ones on request."""
     return tuple(

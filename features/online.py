@@ -7,7 +7,9 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
+import numpy as np
 import pandas as pd
 
 from features.catalogue import features_at
@@ -25,7 +27,7 @@ from features.quality.staged import CODED_TABLES
 from features.records import AdmissionRecords, Row
 from features.scope import scope_warnings
 from features.settings import FeatureSettings
-from features.statements import Question, Statements
+from features.statements import Columns, Question, Statements
 
 _HAPPENED_AT = {**EVENT_COLUMNS, "stays": "admitted_at"}
 
@@ -34,14 +36,20 @@ _HAPPENED_AT = {**EVENT_COLUMNS, "stays": "admitted_at"}
 class OnlineRows:
     """Features of the requested admissions, one row each, in the order asked.
 
-    `none` names the counts of `features.evidence` that are 0 for the row.
+    `columns` are the features by name: an array of numbers, NaN where missing, or a list of texts. `none`
+    names the counts of `features.evidence` that are 0 for the row.
     """
 
-    features: pd.DataFrame
+    columns: Columns
     prediction_times: list[dt.datetime | None]
     provisional: list[bool]
     warnings: list[list[str]]
     none: list[frozenset[str]]
+
+    @property
+    def features(self) -> pd.DataFrame:
+        """The columns as a table, which takes longer to make than a request's whole prediction may."""
+        return pd.DataFrame(self.columns)
 
 
 class AdmissionError(UserError):
@@ -83,7 +91,8 @@ class OnlineFeatures:
         time.
         """
         times = [prediction_time(admission, self._settings) for admission in admissions]
-        frames = []
+        found: list[Columns] = []
+        order: list[int] = []
         told: dict[int, list[str]] = {}
         none: dict[int, frozenset[str]] = {}
         for dated in (True, False):
@@ -91,11 +100,11 @@ class OnlineFeatures:
             if places:
                 asked, asked_at = [admissions[p] for p in places], [times[p] for p in places]
                 with self._lock:
-                    frame, warnings, without = self._query(asked, asked_at, facts, wanted)
-                frames.append(frame.set_axis(places, axis="index"))
+                    columns, warnings, without = self._query(asked, asked_at, facts, wanted)
+                found.append(columns)
+                order += places
                 told |= zip(places, warnings, strict=True)
                 none |= zip(places, without, strict=True)
-        features = frames[0] if len(frames) == 1 else pd.concat(frames).sort_index()
         provisional = [
             time is not None and _is_earlier(time, _own_time(admission, self._settings))
             for admission, time in zip(admissions, times, strict=True)
@@ -103,9 +112,8 @@ class OnlineFeatures:
         warnings = [
             told[place] + _warnings(admission, times[place]) for place, admission in enumerate(admissions)
         ]
-        return OnlineRows(
-            features, times, provisional, warnings, [none[place] for place in range(len(times))]
-        )
+        columns = found[0] if len(found) == 1 else _in_order(found, order)
+        return OnlineRows(columns, times, provisional, warnings, [none[place] for place in range(len(times))])
 
     def _query(
         self,
@@ -113,7 +121,7 @@ class OnlineFeatures:
         times: Sequence[dt.datetime | None],
         facts: Sequence[Feature],
         wanted: frozenset[str] | None,
-    ) -> tuple[pd.DataFrame, list[list[str]], list[frozenset[str]]]:
+    ) -> tuple[Columns, list[list[str]], list[frozenset[str]]]:
         """The features of admissions that all have dates, or none; what is warned of each, and its `none`."""
         point, has_timeline = admissions[0].point, times[0] is not None
         codes = [self._codes(admission) for admission in admissions]
@@ -139,7 +147,7 @@ class OnlineFeatures:
         own = [each.name for each in features_at(point, optional=self._settings.optional_features)]
         names = [name for name in own if wanted is None or name in wanted]
         names += [each.name for each in facts if each.name not in own]
-        return pd.DataFrame({name: columns[name] for name in names}), warnings, none
+        return {name: columns[name] for name in names}, warnings, none
 
     def _codes(self, admission: AdmissionRecords) -> dict[str, set[CodedAs]]:
         defaults = {
@@ -181,6 +189,16 @@ def _is_dated(admission: AdmissionRecords) -> bool:
         for stay in admission.tables.get("stays", ())
         for name in ("booked_at", "admitted_at", "discharged_at")
     )
+
+
+def _in_order(parts: Sequence[Columns], order: Sequence[int]) -> Columns:
+    """Columns of rows that were answered in parts, put where `order` says that each belongs."""
+    places, columns = np.argsort(order), {}
+    for name, column in parts[0].items():
+        values = [*chain(*(part[name] for part in parts))]
+        ordered = [values[place] for place in places]
+        columns[name] = np.array(ordered) if isinstance(column, np.ndarray) else ordered
+    return columns
 
 
 def _is_earlier(time: dt.datetime, own: dt.datetime | None) -> bool:

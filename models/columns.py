@@ -49,6 +49,28 @@ class Columns:
         place = {name: number for number, name in enumerate([*numeric, *empty])}
         return Columns(len(frame), numbers, place, words)
 
+    @staticmethod
+    def of_arrays(columns: Mapping[str, NDArray[np.float64] | Sequence[str | None]], n_rows: int) -> Columns:
+        """Columns that are arrays of numbers or lists of words already, as a request has them."""
+        words = {
+            name: pd.Series([*column], dtype=object)
+            for name, column in columns.items()
+            if not isinstance(column, np.ndarray)
+        }
+        numeric = [name for name in columns if name not in words]
+        empty = [name for name in words if not any(columns[name])]
+        numbers = np.full((n_rows, len(numeric) + len(empty)), np.nan)
+        for number, name in enumerate(numeric):
+            numbers[:, number] = columns[name]
+        place = {name: number for number, name in enumerate([*numeric, *empty])}
+        return Columns(n_rows, numbers, place, words)
+
+    def n_missing(self) -> dict[str, int]:
+        """How many rows lack a value, by column."""
+        counts = np.isnan(self.numbers).sum(axis=0).tolist()
+        in_words = {name: int(column.isna().sum()) for name, column in self.words.items()}
+        return {name: counts[number] for name, number in self.place.items()} | in_words
+
     def __len__(self) -> int:
         return self.n_rows
 

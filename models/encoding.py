@@ -71,16 +71,16 @@ def encode_rows(table: Table, specs: Sequence[FeatureSpec]) -> tuple[NDArray[np.
     matrix = np.full((n_rows, len(specs)), np.nan)
     everywhere = np.ones(n_rows, dtype=bool)
     oddities = [Oddity(name, "not supplied", everywhere) for name in absent] if n_rows else []
-    present = [(place, spec) for place, spec in enumerate(specs) if spec.name in columns]
-    numbers = [(place, columns.place[spec.name]) for place, spec in present if _is_number(spec, columns)]
-    if numbers:
-        places, found = zip(*numbers, strict=True)
-        matrix[:, places] = columns.numbers[:, found]
-    for place, spec in present:
-        if spec.type == "category":
+    places, found = [], []
+    for place, spec in enumerate(specs):
+        if spec.type == "category" and spec.name in columns:
             matrix[:, place], is_odd = _codes(columns, spec)
             meaning = "a level that the model does not know"
-        elif not _is_number(spec, columns):
+        elif spec.name in columns.place:
+            places.append(place)
+            found.append(columns.place[spec.name])
+            continue
+        elif spec.name in columns.words:
             # Text in a number's column would fail elsewhere with the value in the error message.
             matrix[:, place], is_odd = _as_numbers(columns.words[spec.name])
             meaning = "not a number"
@@ -88,11 +88,8 @@ def encode_rows(table: Table, specs: Sequence[FeatureSpec]) -> tuple[NDArray[np.
             continue
         if is_odd.any():
             oddities.append(Oddity(spec.name, meaning, is_odd))
+    matrix[:, places] = columns.numbers[:, found]
     return matrix, oddities
-
-
-def _is_number(spec: FeatureSpec, columns: Columns) -> bool:
-    return spec.type != "category" and spec.name in columns.place
 
 
 def _as_numbers(column: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -6,13 +6,13 @@ import threading
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Sequence
 
-import pandas as pd
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from models.columns import Columns
 from serving.champions.loaded import LiveChampions
 
 # One format whatever the Accept header says: the client library reads versions out of that header and
@@ -93,9 +93,9 @@ class Metrics:
         for percentile in percentiles:
             scores.observe(_tenth(percentile))
 
-    def features_built(self, point: str, frame: pd.DataFrame) -> None:
+    def features_built(self, point: str, columns: Columns) -> None:
         """Count what is missing in the feature rows of a prediction point, which all its models read."""
-        self._missing.add(point, frame)
+        self._missing.add(point, columns)
 
     def problem_answered(self, kind: str) -> None:
         """Count a request answered by a problem of this kind, such as `audit-unavailable`."""
@@ -123,13 +123,13 @@ class _MissingFeatures(Collector):
         self._n_rows: Tally[str] = Tally()
         self._n_missing: dict[str, Tally[str]] = {}
 
-    def add(self, point: str, frame: pd.DataFrame) -> None:
-        counts = frame.isna().to_numpy().sum(axis=0).tolist()
+    def add(self, point: str, columns: Columns) -> None:
+        counts = columns.n_missing()
         with self._lock:
-            self._n_rows[point] += len(frame)
+            self._n_rows[point] += len(columns)
             missing = self._n_missing.setdefault(point, Tally())
-            for name, n in zip(frame.columns, counts, strict=True):
-                missing[str(name)] += n
+            for name, n in counts.items():
+                missing[name] += n
 
     def collect(self) -> Iterable[Metric]:
         rows = CounterMetricFamily(

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import pandas as pd
-
 from features.points import Point
 from features.records import AdmissionRecords
 from features.tables import not_sent
@@ -190,7 +188,7 @@ class Answers:
         records = [asked.records for asked in group]
         facts, wanted = fact_features(models, records), features_read(models)
         rows = self._engines.of(models).rows(records, facts, wanted)
-        columns = Columns.of(rows.features)
+        columns = Columns.of_arrays(rows.columns, len(records))
         scores = [
             predict(
                 model,
@@ -202,7 +200,7 @@ class Answers:
             )
             for model in models
         ]
-        self._count(models[0].point, rows.features, scores)
+        self._count(models[0].point, columns, scores)
         scored_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         return [
             {
@@ -227,8 +225,8 @@ class Answers:
             for row, admission in enumerate(records)
         ]
 
-    def _count(self, point: Point, features: pd.DataFrame, scores: Sequence[Scores]) -> None:
-        self._metrics.features_built(point, features)
+    def _count(self, point: Point, columns: Columns, scores: Sequence[Scores]) -> None:
+        self._metrics.features_built(point, columns)
         for score in scores:
             target, model_id = score.loaded.model.artefact.target, score.loaded.model_id
             self._metrics.predicted(target, model_id, score.prediction.band, score.prediction.percentile)

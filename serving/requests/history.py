@@ -16,6 +16,7 @@ import duckdb
 from pydantic import ValidationError
 
 from features.dataset import Declaration, open_dataset, stamp_of
+from features.errors import UserError
 from features.records import AdmissionRecords
 from features.tables import TableError
 from models.artefact import Context
@@ -63,7 +64,7 @@ class Held:
     known_until: dt.datetime | None
 
 
-class HistoryNotReadError(Exception):
+class HistoryNotReadError(UserError):
     """No data set was read since the start."""
 
 
@@ -90,7 +91,7 @@ class HeldHistory:
         """Raise HistoryNotReadError until a data set was read once, OSError while there is none."""
         if self._indexed is None:
             self._current()
-            raise HistoryNotReadError
+            raise HistoryNotReadError(f"{self._folder}: not read since the start; the server's log says why.")
 
     def held(
         self,

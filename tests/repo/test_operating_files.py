@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from models.columns import Columns
 from serving import problems
 from serving.champions.loaded import LiveChampions
 from serving.operation.metrics import Metrics
@@ -34,7 +35,7 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     metrics.problem_answered("busy")
     metrics.gathered([0.1])
     metrics.predicted("cost", "cost-admission/1", ["low"], [0.1])
-    metrics.features_built("admission", pd.DataFrame({"age_years": [1.0]}))
+    metrics.features_built("admission", Columns.of(pd.DataFrame({"age_years": [1.0]})))
     text = metrics.text().decode()
     declared = set(re.findall(r"^# TYPE (\S+)", text, flags=re.M))
     return declared | {line.split("{")[0].split(" ")[0] for line in text.splitlines()}

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models.columns import Columns
 from models.encoding import EncodingError, FeatureSpec, booster_names, encode, encode_rows
 
 AGE = FeatureSpec("age_years", "Age", "integer", "years", "admission", False)
@@ -87,3 +88,20 @@ def test_rows_beyond_one_part_are_encoded_alike(monkeypatch: pytest.MonkeyPatch)
 def test_names_that_the_boosters_text_cannot_carry_are_replaced_by_their_place() -> None:
     odd = FeatureSpec('a "b" c', "Odd", "number", "", "admission", True)
     assert booster_names([AGE, odd]) == ["age_years", "feature_1"]
+
+
+def test_columns_of_a_request_are_as_those_of_its_table() -> None:
+    """Two admissions; of the second neither age nor ward are known, of both not the payer."""
+    arrays = {
+        "age_years": np.array([71.0, np.nan]),
+        "department": ["surgery", None],
+        "payer": [None, None],
+    }
+    columns, of_table = Columns.of_arrays(arrays, 2), Columns.of(pd.DataFrame(arrays))
+    assert columns.n_missing() == of_table.n_missing() == {"age_years": 1, "department": 1, "payer": 2}
+    # A column without any value may be one of numbers.
+    assert dict(columns.place) == dict(of_table.place) == {"age_years": 0, "payer": 1}
+    np.testing.assert_array_equal(columns.numbers, [[71.0, np.nan], [np.nan, np.nan]])
+    np.testing.assert_array_equal(columns.numbers, of_table.numbers)
+    assert columns.words.keys() == of_table.words.keys() == {"department", "payer"}
+    assert columns.words["department"].isna().tolist() == [False, True]

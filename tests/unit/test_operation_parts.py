@@ -17,6 +17,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from models.columns import Columns
 from serving.access.audit_files import open_audit_log
 from serving.access.guard import insecure_demo_access
 from serving.access.settings import AccessSettings
@@ -100,8 +101,8 @@ def test_predictions_are_counted_by_band_and_scores_in_tenths_that_tell_no_singl
 def test_missing_features_are_counted_over_the_rows_of_a_prediction_point():
     metrics = Metrics()
     frame = pd.DataFrame({"age_years": [70.0, None], "sex": ["male", None], "n_stays_prior_365d": [0, 2]})
-    metrics.features_built("admission", frame)
-    metrics.features_built("admission", frame.iloc[1:])
+    metrics.features_built("admission", Columns.of(frame))
+    metrics.features_built("admission", Columns.of(frame.iloc[1:]))
     found = samples(metrics)
     assert found['wardcast_feature_rows_total{prediction_point="admission"}'] == 3
     missing = 'wardcast_feature_missing_total{feature="%s",prediction_point="admission"}'
