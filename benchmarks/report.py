@@ -165,7 +165,9 @@ def _serving(part: dict[str, Any]) -> Iterator[str]:
     yield f"- Ready after {ready} s from the start of the process, {cpu:.1f} s of processor time."
     yield (
         f"- Memory under the steady load: {soak['mean_mb']:.0f} MB, "
-        f"{soak['low']:+.1%} to {soak['high']:+.1%} in {soak['samples']} samples, "
+        f"{soak['low']:+.1%} to {soak['high']:+.1%} by the minute, "
+        f"{soak['lowest']:+.1%} to {soak['highest']:+.1%} in {soak['samples']} single samples "
+        "(with what the queries of that moment take), "
         f"slope {soak['slope_mb_per_hour']:+.1f} MB an hour."
     )
     yield (

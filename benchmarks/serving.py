@@ -100,7 +100,8 @@ def _soak(
     """A steady load with the memory read from time to time, after a warm-up at full load.
 
     The first tenth of the time is warm-up too: `slope_mb_per_hour` is of the straight line through the later
-    samples; `low` and `high` are the outermost of them relative to their mean. `megabytes` are all.
+    samples; `low` and `high` are the outermost means of a minute relative to the mean of all, `lowest` and
+    `highest` the outermost samples, which hold what the queries of that moment take. `megabytes` are all.
     """
     _load(server, PREDICTIONS, bodies, clients=CLIENTS, seconds=ROUND_S, headers=key)
     load = Load(server.port, PREDICTIONS, str(bodies), CLIENTS, 60 * minutes, '"reasons"', rate, key)
@@ -113,13 +114,17 @@ def _soak(
     found = _answered(process)
     later = np.array(seconds) >= 6 * minutes
     settled, mean = np.array(megabytes)[later], float(np.mean(np.array(megabytes)[later]))
+    n_minutes = max(1, round(len(settled) * SAMPLE_S / 60))
+    of_minutes = np.array([part.mean() for part in np.array_split(settled, n_minutes)])
     return found | {
         "minutes": minutes,
         "rate": rate,
         "samples": len(settled),
         "mean_mb": mean,
-        "low": float(settled.min()) / mean - 1,
-        "high": float(settled.max()) / mean - 1,
+        "low": float(of_minutes.min()) / mean - 1,
+        "high": float(of_minutes.max()) / mean - 1,
+        "lowest": float(settled.min()) / mean - 1,
+        "highest": float(settled.max()) / mean - 1,
         "slope_mb_per_hour": float(np.polyfit(np.array(seconds)[later], settled, 1)[0]) * 3600,
         "megabytes": [round(each, 1) for each in megabytes],
     }
