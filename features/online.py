@@ -48,7 +48,7 @@ class OnlineRows:
 
     @property
     def features(self) -> pd.DataFrame:
-        """The columns as a table, which takes longer to make than a request's whole prediction may."""
+        """The columns as a table; models read the columns, which takes a request less time."""
         return pd.DataFrame(self.columns)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,13 +23,15 @@ from serving.access.guard import Access, insecure_demo_access
 from serving.cds_hooks.documents import CardsDocument
 from serving.cds_hooks.settings import CdsSettings
 from serving.champions.loaded import ChampionSet, Loaded
+from serving.database.connection import reading
+from serving.database.tables import CDS_CARDS
 from serving.fhir.records import FhirRecords
 from serving.http.responses import answer_problems
 from serving.predictions.answers import Answers
 from serving.routes.cds_hooks import router
 from serving.routes.gate import Gate
 from serving.settings import ServingSettings
-from serving.store.cards import CardStore
+from serving.store.cards import CardStore, IssuedCard
 from serving.store.feedback import FeedbackStore
 from tests.fhir_records import encounter, searchset
 
@@ -188,6 +191,23 @@ class Service:
         CardsDocument.model_validate(response.json())
         found: list[dict[str, Any]] = response.json()["cards"]
         return found
+
+
+def kept_card(engine: sa.Engine, uuid: str) -> IssuedCard | None:
+    """The card of a uuid as it is stored."""
+    with reading(engine) as connection:
+        row = connection.execute(sa.select(CDS_CARDS).where(CDS_CARDS.c.card_uuid == uuid)).one_or_none()
+    return row and IssuedCard(
+        uuid=row.card_uuid,
+        service=row.service_id,
+        stay_id=row.stay_id,
+        prediction_point=row.prediction_point,
+        models=tuple(json.loads(row.model_ids)),
+        indicator=row.indicator,
+        issued_at=row.issued_at,
+        issued_to=row.issued_to,
+        hook_instance=row.hook_instance,
+    )
 
 
 # Made once: it holds a data engine.

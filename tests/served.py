@@ -139,11 +139,3 @@ def comparable(path: Path) -> pd.DataFrame:
 def in_force(champions: Path) -> list[Champion]:
     """The champions of a folder, by name."""
     return [read_champion(record) for record in champion_records(champions)]
-
-
-def routes_of(routes: Iterable[Any]) -> list[Any]:
-    """Every route, those of included routers too."""
-    found: list[Any] = []
-    for route in routes:
-        found += routes_of(route.original_router.routes) if hasattr(route, "original_router") else [route]
-    return found

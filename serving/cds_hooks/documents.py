@@ -13,12 +13,13 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from serving.cds_hooks.settings import Coding
+from serving.requests.schema import YEARS
 
 FhirId = Annotated[str, Field(pattern=r"^[A-Za-z0-9\-.]{1,64}$")]
 ShortText = Annotated[str, Field(min_length=1, max_length=200)]
 MAX_FEEDBACK = 1_000
 MAX_COMMENT = 4_000
-_OLDEST, _NEWEST = dt.datetime(1850, 1, 1, tzinfo=dt.UTC), dt.datetime(2201, 1, 1, tzinfo=dt.UTC)
+_OLDEST, _NEWEST = (dt.datetime(year, 1, 1, tzinfo=dt.UTC) for year in (YEARS.start, YEARS.stop))
 
 
 class _Sent(BaseModel):

@@ -25,14 +25,15 @@ from features.points import Point, PointName
 from features.quality.rules import MAX_LENGTH, is_identifier
 from features.tables import TABLES, Column, ColumnType, Table
 
-_YEARS = range(1850, 2201)
+YEARS = range(1850, 2201)
+"""Years that a date or a time may have: others are mistakes, and some no calendar can reckon with."""
 
 
 def _day(value: object) -> dt.date:
     if isinstance(value, str) and len(value) == len("2026-01-07"):
         with suppress(ValueError):
             day = dt.date.fromisoformat(value)
-            if day.year in _YEARS:
+            if day.year in YEARS:
                 return day
     raise PydanticCustomError("day", "not a date")
 
@@ -42,7 +43,7 @@ def _instant(value: object) -> dt.datetime:
     if isinstance(value, str) and len(value) > len("2026-01-07"):
         with suppress(ValueError):
             instant = dt.datetime.fromisoformat(value)
-            if instant.year in _YEARS:
+            if instant.year in YEARS:
                 return instant
     raise PydanticCustomError("instant", "not a time")
 
@@ -81,7 +82,7 @@ Instant = Annotated[
 ]
 AskedTime = Annotated[
     Instant | None,
-    Field(description="default: the point's own, or now if that is to come; earlier is provisional"),
+    Field(description="default: the point's own; earlier is provisional; of a time still to come: as of now"),
 ]
 LocalTime = Annotated[dt.datetime, WithJsonSchema({"type": "string", "pattern": LOCAL_TIME})]
 # A decimal of 18 digits, two of them after the point, as the tables hold it.

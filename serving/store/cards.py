@@ -7,9 +7,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine, insert
 
-from serving.database.connection import reading, writing
+from serving.database.connection import writing
 from serving.database.tables import CDS_CARDS
 from serving.store.pruning import prune
 
@@ -45,25 +45,6 @@ class CardStore:
             return
         with writing(self._engine) as connection:
             connection.execute(insert(CDS_CARDS), [_row(card) for card in cards])
-
-    def find(self, uuid: str) -> IssuedCard | None:
-        """The card of a uuid; None if none was issued, or it was removed. Raises StoreError."""
-        columns = CDS_CARDS.c
-        with reading(self._engine) as connection:
-            row = connection.execute(select(CDS_CARDS).where(columns.card_uuid == uuid)).one_or_none()
-        if row is None:
-            return None
-        return IssuedCard(
-            uuid=row.card_uuid,
-            service=row.service_id,
-            stay_id=row.stay_id,
-            prediction_point=row.prediction_point,
-            models=tuple(json.loads(row.model_ids)),
-            indicator=row.indicator,
-            issued_at=row.issued_at,
-            issued_to=row.issued_to,
-            hook_instance=row.hook_instance,
-        )
 
     def prune(self, before: dt.datetime) -> int:
         """Remove what was issued before an instant; returns how many. Raises StoreError."""

@@ -17,6 +17,7 @@ from serving.database.connection import file_address, open_database
 from serving.store.cards import CardStore, IssuedCard
 from serving.store.feedback import Feedback, FeedbackStore
 from serving.store.outcomes import outcomes
+from tests.cds_service import kept_card
 from tests.postgres import Postgres, postgres
 from wardcast.cli import app
 
@@ -128,7 +129,7 @@ def test_old_cards_are_pruned_by_when_they_were_shown(engine: Engine) -> None:
     cards.save([card(1)])
     assert cards.prune(AT) == 0
     assert cards.prune(AT + HOUR) == 1
-    assert cards.find(card(1).uuid) is None
+    assert kept_card(engine, card(1).uuid) is None
 
 
 def test_the_command_tells_counts_and_names_nobody(engine: Engine, tmp_path: Path) -> None:

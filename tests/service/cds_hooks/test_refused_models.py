@@ -9,8 +9,7 @@ import sqlalchemy as sa
 
 from features.points import Point
 from serving.cds_hooks.settings import CdsSettings
-from serving.store.cards import CardStore
-from tests.cds_service import OPEN_STAY, KnownAnswers, Service, charges, issue, risk
+from tests.cds_service import OPEN_STAY, KnownAnswers, Service, charges, issue, kept_card, risk
 from tests.fhir_records import prefetch
 
 LOW = risk("complication", 0.03, "low")
@@ -46,7 +45,7 @@ def test_a_risk_whose_model_was_refused_is_told_as_not_predicted(engine: sa.Engi
         "Its model cannot be used at present: nothing is known of it, which does not mean that it is low."
     )
     assert "suggestions" not in card
-    kept = CardStore(engine).find(card["uuid"])
+    kept = kept_card(engine, card["uuid"])
     assert kept is not None
     assert kept.models == ()
 
